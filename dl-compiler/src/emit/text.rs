@@ -1,0 +1,78 @@
+//! Generated code as text: formatted, with blank lines between items and the source lines as comments.
+//!
+//! Comments do not survive in tokens, so emit writes each as a statement that calls the macro [`MARKER`] with the
+//! line; here they become `//` lines.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+/// The macro that stands for a comment; it is never called.
+const MARKER: &str = "__source_line";
+
+/// A comment as a statement.
+pub(super) fn comment(line: &str) -> TokenStream {
+    let marker = super::names::ident(MARKER);
+    quote!(#marker!(#line);)
+}
+
+/// The code as formatted text.
+pub fn text(tokens: &TokenStream) -> String {
+    let code = match syn::parse2::<syn::File>(tokens.clone()) {
+        Ok(file) => prettyplease::unparse(&file),
+        // What emit writes always parses; if it did not, the plain tokens would show where.
+        Err(_) => tokens.to_string(),
+    };
+    let mut text = String::with_capacity(code.len() + code.len() / 16);
+    let mut before = "";
+    for line in code.lines() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let comment = comment_of(line.trim_start());
+        if blank_between(before, line, comment.is_some()) {
+            text.push('\n');
+        }
+        match comment {
+            Some(comment) => text.extend([indent, "// ", &comment]),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+        before = line;
+    }
+    text
+}
+
+/// The text of a marker statement.
+fn comment_of(line: &str) -> Option<String> {
+    let literal = line.strip_prefix(MARKER)?.strip_prefix("!(")?.strip_suffix(");")?;
+    syn::parse_str::<syn::LitStr>(literal).ok().map(|literal| literal.value())
+}
+
+/// Whether a blank line belongs between two lines: before a comment or an item, unless it is the first of its block.
+fn blank_between(before: &str, line: &str, comment: bool) -> bool {
+    let (before, line) = (before.trim_start(), line.trim_start());
+    let lead = |line: &str| line.starts_with("///") || line.starts_with("#[");
+    if before.is_empty() || before.ends_with('{') || before.ends_with('(') || lead(before) || before.starts_with("//!") {
+        return false;
+    }
+    let items = ["pub fn ", "fn ", "pub struct ", "struct ", "impl", "pub mod ", "mod ", "const _"];
+    let after_block = before == "}" && items.iter().any(|item| line.starts_with(item));
+    // Fields and constants stand together; their documentation follows a comma or a semicolon.
+    let documented = lead(line) && (before.ends_with('}') || before.ends_with(';'));
+    comment || after_block || documented
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_become_comments() {
+        let first = comment("y = \"a\" // b   x.dln:3");
+        let tokens = quote! {
+            fn f() { #first g(); #first h(); }
+            #[doc = " Doc."]
+            fn g() {}
+        };
+        let expected = "fn f() {\n    // y = \"a\" // b   x.dln:3\n    g();\n\n    // y = \"a\" // b   x.dln:3\n    h();\n}\n\n/// Doc.\nfn g() {}\n";
+        assert_eq!(text(&tokens), expected);
+    }
+}

@@ -1,0 +1,164 @@
+//! Differentiation: appends to a Graph the gradient of its loss for every parameter it reaches (reverse mode).
+//!
+//! Before: roots outputs, loss, metrics. After: the same and one gradient root for each parameter.
+//! Each operation's own rule is [`vjp`](crate::ops::Operation::vjp); here are the walk, the sum over several users,
+//! and the sum over the batch where a batch-wide operand met a value per example. It simplifies nothing: later stages do.
+
+use crate::graph::{Graph, NodeId, Origin, Role, Type};
+use crate::ops::{self, Op, Violation};
+
+/// What a gradient rule sees and builds with: one node, the gradient of its result, and the graph to append to.
+pub struct Rule<'a> {
+    graph: &'a mut Graph,
+    node: NodeId,
+    d: NodeId,
+    name: String,
+    failure: Option<Violation>,
+}
+
+impl Rule<'_> {
+    /// Operand number `index` of the node.
+    pub fn operand(&self, index: usize) -> NodeId {
+        self.graph.node(self.node).operands[index]
+    }
+
+    /// The type of any value.
+    pub fn ty(&self, id: NodeId) -> &Type {
+        self.graph.ty(id)
+    }
+
+    /// The node's own result.
+    pub fn result(&self) -> NodeId {
+        self.node
+    }
+
+    /// The gradient of the node's result.
+    pub fn d(&self) -> NodeId {
+        self.d
+    }
+
+    /// Appends an operation. A mistake in a rule surfaces as an error of the whole differentiation.
+    pub fn apply(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> NodeId {
+        let origin = Origin { span: self.graph.node(self.node).origin.span, name: self.name.clone() };
+        match self.graph.add(op.into(), operands, origin) {
+            Ok(id) => id,
+            Err(violation) => {
+                self.failure.get_or_insert(violation);
+                self.d
+            }
+        }
+    }
+
+    /// A number in every place of a tensor shaped like `like`.
+    pub fn splat(&mut self, value: f64, like: NodeId) -> NodeId {
+        let dims = self.ty(like).dims.clone();
+        self.apply(ops::constant::Splat { value, dims }, &[])
+    }
+
+    /// `-a`
+    pub fn negate(&mut self, a: NodeId) -> NodeId {
+        self.apply(ops::negate::Negate, &[a])
+    }
+
+    /// `a + b`
+    pub fn add(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        self.apply(ops::add::Add, &[a, b])
+    }
+
+    /// `a - b`
+    pub fn subtract(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        self.apply(ops::subtract::Subtract, &[a, b])
+    }
+
+    /// `a * b`
+    pub fn multiply(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        self.apply(ops::multiply::Multiply, &[a, b])
+    }
+
+    /// `a / b`
+    pub fn divide(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        self.apply(ops::divide::Divide, &[a, b])
+    }
+
+    /// 1 where `a > b`
+    pub fn greater(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        self.apply(ops::greater::Greater, &[a, b])
+    }
+
+    /// `a` where `condition`, otherwise `b`
+    pub fn select(&mut self, condition: NodeId, a: NodeId, b: NodeId) -> NodeId {
+        self.apply(ops::select::Select, &[condition, a, b])
+    }
+}
+
+/// Appends gradients of the loss for all `parameters` of the model (the argument is how many there are).
+///
+/// A parameter that the loss does not reach gets no root. Fails only if a gradient rule is wrong.
+pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violation> {
+    let Some(loss) = graph.root(Role::Loss) else { return Ok(()) };
+    let reaches = reaches_parameter(graph);
+    let count = graph.nodes.len();
+    let mut gradients: Vec<Option<NodeId>> = vec![None; count];
+    if reaches[loss.index()] {
+        let origin = Origin { span: graph.node(loss).origin.span, name: "d_loss".to_owned() };
+        gradients[loss.index()] = Some(graph.add(ops::example_weight::ExampleWeight.into(), &[], origin)?);
+    }
+    for index in (0..count).rev() {
+        let Some(d) = gradients[index] else { continue };
+        let node = NodeId(index as u32);
+        let op = graph.node(node).op.clone();
+        let operands = graph.node(node).operands.clone();
+        if operands.is_empty() {
+            continue;
+        }
+        let first = operands.iter().find(|operand| reaches[operand.index()]).copied().unwrap_or(operands[0]);
+        let mut rule = Rule { name: gradient_name(graph, first), graph, node, d, failure: None };
+        let parts = op.vjp(&mut rule);
+        if let Some(violation) = rule.failure {
+            return Err(violation);
+        }
+        for (operand, part) in operands.into_iter().zip(parts) {
+            let Some(part) = part else { continue };
+            if !reaches[operand.index()] {
+                continue;
+            }
+            let origin = Origin { span: graph.node(node).origin.span, name: gradient_name(graph, operand) };
+            let part = if graph.ty(part).per_example && !graph.ty(operand).per_example {
+                graph.add(ops::sum_batch::SumBatch.into(), &[part], origin.clone())?
+            } else {
+                part
+            };
+            let sum = match gradients[operand.index()] {
+                None => part,
+                Some(other) => graph.add(ops::add::Add.into(), &[other, part], origin)?,
+            };
+            gradients[operand.index()] = Some(sum);
+        }
+    }
+    for parameter in 0..parameters {
+        let place = (0..count).find(
+            |&index| matches!(&graph.nodes[index].op, Op::Parameter(op) if op.parameter == parameter),
+        );
+        if let Some(d) = place.and_then(|index| gradients[index]) {
+            graph.roots.push((Role::Gradient(parameter), d));
+        }
+    }
+    Ok(())
+}
+
+/// For every node, whether a parameter is among what it was computed from.
+fn reaches_parameter(graph: &Graph) -> Vec<bool> {
+    let mut reaches: Vec<bool> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let from_operand = node.operands.iter().any(|operand| reaches[operand.index()]);
+        reaches.push(from_operand || matches!(node.op, Op::Parameter(_)));
+    }
+    reaches
+}
+
+fn gradient_name(graph: &Graph, of: NodeId) -> String {
+    match graph.node(of).origin.name.as_str() {
+        "" => String::new(),
+        name => format!("d_{name}"),
+    }
+}

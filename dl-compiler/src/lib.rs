@@ -1,0 +1,107 @@
+//! The dln compiler: a network description goes in, Rust source comes out.
+//!
+//! [`compile`] is the one function behind every front door (the macro, the build script, the command).
+//! It does no I/O. The stages are listed in [`pipeline`].
+
+pub use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span};
+use proc_macro2::TokenStream;
+
+/// What a front door may choose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The path by which generated code reaches the runtime.
+    pub runtime: String,
+    /// Whether the source line stands as a comment above each step (text output only; tokens carry no comments).
+    pub comments: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { runtime: "::dln::runtime".to_owned(), comments: true }
+    }
+}
+
+/// What came out of a program without mistakes.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The program's text and those of the library.
+    pub sources: Sources,
+    /// One module and one type for each network, as tokens.
+    pub tokens: TokenStream,
+}
+
+impl Compiled {
+    /// The generated code as formatted text.
+    pub fn text(&self) -> String {
+        String::new()
+    }
+
+    /// The layer table of every network: shape, parameters, FLOPs, bytes.
+    pub fn summary(&self) -> Vec<Summary> {
+        Vec::new()
+    }
+}
+
+/// What is known of a program with mistakes.
+#[derive(Debug)]
+pub struct Failure {
+    /// The program's text and those of the library.
+    pub sources: Sources,
+    /// All mistakes, in order of place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Types and signatures that could be made all the same, so that an editor keeps working.
+    pub tokens: TokenStream,
+}
+
+/// The layer table of one network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The network's name.
+    pub name: String,
+    /// The first paragraph of its documentation; may be empty.
+    pub docs: String,
+    /// One row for each binding, output and loss.
+    pub rows: Vec<SummaryRow>,
+    /// Floats in all parameters.
+    pub parameters: usize,
+    /// Floating-point operations of one forward pass over one example.
+    pub flops: usize,
+    /// Bytes of the workspace for one shard of inference and of training.
+    pub inference_bytes: usize,
+    /// Bytes of the workspace for one shard of training.
+    pub training_bytes: usize,
+}
+
+/// One line of a layer table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SummaryRow {
+    /// The binding's name.
+    pub name: String,
+    /// The dimensions of its value.
+    pub dims: Vec<usize>,
+    /// Floats in the parameters it holds.
+    pub parameters: usize,
+    /// Floating-point operations of the forward pass over one example.
+    pub flops: usize,
+    /// Bytes its value takes for one example.
+    pub bytes: usize,
+    /// Where it stands: `file:line`.
+    pub place: String,
+}
+
+/// Compiles a program.
+pub fn compile(source: Source, options: &Options) -> Result<Compiled, Box<Failure>> {
+    let _ = options;
+    let mut sources = Sources::default();
+    sources.add(source);
+    Ok(Compiled { sources, tokens: TokenStream::new() })
+}
+
+/// The names of the stages that [`dump`] prints, in order.
+pub const STAGES: &[&str] = &["ast", "graph", "gradient", "optimized", "program", "plan", "rust"];
+
+/// The text of one stage of [`STAGES`], for all networks of the program; `None` for an unknown stage.
+pub fn dump(source: Source, options: &Options, stage: &str) -> Result<Option<String>, Box<Failure>> {
+    let _ = stage;
+    compile(source, options).map(|compiled| Some(compiled.text()))
+}

@@ -1,0 +1,174 @@
+//! A resolved network: its tables and its two graphs.
+//!
+//! `resolve` makes one [`Model`] for every network of a program; all later stages read it.
+
+use dl_grammar::Span;
+
+use crate::graph::{Element, Graph};
+
+/// A network whose names, shapes and attributes are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// What it is called in the source.
+    pub name: String,
+    /// Its documentation, line by line.
+    pub docs: Vec<String>,
+    /// Whether `pub` stands before it.
+    pub public: bool,
+    /// Where it is declared.
+    pub span: Span,
+    /// What an example holds: first the inputs, then the labels, each in order of declaration.
+    pub fields: Vec<Field>,
+    /// Trainable tensors in order of declaration.
+    pub parameters: Vec<Parameter>,
+    /// Results of inference in order of declaration.
+    pub outputs: Vec<Named>,
+    /// Metrics in order of declaration.
+    pub metrics: Vec<Named>,
+    /// Whether there is a loss.
+    pub has_loss: bool,
+    /// Its `train` section, defaults filled in.
+    pub train: Train,
+    /// What `training` means: roots are the outputs, the loss and the metrics.
+    pub training: Graph,
+    /// What inference means: the same roots.
+    pub inference: Graph,
+    /// One row of the layer table for each binding, output and loss, in order.
+    pub bindings: Vec<BindingRow>,
+}
+
+/// An input or label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// What it is called.
+    pub name: String,
+    /// Its documentation.
+    pub docs: Vec<String>,
+    /// Whether it is a label: asked for in training and evaluation only.
+    pub label: bool,
+    /// What one element is.
+    pub element: Element,
+    /// Its dimensions for one example.
+    pub dims: Vec<usize>,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// A trainable tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its path, such as `features.conv2d_1.weight`.
+    pub path: String,
+    /// Its dimensions.
+    pub dims: Vec<usize>,
+    /// What it holds before training.
+    pub initializer: Initializer,
+    /// The user's place that made it.
+    pub span: Span,
+}
+
+/// What a parameter holds before training.
+///
+/// Fans follow the usual count: for `[in, out]` they are the two dimensions, for a convolution's
+/// `[filters, channels, k…]` they are `channels·k…` and `filters·k…`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Initializer {
+    /// Everywhere the same number.
+    Constant(f64),
+    /// Evenly between two numbers.
+    Uniform {
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+    },
+    /// Normally distributed.
+    Normal {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        deviation: f64,
+    },
+    /// Glorot and Bengio (2010), uniform.
+    GlorotUniform,
+    /// Glorot and Bengio (2010), normal.
+    GlorotNormal,
+    /// He et al. (2015), uniform.
+    HeUniform,
+    /// He et al. (2015), normal.
+    HeNormal,
+    /// LeCun et al. (1998), uniform.
+    LecunUniform,
+    /// LeCun et al. (1998), normal.
+    LecunNormal,
+}
+
+/// An output or metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// What it is called.
+    pub name: String,
+    /// Its documentation.
+    pub docs: Vec<String>,
+    /// Its dimensions for one example.
+    pub dims: Vec<usize>,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// One row of the layer table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BindingRow {
+    /// The binding's name, or `loss`.
+    pub name: String,
+    /// The dimensions of its value.
+    pub dims: Vec<usize>,
+    /// The parameters it holds, as places in [`Model::parameters`].
+    pub parameters: Vec<usize>,
+    /// The nodes of the inference graph that were made for it: from, up to.
+    pub nodes: (usize, usize),
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// The numbers of a `train` section.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Train {
+    /// The optimizer and its numbers.
+    pub optimizer: Optimizer,
+    /// Examples in a mini-batch.
+    pub batch: usize,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// `early(patience: 3)`
+    pub patience: Option<usize>,
+}
+
+/// An optimizer and its numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Optimizer {
+    /// Stochastic gradient descent, with momentum (Polyak, 1964) or Nesterov's (1983).
+    Sgd {
+        /// Step size.
+        learning_rate: f64,
+        /// How much of the last step is kept.
+        momentum: f64,
+        /// Whether the gradient is taken ahead.
+        nesterov: bool,
+        /// L2 decay added to the gradient.
+        weight_decay: f64,
+    },
+    /// Adam (Kingma and Ba, 2015).
+    Adam {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay of the first moment.
+        beta1: f64,
+        /// Decay of the second moment.
+        beta2: f64,
+        /// Added to the root of the second moment.
+        epsilon: f64,
+        /// L2 decay added to the gradient.
+        weight_decay: f64,
+    },
+}

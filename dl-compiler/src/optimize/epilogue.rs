@@ -1,0 +1,88 @@
+//! Lets products and convolutions add their bias and apply their activation as they store.
+//!
+//! Before: `%3 = matmul (%0, %1), %4 = add (%3, expand (%2)), %5 = relu (%4)`. After: `%5 = matmul +bias relu (%0, %1, %2)`.
+//! A value that somebody else needs is not absorbed.
+
+use super::{rewrite, uses, view};
+use crate::graph::{Graph, Node, NodeId};
+use crate::ops::Op;
+use crate::program::{Activation, Epilogue};
+
+/// The same graph with biases and activations in the epilogues of the products before them.
+pub(super) fn epilogue(graph: &Graph) -> Graph {
+    let graph = pass(graph, with_bias);
+    pass(&graph, with_activation)
+}
+
+fn pass(graph: &Graph, rule: fn(&Graph, &dyn Fn(NodeId) -> bool, &Node) -> Option<Node>) -> Graph {
+    let uses = uses(graph);
+    let mut single: Vec<bool> = Vec::new();
+    rewrite(graph, |new, id, node| {
+        let fused = rule(new, &|operand: NodeId| single[operand.index()], &node);
+        let only = uses[id.index()] == 1;
+        let now = new.push(fused.unwrap_or(node));
+        single.resize(new.nodes.len(), only);
+        now
+    })
+}
+
+/// `product + bias`, in either order, as a product with bias.
+fn with_bias(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Option<Node> {
+    let (Op::Add(_), &[a, b]) = (&node.op, node.operands.as_slice()) else { return None };
+    [(a, b), (b, a)].into_iter().find_map(|(product, bias)| {
+        if !single(product) || graph.ty(product) != &node.ty {
+            return None;
+        }
+        let (source, pattern) = view::view(graph, bias);
+        let dims = &node.ty.dims;
+        let (len, inner) = match graph.node(product).op {
+            Op::MatMul(_) => (*dims.last()?, 1),
+            Op::Convolution2d(_) => (dims[0], dims[1] * dims[2]),
+            _ => return None,
+        };
+        if graph.ty(source).per_example || (pattern.len, pattern.inner) != (len, inner) {
+            return None;
+        }
+        let fused = absorb(graph.node(product), |epilogue| {
+            (*epilogue == Epilogue::default()).then_some(Epilogue { bias: true, ..*epilogue })
+        })?;
+        let mut operands = fused.operands;
+        operands.push(flat(graph, source, len)?);
+        Some(Node { operands, origin: node.origin.clone(), ..fused })
+    })
+}
+
+/// The value itself if it is a plain list of `len` numbers.
+fn flat(graph: &Graph, id: NodeId, len: usize) -> Option<NodeId> {
+    (graph.ty(id).dims == [len]).then_some(id)
+}
+
+/// `relu(product)` and the like as a product with activation.
+fn with_activation(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Option<Node> {
+    let activation = match node.op {
+        Op::Relu(_) => Activation::Relu,
+        Op::Sigmoid(_) => Activation::Sigmoid,
+        Op::Tanh(_) => Activation::Tanh,
+        _ => return None,
+    };
+    let product = *node.operands.first()?;
+    if !single(product) {
+        return None;
+    }
+    let fused = absorb(graph.node(product), |epilogue| {
+        (epilogue.activation == Activation::Identity).then_some(Epilogue { activation, ..*epilogue })
+    })?;
+    Some(Node { origin: node.origin.clone(), ..fused })
+}
+
+/// The product with another epilogue, if it is one and `change` agrees.
+fn absorb(product: &Node, change: impl Fn(&Epilogue) -> Option<Epilogue>) -> Option<Node> {
+    let mut product = product.clone();
+    let epilogue = match &mut product.op {
+        Op::MatMul(op) => &mut op.epilogue,
+        Op::Convolution2d(op) => &mut op.epilogue,
+        _ => return None,
+    };
+    *epilogue = change(epilogue)?;
+    Some(product)
+}

@@ -1,0 +1,67 @@
+//! The optimizer stages: each rewrites a Graph into one that means the same and costs less.
+//!
+//! One stage, one file. [`STAGES`] is their order; every stage is followed by `verify` in debug builds.
+
+use crate::graph::{Graph, Node, NodeId};
+
+mod dead;
+mod epilogue;
+mod fold;
+mod fuse;
+mod share;
+mod simplify;
+mod view;
+
+/// A stage: its name and what it does.
+pub type Stage = (&'static str, fn(&Graph) -> Graph);
+
+/// All stages in order.
+pub const STAGES: &[Stage] = &[
+    ("fold", fold::fold),
+    ("simplify", simplify::simplify),
+    ("share", share::share),
+    ("dead", dead::dead),
+    ("epilogue", epilogue::epilogue),
+    ("dead", dead::dead),
+    ("fuse", fuse::fuse),
+    ("dead", dead::dead),
+];
+
+/// Runs all stages.
+pub fn optimize(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    for (name, stage) in STAGES {
+        graph = stage(&graph);
+        debug_assert_eq!(graph.verify(), Ok(()), "after {name}:\n{graph}");
+    }
+    graph
+}
+
+/// Rebuilds a graph node by node: `rule` is handed each node with its operands already rewritten
+/// and says which node of the new graph stands for it.
+fn rewrite(graph: &Graph, mut rule: impl FnMut(&mut Graph, NodeId, Node) -> NodeId) -> Graph {
+    let mut new = Graph { nodes: Vec::with_capacity(graph.nodes.len()), roots: Vec::new() };
+    let mut now: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.iter() {
+        let mut node = node.clone();
+        for operand in &mut node.operands {
+            *operand = now[operand.index()];
+        }
+        let replacement = rule(&mut new, id, node);
+        now.push(replacement);
+    }
+    new.roots = graph.roots.iter().map(|&(role, id)| (role, now[id.index()])).collect();
+    new
+}
+
+/// How often each value is used, roots included.
+fn uses(graph: &Graph) -> Vec<usize> {
+    let mut uses = vec![0; graph.nodes.len()];
+    for operand in graph.nodes.iter().flat_map(|node| &node.operands) {
+        uses[operand.index()] += 1;
+    }
+    for (_, id) in &graph.roots {
+        uses[id.index()] += 1;
+    }
+    uses
+}

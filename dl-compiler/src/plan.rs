@@ -1,0 +1,209 @@
+//! Planning: gives every buffer of a Program its offset, so that values which are never needed at the same time share floats.
+//!
+//! Before: buffers with homes. After: offsets within a shard, the fixed part and the prepared block, and the size of
+//! each. A buffer lives from the step that writes it to the last one that reads it, results to the end. Placing by
+//! size comes within a few percent of the least possible (Pisarchyk and Lee, 2020). It moves no steps.
+
+use std::collections::BTreeMap;
+
+use crate::model::Model;
+use crate::program::{ALIGNMENT, BufferId, Home, Program, Step};
+
+/// Where each parameter starts in the block of parameters (and of gradients), and the block's size, in floats.
+pub fn parameter_offsets(model: &Model) -> (Vec<usize>, usize) {
+    let mut end = 0;
+    let offsets = model.parameters.iter().map(|parameter| {
+        let offset = end;
+        end += aligned(parameter.dims.iter().product());
+        offset
+    });
+    (offsets.collect(), end)
+}
+
+/// Gives every buffer its offset.
+pub fn plan(program: &mut Program) {
+    program.shard_floats = place(program, Home::Shard);
+    program.fixed_floats = place(program, Home::Fixed);
+    let mut end = 0;
+    for step in &program.prepare {
+        let buffer = &mut program.buffers[step.result.0 as usize];
+        buffer.offset = end;
+        end += aligned(buffer.floats);
+    }
+    program.prepared_floats = end;
+}
+
+/// Plans two Programs that read the same prepared block: both prepare all that either needs, at the same offsets.
+pub fn plan_together(one: &mut Program, other: &mut Program) {
+    let mut table = Table::default();
+    adopt(&mut table, one, other);
+    adopt(&mut table, other, one);
+    let order = table.prepared(one);
+    let place = |value: &Option<usize>| order.iter().position(|known| known == value);
+    let values = table.prepared(other);
+    let mut steps: Vec<(Option<usize>, Step)> = values.iter().map(place).zip(other.prepare.drain(..)).collect();
+    steps.sort_by_key(|(place, _)| *place);
+    other.prepare = steps.into_iter().map(|(_, step)| step).collect();
+    plan(one);
+    plan(other);
+}
+
+/// When a buffer is needed, and its size.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    buffer: BufferId,
+    first: usize,
+    last: usize,
+    floats: usize,
+}
+
+fn lives(program: &Program, home: Home) -> Vec<Life> {
+    let mut lives: BTreeMap<BufferId, Life> = BTreeMap::new();
+    let mut end = 0;
+    for (at, step) in program.steps().enumerate() {
+        end = at;
+        for operand in &step.operands {
+            if let Some(life) = lives.get_mut(operand) {
+                life.last = at;
+            }
+        }
+        let result = program.buffer(step.result);
+        if result.home == home {
+            let floats = aligned(result.extent());
+            lives.insert(step.result, Life { buffer: step.result, first: at, last: at, floats });
+        }
+    }
+    for (_, result) in &program.results {
+        if let Some(life) = lives.get_mut(result) {
+            life.last = end;
+        }
+    }
+    lives.into_values().collect()
+}
+
+/// Above this many buffers each is placed in order of time alone, which takes less time to find.
+const PLACED_BY_SIZE: usize = 4000;
+
+/// Places all buffers of one home and returns its size: the better of two orders.
+fn place(program: &mut Program, home: Home) -> usize {
+    let lives = lives(program, home);
+    let mut by_time = lives.clone();
+    by_time.sort_by_key(|life| (life.first, life.buffer));
+    let mut best = first_fit(&by_time);
+    if lives.len() <= PLACED_BY_SIZE {
+        let mut by_size = lives;
+        by_size.sort_by_key(|life| (std::cmp::Reverse(life.floats), life.first, life.buffer));
+        let other = first_fit(&by_size);
+        if other.1 < best.1 {
+            best = other;
+        }
+    }
+    let (offsets, size) = best;
+    for (buffer, offset) in offsets {
+        program.buffers[buffer.0 as usize].offset = offset;
+    }
+    size
+}
+
+/// Gives each in turn the smallest gap that the ones placed before it leave while it lives.
+fn first_fit(lives: &[Life]) -> (Vec<(BufferId, usize)>, usize) {
+    let mut placed: Vec<(usize, Life)> = Vec::with_capacity(lives.len());
+    let mut offsets = Vec::with_capacity(lives.len());
+    let mut size = 0;
+    for life in lives {
+        let (mut end, mut best): (usize, Option<(usize, usize)>) = (0, None);
+        for (offset, other) in &placed {
+            if other.last < life.first || life.last < other.first {
+                continue;
+            }
+            let gap = offset.saturating_sub(end);
+            if gap >= life.floats && best.is_none_or(|(least, _)| gap < least) {
+                best = Some((gap, end));
+            }
+            end = end.max(offset + other.floats);
+        }
+        let offset = best.map_or(end, |(_, offset)| offset);
+        let position = placed.partition_point(|(other, _)| *other <= offset);
+        placed.insert(position, (offset, *life));
+        offsets.push((life.buffer, offset));
+        size = size.max(offset + life.floats);
+    }
+    (offsets, size)
+}
+
+fn aligned(floats: usize) -> usize {
+    floats.next_multiple_of(ALIGNMENT)
+}
+
+/// Numbers for values that two Programs prepare: equal steps on equal operands make equal values.
+#[derive(Default)]
+struct Table {
+    numbers: BTreeMap<String, usize>,
+}
+
+impl Table {
+    fn number(&mut self, key: String) -> usize {
+        let next = self.numbers.len();
+        *self.numbers.entry(key).or_insert(next)
+    }
+
+    /// The number of every buffer that is a parameter or prepared.
+    fn values(&mut self, program: &Program) -> Vec<Option<usize>> {
+        let mut values: Vec<Option<usize>> = vec![None; program.buffers.len()];
+        for (buffer, value) in program.buffers.iter().zip(&mut values) {
+            if let Home::Parameter(parameter) = buffer.home {
+                *value = Some(self.number(format!("parameter {parameter}")));
+            }
+        }
+        for step in &program.prepare {
+            let operands: Vec<_> = step.operands.iter().map(|operand| values[operand.0 as usize]).collect();
+            let floats = program.buffer(step.result).floats;
+            values[step.result.0 as usize] = Some(self.number(format!("{:?} {operands:?} {floats}", step.kernel)));
+        }
+        values
+    }
+
+    /// The numbers of what is prepared, in order.
+    fn prepared(&mut self, program: &Program) -> Vec<Option<usize>> {
+        let values = self.values(program);
+        program.prepare.iter().map(|step| values[step.result.0 as usize]).collect()
+    }
+}
+
+/// Adds to `to` the steps of `from` that prepare what it lacks.
+fn adopt(table: &mut Table, to: &mut Program, from: &Program) {
+    let mut known: BTreeMap<usize, BufferId> = BTreeMap::new();
+    for (buffer, value) in table.values(to).into_iter().enumerate() {
+        if let Some(value) = value {
+            known.entry(value).or_insert(BufferId(buffer as u32));
+        }
+    }
+    let values = table.values(from);
+    for step in &from.prepare {
+        let Some(value) = values[step.result.0 as usize] else { continue };
+        if known.contains_key(&value) {
+            continue;
+        }
+        let mut operands = Vec::with_capacity(step.operands.len());
+        for &operand in &step.operands {
+            let known = values[operand.0 as usize].and_then(|value| known.get(&value).copied());
+            operands.push(known.unwrap_or_else(|| import(to, from, operand)));
+        }
+        let result = import(to, from, step.result);
+        known.insert(value, result);
+        to.prepare.push(Step { kernel: step.kernel.clone(), operands, result, span: step.span });
+    }
+}
+
+/// The same buffer in another Program, under its name or a free one like it.
+fn import(to: &mut Program, from: &Program, id: BufferId) -> BufferId {
+    let buffer = from.buffer(id);
+    let mut copy = buffer.clone();
+    let mut count = 1;
+    while to.buffers.iter().any(|other| other.name == copy.name) {
+        count += 1;
+        copy.name = format!("{}_{count}", buffer.name);
+    }
+    to.buffers.push(copy);
+    BufferId((to.buffers.len() - 1) as u32)
+}

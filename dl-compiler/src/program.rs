@@ -1,0 +1,339 @@
+//! The Program: ordered kernel steps over planned buffers.
+//!
+//! `schedule` makes it from an optimized Graph, `plan` gives every buffer its offset, `emit` writes it down.
+//! A step runs either once for each shard of examples or once for the batch; a phase is a run of steps of one kind.
+//! [`Program::verify`] checks what emit relies on; the `Display` text is what snapshots hold.
+
+use dl_grammar::Span;
+
+use crate::expression::Expression;
+use crate::graph::Role;
+
+mod display;
+mod verify;
+
+/// How many examples a shard holds; the runtime's `SHARD`.
+pub const SHARD: usize = 16;
+
+/// Every offset and size in an arena is a multiple of this many floats (64 bytes).
+pub const ALIGNMENT: usize = 16;
+
+/// What a product or convolution does to each result before it stores it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Epilogue {
+    /// Whether a last operand is added: one number for each output or filter.
+    pub bias: bool,
+    /// What is applied then.
+    pub activation: Activation,
+}
+
+/// An activation that a kernel applies as it stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activation {
+    /// None.
+    #[default]
+    Identity,
+    /// `max(x, 0)`
+    Relu,
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+/// The shape of a product: `rows` rows for each example of `[inputs]` by `[inputs, outputs]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatMulShape {
+    /// Rows of one example.
+    pub rows: usize,
+    /// Length of a row of `x`.
+    pub inputs: usize,
+    /// Length of a row of the result.
+    pub outputs: usize,
+}
+
+/// The shape of a convolution of `[channels, height, width]` with `[filters, channels / groups, kernel…]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convolution2dShape {
+    /// Channels of the image.
+    pub channels: usize,
+    /// Height of the image.
+    pub height: usize,
+    /// Width of the image.
+    pub width: usize,
+    /// Channels of the result.
+    pub filters: usize,
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Steps between places, down and right.
+    pub stride: [usize; 2],
+    /// Zeros on each side, above and below, left and right.
+    pub padding: [usize; 2],
+    /// Distance between the kernel's taps.
+    pub dilation: [usize; 2],
+    /// How many groups the channels fall into.
+    pub groups: usize,
+}
+
+/// The shape of a pooling over windows of `[channels, height, width]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool2dShape {
+    /// Channels of the image.
+    pub channels: usize,
+    /// Height of the image.
+    pub height: usize,
+    /// Width of the image.
+    pub width: usize,
+    /// Height and width of a window.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: [usize; 2],
+    /// How far windows reach over the edge.
+    pub padding: [usize; 2],
+}
+
+/// Rows of class scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoftmaxShape {
+    /// Rows of one example.
+    pub rows: usize,
+    /// Length of a row.
+    pub classes: usize,
+}
+
+/// A tensor seen as `[outer, middle, inner]`, of which the middle is summed or made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AxisShape {
+    /// All before.
+    pub outer: usize,
+    /// What is summed, or how many copies are made.
+    pub middle: usize,
+    /// All behind.
+    pub inner: usize,
+}
+
+/// A kernel of the runtime with its shape: the one table by which the compiler knows the runtime.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kernel {
+    /// (weight) → panels of a `[inputs, outputs]` matrix, or of its transpose.
+    Pack {
+        /// Rows of the matrix.
+        inputs: usize,
+        /// Columns of the matrix.
+        outputs: usize,
+        /// Whether it is for products with the transpose.
+        transposed: bool,
+    },
+    /// (x, weight, bias?) → y. In a Program the weight is a buffer of panels. Transposed: `x` has `outputs`, `y` has `inputs`.
+    MatMul(MatMulShape, bool, Epilogue),
+    /// (x, d_y) → d_weight, summed over the batch.
+    MatMulWeights(MatMulShape),
+    /// (x, weight, bias?) → y
+    Convolution2d(Convolution2dShape, Epilogue),
+    /// (d_y, weight) → d_x
+    Convolution2dInput(Convolution2dShape),
+    /// (x, d_y) → d_weight, summed over the batch.
+    Convolution2dWeight(Convolution2dShape),
+    /// (x) → y
+    MaxPool2d(Pool2dShape),
+    /// (x, d_y) → d_x
+    MaxPool2dGradient(Pool2dShape),
+    /// (x) → y
+    AvgPool2d(Pool2dShape),
+    /// (d_y) → d_x
+    AvgPool2dGradient(Pool2dShape),
+    /// (x) → y
+    Softmax(SoftmaxShape),
+    /// (y, d_y) → d_x
+    SoftmaxGradient(SoftmaxShape),
+    /// (logits, labels) → loss of each row
+    CrossEntropy(SoftmaxShape),
+    /// (logits, labels, d_loss) → d_logits
+    CrossEntropyGradient(SoftmaxShape),
+    /// (logits, labels) → 1 or 0 for each row
+    Accuracy(SoftmaxShape),
+    /// (x) → y, summed over the middle
+    Sum(AxisShape),
+    /// (x) → y, the middle made of copies
+    Expand(AxisShape),
+    /// (x) → y, summed over the batch
+    SumBatch(usize),
+    /// (operands…) → y
+    Pointwise(Expression),
+    /// () → y: each number 1 with probability `keep`, otherwise 0
+    Bernoulli {
+        /// Which random operation of the network it is.
+        instance: u32,
+        /// The probability of a 1.
+        keep: f64,
+    },
+    /// () → y: the weight of each example divided by the sum of all
+    ExampleWeight,
+    /// (x) → y: the same floats elsewhere
+    Copy,
+}
+
+/// Names a buffer of one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BufferId(pub u32);
+
+/// Where a buffer lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// The caller's slice for that field of the model.
+    Field(usize),
+    /// That parameter, in its readable layout.
+    Parameter(usize),
+    /// The gradient of that parameter.
+    Gradient(usize),
+    /// Made once from parameters and kept: in `Prepared` for inference, in the fixed part of the training workspace for training.
+    Prepared,
+    /// The arena, once for each shard.
+    Shard,
+    /// The arena's fixed part, once for the batch.
+    Fixed,
+}
+
+/// How the floats of an image-like value lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Channels first, pixels innermost: what the language and the outside see.
+    #[default]
+    Pixel,
+}
+
+/// A planned piece of storage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Buffer {
+    /// What the generated code calls it; unique within the program.
+    pub name: String,
+    /// The dimensions of what it holds (for one example if it is per example).
+    pub dims: Vec<usize>,
+    /// How many floats it takes (for one example if it is per example).
+    pub floats: usize,
+    /// Whether every example has its own.
+    pub per_example: bool,
+    /// Where it lives.
+    pub home: Home,
+    /// How its floats lie.
+    pub layout: Layout,
+    /// Where it starts in its home, in floats: in a shard, in the fixed part, in the prepared block, or in the parameter block.
+    pub offset: usize,
+    /// The source line that made it.
+    pub span: Span,
+}
+
+/// One call of a kernel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What is called.
+    pub kernel: Kernel,
+    /// What it reads.
+    pub operands: Vec<BufferId>,
+    /// What it writes.
+    pub result: BufferId,
+    /// The source line it stands for.
+    pub span: Span,
+}
+
+/// A run of steps of one kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// Once for the whole batch.
+    Batch(Vec<Step>),
+    /// Once for each shard, in parallel.
+    Shards(Vec<Step>),
+}
+
+/// Steps over buffers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Program {
+    /// All storage.
+    pub buffers: Vec<Buffer>,
+    /// Steps that turn parameters into prepared buffers.
+    pub prepare: Vec<Step>,
+    /// What runs, in order.
+    pub phases: Vec<Phase>,
+    /// Where results are when all has run.
+    pub results: Vec<(Role, BufferId)>,
+    /// Floats of one shard.
+    pub shard_floats: usize,
+    /// Floats of the arena's fixed part.
+    pub fixed_floats: usize,
+    /// Floats of the prepared block.
+    pub prepared_floats: usize,
+}
+
+impl Kernel {
+    /// What the runtime calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Pack { .. } => "pack",
+            Kernel::MatMul(..) => "matmul",
+            Kernel::MatMulWeights(_) => "matmul_weights",
+            Kernel::Convolution2d(..) => "convolution2d",
+            Kernel::Convolution2dInput(_) => "convolution2d_input",
+            Kernel::Convolution2dWeight(_) => "convolution2d_weight",
+            Kernel::MaxPool2d(_) => "max_pool2d",
+            Kernel::MaxPool2dGradient(_) => "max_pool2d_gradient",
+            Kernel::AvgPool2d(_) => "average_pool2d",
+            Kernel::AvgPool2dGradient(_) => "average_pool2d_gradient",
+            Kernel::Softmax(_) => "softmax",
+            Kernel::SoftmaxGradient(_) => "softmax_gradient",
+            Kernel::CrossEntropy(_) => "cross_entropy",
+            Kernel::CrossEntropyGradient(_) => "cross_entropy_gradient",
+            Kernel::Accuracy(_) => "accuracy",
+            Kernel::Sum(_) => "sum",
+            Kernel::Expand(_) => "broadcast",
+            Kernel::SumBatch(_) => "sum_batch",
+            Kernel::Pointwise(_) => "pointwise",
+            Kernel::Bernoulli { .. } => "bernoulli",
+            Kernel::ExampleWeight => "example_weights",
+            Kernel::Copy => "copy",
+        }
+    }
+
+    /// Whether operand number `place` has to be one for each example, for a result that is per example or not.
+    /// The others may be batch-wide: weights, biases, and what is repeated as it is read.
+    pub fn wants_per_example(&self, place: usize, result_per_example: bool) -> bool {
+        match self {
+            Kernel::Pack { .. } | Kernel::Pointwise(_) | Kernel::Expand(_) => false,
+            Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_) => place == 0,
+            Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(_) | Kernel::SumBatch(_) => true,
+            _ => result_per_example,
+        }
+    }
+}
+
+impl Phase {
+    /// Its steps.
+    pub fn steps(&self) -> &[Step] {
+        match self {
+            Phase::Batch(steps) | Phase::Shards(steps) => steps,
+        }
+    }
+}
+
+impl Buffer {
+    /// How many floats of its home it takes up: those of a whole shard if it is per example.
+    pub fn extent(&self) -> usize {
+        if self.per_example { self.floats * SHARD } else { self.floats }
+    }
+}
+
+impl Program {
+    /// The buffer of that name.
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0 as usize]
+    }
+
+    /// Where the value wanted for `role` is.
+    pub fn result(&self, role: Role) -> Option<BufferId> {
+        self.results.iter().find(|(r, _)| *r == role).map(|(_, id)| *id)
+    }
+
+    /// All steps that run, in order, without those that prepare.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.phases.iter().flat_map(Phase::steps)
+    }
+}

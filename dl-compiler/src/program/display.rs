@@ -1,0 +1,106 @@
+//! The text of a Program: what snapshots hold and `dln dump --stage=program` prints.
+
+use std::fmt;
+
+use super::{BufferId, Home, Kernel, Phase, Program, Step};
+use crate::graph::Role;
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shard, fixed, prepared) = (self.shard_floats, self.fixed_floats, self.prepared_floats);
+        writeln!(f, "floats: {shard} in a shard, {fixed} fixed, {prepared} prepared")?;
+        if !self.prepare.is_empty() {
+            writeln!(f, "prepare")?;
+        }
+        for step in &self.prepare {
+            self.step(f, step)?;
+        }
+        for phase in &self.phases {
+            writeln!(f, "{}", if matches!(phase, Phase::Shards(_)) { "shards" } else { "batch" })?;
+            for step in phase.steps() {
+                self.step(f, step)?;
+            }
+        }
+        for (role, id) in &self.results {
+            let role = match role {
+                Role::Output(index) => format!("output {index}"),
+                Role::Loss => "loss".to_owned(),
+                Role::Metric(index) => format!("metric {index}"),
+                Role::Gradient(index) => format!("gradient {index}"),
+            };
+            writeln!(f, "{role} is {}", self.name(*id))?;
+        }
+        Ok(())
+    }
+}
+
+impl Program {
+    /// `  hidden [128] at shard 0 = matmul … (image, hidden_weight_panels, hidden.bias)`
+    fn step(&self, f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
+        let place = self.buffers.get(step.result.0 as usize).map_or(String::new(), |result| {
+            let home = match result.home {
+                Home::Shard => "shard",
+                Home::Fixed => "fixed",
+                Home::Prepared => "prepared",
+                Home::Gradient(_) => "gradients",
+                Home::Parameter(_) => "parameters",
+                Home::Field(_) => "batch",
+            };
+            format!("{:?} at {home} {}", result.dims, result.offset)
+        });
+        let operands: Vec<&str> = step.operands.iter().map(|&operand| self.name(operand)).collect();
+        writeln!(f, "  {} {place} = {} ({})", self.name(step.result), step.kernel, operands.join(", "))
+    }
+
+    fn name(&self, id: BufferId) -> &str {
+        self.buffers.get(id.0 as usize).map_or("?", |buffer| &buffer.name)
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        let epilogue = match self {
+            Kernel::MatMul(_, _, epilogue) | Kernel::Convolution2d(_, epilogue) => Some(epilogue),
+            _ => None,
+        };
+        match self {
+            Kernel::Pack { inputs, outputs, transposed } => {
+                write!(f, " {inputs}×{outputs}{}", if *transposed { " transposed" } else { "" })?;
+            }
+            Kernel::MatMul(shape, transposed, _) => {
+                write!(f, " {}×{}×{}", shape.rows, shape.inputs, shape.outputs)?;
+                write!(f, "{}", if *transposed { " transposed" } else { "" })?;
+            }
+            Kernel::MatMulWeights(shape) => write!(f, " {}×{}×{}", shape.rows, shape.inputs, shape.outputs)?,
+            Kernel::Convolution2d(s, _) | Kernel::Convolution2dInput(s) | Kernel::Convolution2dWeight(s) => {
+                write!(f, " {}×{}×{} filters {}", s.channels, s.height, s.width, s.filters)?;
+                write!(f, " kernel {:?} stride {:?} padding {:?}", s.kernel, s.stride, s.padding)?;
+                write!(f, " dilation {:?} groups {}", s.dilation, s.groups)?;
+            }
+            Kernel::MaxPool2d(s)
+            | Kernel::MaxPool2dGradient(s)
+            | Kernel::AvgPool2d(s)
+            | Kernel::AvgPool2dGradient(s) => {
+                write!(f, " {}×{}×{}", s.channels, s.height, s.width)?;
+                write!(f, " kernel {:?} stride {:?} padding {:?}", s.kernel, s.stride, s.padding)?;
+            }
+            Kernel::Softmax(s)
+            | Kernel::SoftmaxGradient(s)
+            | Kernel::CrossEntropy(s)
+            | Kernel::CrossEntropyGradient(s)
+            | Kernel::Accuracy(s) => write!(f, " {}×{}", s.rows, s.classes)?,
+            Kernel::Sum(s) | Kernel::Expand(s) => write!(f, " {}×{}×{}", s.outer, s.middle, s.inner)?,
+            Kernel::Pointwise(expression) => write!(f, " {expression}")?,
+            Kernel::Bernoulli { instance, keep } => write!(f, " {keep:?} number {instance}")?,
+            Kernel::SumBatch(_) | Kernel::ExampleWeight | Kernel::Copy => {}
+        }
+        if let Some(epilogue) = epilogue {
+            write!(f, "{}", if epilogue.bias { " +bias" } else { "" })?;
+            if epilogue.activation != super::Activation::Identity {
+                write!(f, " {}", format!("{:?}", epilogue.activation).to_lowercase())?;
+            }
+        }
+        Ok(())
+    }
+}

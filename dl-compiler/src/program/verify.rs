@@ -1,0 +1,137 @@
+//! What emit relies on: every operand is there when it is read, every result is written once and where its phase may
+//! write, every kernel gets operands of the right kind and size, and no step writes over what it reads.
+
+use super::{ALIGNMENT, Buffer, BufferId, Home, Kernel, Phase, Program, Step};
+use crate::graph::Role;
+
+impl Program {
+    /// Checks all that emit relies on; after it emit cannot fail. Offsets are checked once the Program is planned.
+    pub fn verify(&self) -> Result<(), String> {
+        let mut written = vec![false; self.buffers.len()];
+        for (buffer, there) in self.buffers.iter().zip(&mut written) {
+            *there = matches!(buffer.home, Home::Field(_) | Home::Parameter(_));
+            self.verify_place(buffer)?;
+        }
+        let mut names: Vec<&str> = self.buffers.iter().map(|buffer| buffer.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("two buffers are called {}", pair[0]));
+        }
+        for step in &self.prepare {
+            self.verify_step(step, &mut written, |home| home == Home::Prepared, false)?;
+        }
+        for phase in &self.phases {
+            for step in phase.steps() {
+                match phase {
+                    Phase::Shards(_) => self.verify_step(step, &mut written, |home| home == Home::Shard, true)?,
+                    Phase::Batch(_) => {
+                        let batch = |home| matches!(home, Home::Fixed | Home::Gradient(_));
+                        self.verify_step(step, &mut written, batch, false)?;
+                    }
+                }
+            }
+        }
+        for &(role, id) in &self.results {
+            let found = self.buffers.get(id.0 as usize).filter(|_| written[id.0 as usize]);
+            let right = found.is_some_and(|buffer| match role {
+                Role::Gradient(parameter) => buffer.home == Home::Gradient(parameter),
+                Role::Loss | Role::Metric(_) => buffer.home == Home::Shard && buffer.floats == 1,
+                Role::Output(_) => buffer.home == Home::Shard,
+            });
+            if !right {
+                return Err(format!("{role:?} is not where it should be: {found:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_place(&self, buffer: &Buffer) -> Result<(), String> {
+        let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
+        let room = match buffer.home {
+            Home::Shard => self.shard_floats,
+            Home::Fixed => self.fixed_floats,
+            Home::Prepared => self.prepared_floats,
+            Home::Field(_) | Home::Parameter(_) | Home::Gradient(_) => return Ok(()),
+        };
+        if planned && (!buffer.offset.is_multiple_of(ALIGNMENT) || buffer.offset + buffer.extent() > room) {
+            return Err(format!("{} does not lie in its {:?} of {room} floats", buffer.name, buffer.home));
+        }
+        Ok(())
+    }
+
+    fn verify_step(
+        &self,
+        step: &Step,
+        written: &mut [bool],
+        may_write: impl Fn(Home) -> bool,
+        per_example: bool,
+    ) -> Result<(), String> {
+        let place = |id: BufferId| self.buffers.get(id.0 as usize).ok_or_else(|| format!("{id:?} does not exist"));
+        let result = place(step.result)?;
+        let fail = |what: String| Err(format!("{} = {}: {what}", result.name, step.kernel));
+        if std::mem::replace(&mut written[step.result.0 as usize], true) {
+            return fail("written twice".to_owned());
+        }
+        if !may_write(result.home) || result.per_example != per_example {
+            return fail(format!("cannot be written here, its home is {:?}", result.home));
+        }
+        let expected = step.kernel.operands();
+        if step.operands.len() != expected {
+            return fail(format!("{} operands, expected {expected}", step.operands.len()));
+        }
+        for (number, &id) in step.operands.iter().enumerate() {
+            let operand = place(id)?;
+            if id == step.result || !written[id.0 as usize] {
+                return fail(format!("{} is read before it is written", operand.name));
+            }
+            if !operand.per_example && step.kernel.wants_per_example(number, per_example) {
+                return fail(format!("{} is batch-wide", operand.name));
+            }
+            // What sums over the batch may read examples; a step of its kind else stays with its kind.
+            let sums = matches!(
+                step.kernel,
+                Kernel::SumBatch(_) | Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(_)
+            );
+            if operand.per_example && !per_example && !sums {
+                return fail(format!("{} is per example", operand.name));
+            }
+            let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
+            let apart = operand.offset + operand.extent() <= result.offset
+                || result.offset + result.extent() <= operand.offset;
+            if planned && operand.home == result.home && !apart {
+                return fail(format!("written over {}", operand.name));
+            }
+        }
+        if let Kernel::Pointwise(expression) = &step.kernel {
+            for (view, &id) in expression.views.iter().zip(&step.operands) {
+                let operand = place(id)?;
+                let repeats = view.inner * view.len;
+                let fits = if operand.per_example { repeats == result.floats } else { result.floats.is_multiple_of(repeats) };
+                if view.len != operand.floats || !fits {
+                    return fail(format!("{} has {} floats, read as {view:?}", operand.name, operand.floats));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Kernel {
+    /// How many operands it takes.
+    fn operands(&self) -> usize {
+        match self {
+            Kernel::Bernoulli { .. } | Kernel::ExampleWeight => 0,
+            Kernel::MatMul(_, _, epilogue) | Kernel::Convolution2d(_, epilogue) => 2 + usize::from(epilogue.bias),
+            Kernel::CrossEntropyGradient(_) => 3,
+            Kernel::MatMulWeights(_)
+            | Kernel::Convolution2dInput(_)
+            | Kernel::Convolution2dWeight(_)
+            | Kernel::MaxPool2dGradient(_)
+            | Kernel::SoftmaxGradient(_)
+            | Kernel::CrossEntropy(_)
+            | Kernel::Accuracy(_) => 2,
+            Kernel::Pointwise(expression) => expression.views.len(),
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Calls: finds what is called and gives each argument its slot by one rule.
+//!
+//! Slots are the declared operands in order, then the attributes in order. The piped value is the first positional
+//! argument; positional arguments fill the slots that are not named in the call.
+
+use dl_grammar::ast::{self, Name};
+use dl_grammar::{Code, Diagnostic, Span, closest};
+
+use super::evaluator::{Evaluator, Kind};
+use super::value::{Callee, Value};
+
+/// An argument of a call.
+pub(super) struct Given<'a> {
+    /// `name:` before it.
+    pub(super) name: Option<&'a Name>,
+    /// What it is.
+    pub(super) value: Value<'a>,
+    /// Where it is written; for a piped value, the stage before.
+    pub(super) span: Span,
+}
+
+/// A place for an argument.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// Whether a call must fill it.
+    pub(super) is_required: bool,
+}
+
+/// The arguments of a call by slot; `None` where the default is wanted.
+pub(super) type Bound<'a> = Vec<Option<(Value<'a>, Span)>>;
+
+impl<'a> Evaluator<'_, 'a> {
+    /// The value of a call or stage.
+    pub(super) fn call(
+        &mut self,
+        call: &'a ast::Call,
+        instance: Option<&'a Name>,
+        piped: Option<Given<'a>>,
+    ) -> Value<'a> {
+        let mut given: Vec<Given<'a>> = piped.into_iter().collect();
+        for argument in &call.arguments {
+            let value = self.expr(&argument.value);
+            given.push(Given { name: argument.name.as_ref(), value, span: argument.value.span });
+        }
+        let Some(callee) = self.callee(&call.callee.text) else { return Value::Poison };
+        let name = self.call_name(&call.callee.text, instance);
+        let (first_node, first_parameter) = (self.graph.nodes.len(), self.parameters.len());
+        let at = call.callee.span;
+        let value = match callee {
+            Callee::Function(function, home) => self.apply_function(function, home, at, given),
+            Callee::Layer(layer, home) => self.apply_layer(layer, home, at, given, name.clone()),
+            Callee::Operation(spec) => self.apply_operation(spec, at, given),
+            Callee::Builtin(builtin) => self.apply_builtin(builtin, at, given),
+        };
+        if let (Value::Tensor(id), Some(name)) = (&value, name)
+            && id.index() >= first_node
+        {
+            self.graph.nodes[id.index()].origin.name = name;
+        }
+        if self.parameters.len() > first_parameter {
+            if self.is_in_function() {
+                self.parameters_in_function(&call.callee, first_parameter);
+                return Value::Poison;
+            }
+            self.keep_instance(instance, &call.callee.text, first_parameter);
+        }
+        value
+    }
+
+    /// What a name that is called means: an attribute that holds a callable, or a declaration.
+    fn callee(&self, name: &str) -> Option<Callee<'a>> {
+        let callee = match self.value(name) {
+            Some(Value::Callable(callee)) => *callee,
+            Some(Value::Poison) => return None,
+            _ => self.program.catalog.callable(name, self.home())?,
+        };
+        let is_recursive = match callee {
+            Callee::Function(function, home) => self.program.recursive.contains(&(home, function.name.text.as_str())),
+            Callee::Layer(layer, home) => self.program.recursive.contains(&(home, layer.name.text.as_str())),
+            _ => false,
+        };
+        (!is_recursive).then_some(callee)
+    }
+
+    fn parameters_in_function(&mut self, callee: &Name, first_parameter: usize) {
+        self.parameters.truncate(first_parameter);
+        let name = self.frames.last().map_or("", |frame| frame.name);
+        let message = format!("`{name}` is a `fn` and holds no parameters, but `{}` does", callee.text);
+        let diagnostic = Diagnostic::new(Code::MisplacedMember, callee.span, message)
+            .label("holds parameters")
+            .help(format!("declare it as `layer {name}(x: [..]) {{ … }}`"));
+        self.report(diagnostic);
+    }
+
+    /// Gives every argument its slot, or reports all that is wrong with the call.
+    pub(super) fn bind(
+        &mut self,
+        callee: Callee<'a>,
+        at: Span,
+        slots: &[Slot<'a>],
+        given: Vec<Given<'a>>,
+    ) -> Option<Bound<'a>> {
+        let shown = callee.name();
+        let is_named = |slot: &Slot<'_>| {
+            given.iter().any(|given| given.name.is_some_and(|name| name.text == slot.name))
+        };
+        let open: Vec<usize> = (0..slots.len()).filter(|&place| !is_named(&slots[place])).collect();
+        let mut free = open.iter().copied();
+        let mut bound: Bound<'a> = vec![None; slots.len()];
+        let mut is_complete = true;
+        let mut surplus: Option<Span> = None;
+        let positional = given.iter().filter(|given| given.name.is_none()).count();
+        for Given { name, value, span } in given {
+            let place = match name {
+                None => free.next(),
+                Some(name) => match slots.iter().position(|slot| slot.name == name.text) {
+                    Some(place) if bound[place].is_some() => {
+                        let message = format!("`{shown}` is given `{}` twice", name.text);
+                        self.error(Code::TooManyArguments, name.span, message, "given before");
+                        is_complete = false;
+                        continue;
+                    }
+                    Some(place) => Some(place),
+                    None => {
+                        self.unknown_attribute(callee, slots, name);
+                        is_complete = false;
+                        continue;
+                    }
+                },
+            };
+            match place {
+                Some(place) => bound[place] = Some((value, span)),
+                None => surplus = surplus.or(Some(span)),
+            }
+        }
+        if let Some(span) = surplus {
+            let message = format!("`{shown}` takes {}, found {positional}", count(open.len()));
+            let diagnostic = Diagnostic::new(Code::TooManyArguments, span, message)
+                .label("one too many")
+                .note(format!("it is declared as `{}`", callee.signature()));
+            self.report(diagnostic);
+            return None;
+        }
+        if !is_complete {
+            return None;
+        }
+        let missing = slots.iter().zip(&bound).filter(|(slot, bound)| slot.is_required && bound.is_none());
+        let missing: Vec<&str> = missing.map(|(slot, _)| slot.name).collect();
+        if missing.is_empty() {
+            return Some(bound);
+        }
+        self.missing_arguments(callee, at, &missing);
+        None
+    }
+
+    fn unknown_attribute(&mut self, callee: Callee<'a>, slots: &[Slot<'a>], name: &Name) {
+        let shown = callee.name();
+        let message = format!("`{shown}` has no attribute `{}`", name.text);
+        let mut diagnostic = Diagnostic::new(Code::UnknownAttribute, name.span, message)
+            .label("no such attribute")
+            .note(format!("it is declared as `{}`", callee.signature()));
+        if let Some(near) = closest(&name.text, slots.iter().map(|slot| slot.name)) {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        }
+        self.report(diagnostic);
+    }
+
+    /// Reports arguments that a call leaves out.
+    pub(super) fn missing_arguments(&mut self, callee: Callee<'a>, at: Span, missing: &[&str]) {
+        let shown = callee.name();
+        let list: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        let list = list.join(" and ");
+        let typed: Vec<String> = missing.iter().map(|name| format!("{name}: …")).collect();
+        let diagnostic = Diagnostic::new(Code::MissingArgument, at, format!("`{shown}` needs {list}"))
+            .label(format!("{list} {verb} missing"))
+            .note(format!("it is declared as `{}`", callee.signature()))
+            .help(format!("write `{shown}({})`", typed.join(", ")));
+        self.report(diagnostic);
+    }
+
+    /// The kind of the innermost frame.
+    pub(super) fn kind(&self) -> Kind {
+        self.frames.last().map_or(Kind::Constant, |frame| frame.kind)
+    }
+}
+
+fn count(arguments: usize) -> String {
+    match arguments {
+        0 => "no further arguments".to_owned(),
+        1 => "1 argument".to_owned(),
+        _ => format!("{arguments} arguments"),
+    }
+}

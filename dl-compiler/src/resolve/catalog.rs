@@ -1,0 +1,97 @@
+//! Declarations and how they are found: the user's file first, then the library, then operations and built-ins.
+//!
+//! Values (`const`) and callables (`fn`, `layer`, `network`) are separate namespaces. The library sees itself only.
+//! Of two declarations with one name the first counts; `names` complains about the second.
+
+use std::collections::BTreeMap;
+
+use dl_grammar::ast::{self, Item};
+
+use super::builtin::BUILTINS;
+use super::value::{Callee, Home};
+use crate::ops::Op;
+
+/// All declarations that a program can use.
+pub(super) struct Catalog<'a> {
+    user: Declarations<'a>,
+    library: Declarations<'a>,
+}
+
+#[derive(Default)]
+struct Declarations<'a> {
+    constants: BTreeMap<&'a str, &'a ast::Const>,
+    callables: BTreeMap<&'a str, Callee<'a>>,
+    networks: BTreeMap<&'a str, &'a ast::Network>,
+}
+
+impl<'a> Catalog<'a> {
+    /// The declarations of the user's file and of the library's.
+    pub(super) fn new(user: &'a ast::File, library: &'a [ast::File]) -> Catalog<'a> {
+        let mut catalog = Catalog { user: Declarations::default(), library: Declarations::default() };
+        catalog.user.add(user, Home::User);
+        for file in library {
+            catalog.library.add(file, Home::Library);
+        }
+        catalog
+    }
+
+    /// What a call of `name` in a file of that home means.
+    pub(super) fn callable(&self, name: &str, home: Home) -> Option<Callee<'a>> {
+        let declared = match home {
+            Home::User => self.user.callables.get(name).or_else(|| self.library.callables.get(name)),
+            Home::Library => self.library.callables.get(name),
+        };
+        let operation = || Op::SPECS.iter().find(|spec| spec.callable && spec.name == name).copied();
+        let builtin = || BUILTINS.iter().find(|builtin| builtin.name == name);
+        declared
+            .copied()
+            .or_else(|| operation().map(Callee::Operation))
+            .or_else(|| builtin().map(Callee::Builtin))
+    }
+
+    /// The constant of that name.
+    pub(super) fn constant(&self, name: &str, home: Home) -> Option<&'a ast::Const> {
+        match home {
+            Home::User => self.user.constants.get(name).copied(),
+            Home::Library => self.library.constants.get(name).copied(),
+        }
+    }
+
+    /// The network of that name.
+    pub(super) fn network(&self, name: &str) -> Option<&'a ast::Network> {
+        self.user.networks.get(name).copied()
+    }
+
+    /// The names of all that a user can call, in a fixed order.
+    pub(super) fn callable_names(&self) -> Vec<&'a str> {
+        let declared = self.user.callables.keys().chain(self.library.callables.keys()).copied();
+        let operations = Op::SPECS.iter().filter(|spec| spec.callable).map(|spec| spec.name);
+        declared.chain(operations).chain(BUILTINS.iter().map(|builtin| builtin.name)).collect()
+    }
+
+    /// The names of the user's constants, in a fixed order.
+    pub(super) fn constant_names(&self) -> Vec<&'a str> {
+        self.user.constants.keys().copied().collect()
+    }
+}
+
+impl<'a> Declarations<'a> {
+    fn add(&mut self, file: &'a ast::File, home: Home) {
+        for item in &file.items {
+            match item {
+                Item::Const(constant) => {
+                    self.constants.entry(&constant.name.text).or_insert(constant);
+                }
+                Item::Function(function) => {
+                    self.callables.entry(&function.name.text).or_insert(Callee::Function(function, home));
+                }
+                Item::Layer(layer) => {
+                    self.callables.entry(&layer.name.text).or_insert(Callee::Layer(layer, home));
+                }
+                Item::Network(network) => {
+                    self.networks.entry(&network.name.text).or_insert(network);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Operators: numbers are computed at once and checked, tensors become operations with broadcast operands.
+
+use dl_grammar::ast::BinaryOp;
+use dl_grammar::{Code, Diagnostic, Span};
+
+use super::evaluator::Evaluator;
+use super::value::Value;
+use crate::graph::NodeId;
+use crate::ops::{self, Op};
+use crate::program::Epilogue;
+
+/// Whole exponents up to this are products; greater ones are left to the general power.
+const MAX_PRODUCT_EXPONENT: u64 = 16;
+
+impl<'a> Evaluator<'_, 'a> {
+    /// `left op right`, with the places of both; `at` is the operator's, `span` that of the whole.
+    pub(super) fn operator(
+        &mut self,
+        op: BinaryOp,
+        at: Span,
+        left: (Value<'a>, Span),
+        right: (Value<'a>, Span),
+        span: Span,
+    ) -> Value<'a> {
+        let shown = text(op);
+        match (&left.0, &right.0) {
+            (Value::Poison, _) | (_, Value::Poison) => Value::Poison,
+            (Value::Tensor(a), Value::Tensor(b)) if op == BinaryOp::MatMul => {
+                let operation = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
+                self.apply("@", operation.into(), &[(*a, left.1), (*b, right.1)], at, span)
+            }
+            (Value::Tensor(_), Value::Tensor(_) | Value::Integer(_) | Value::Float(_))
+            | (Value::Integer(_) | Value::Float(_), Value::Tensor(_)) => self.on_tensors(op, at, left, right, span),
+            (Value::Integer(a), Value::Integer(b)) => self.on_integers(op, *a, *b, span),
+            (Value::Bool(a), Value::Bool(b)) if is_equality(op) => Value::Bool((a == b) == (op == BinaryOp::Equal)),
+            (Value::Text(a), Value::Text(b)) if is_equality(op) => Value::Bool((a == b) == (op == BinaryOp::Equal)),
+            (Value::List(a), Value::List(b)) if is_equality(op) => Value::Bool((a == b) == (op == BinaryOp::Equal)),
+            (a, b) => match (a.number(), b.number()) {
+                (Some(a), Some(b)) => self.on_floats(op, a, b, span),
+                (None, _) => self.wrong_kind(shown, "numbers or tensors", &left.0, left.1),
+                (_, None) => self.wrong_kind(shown, "numbers or tensors", &right.0, right.1),
+            },
+        }
+    }
+
+    fn on_tensors(
+        &mut self,
+        op: BinaryOp,
+        at: Span,
+        left: (Value<'a>, Span),
+        right: (Value<'a>, Span),
+        span: Span,
+    ) -> Value<'a> {
+        if let (BinaryOp::Power, Value::Tensor(base), Value::Integer(exponent)) = (op, &left.0, &right.0)
+            && (1..=MAX_PRODUCT_EXPONENT).contains(&exponent.unsigned_abs())
+        {
+            return self.whole_power(*base, *exponent, span);
+        }
+        let (operation, is_swapped): (Op, bool) = match op {
+            BinaryOp::Add => (ops::add::Add.into(), false),
+            BinaryOp::Subtract => (ops::subtract::Subtract.into(), false),
+            BinaryOp::Multiply => (ops::multiply::Multiply.into(), false),
+            BinaryOp::Divide => (ops::divide::Divide.into(), false),
+            BinaryOp::Power => (ops::power::Power.into(), false),
+            BinaryOp::Equal => (ops::equal::Equal.into(), false),
+            BinaryOp::NotEqual => (ops::not_equal::NotEqual.into(), false),
+            BinaryOp::Greater => (ops::greater::Greater.into(), false),
+            BinaryOp::GreaterEqual => (ops::greater_equal::GreaterEqual.into(), false),
+            BinaryOp::Less => (ops::greater::Greater.into(), true),
+            BinaryOp::LessEqual => (ops::greater_equal::GreaterEqual.into(), true),
+            BinaryOp::MatMul => {
+                let (number, place) = if left.0.number().is_some() { left } else { right };
+                return self.wrong_kind("@", "two tensors", &number, place);
+            }
+            BinaryOp::Remainder | BinaryOp::And | BinaryOp::Or => {
+                let (tensor, place) = if left.0.number().is_none() { left } else { right };
+                return self.wrong_kind(text(op), "numbers known at compile time", &tensor, place);
+            }
+        };
+        let operands = if is_swapped { vec![right, left] } else { vec![left, right] };
+        self.pointwise_at(text(op), operation, operands, at, span)
+    }
+
+    /// `x ^ n` for a small whole `n`: exact products, defined for negative `x` too.
+    fn whole_power(&mut self, base: NodeId, exponent: i64, span: Span) -> Value<'a> {
+        let mut result: Option<Value<'a>> = None;
+        let mut square = Value::Tensor(base);
+        let mut rest = exponent.unsigned_abs();
+        loop {
+            if rest % 2 == 1 {
+                result = Some(match result {
+                    Some(value) => self.product(value, square.clone(), span),
+                    None => square.clone(),
+                });
+            }
+            rest /= 2;
+            if rest == 0 {
+                break;
+            }
+            square = self.product(square.clone(), square, span);
+        }
+        let value = result.unwrap_or(Value::Poison);
+        if exponent > 0 {
+            return value;
+        }
+        let operands = vec![(Value::Integer(1), span), (value, span)];
+        self.pointwise("^", ops::divide::Divide.into(), operands, span)
+    }
+
+    fn product(&mut self, a: Value<'a>, b: Value<'a>, span: Span) -> Value<'a> {
+        self.pointwise("^", ops::multiply::Multiply.into(), vec![(a, span), (b, span)], span)
+    }
+
+    fn on_integers(&mut self, op: BinaryOp, a: i64, b: i64, span: Span) -> Value<'a> {
+        let result = match op {
+            BinaryOp::Add => a.checked_add(b),
+            BinaryOp::Subtract => a.checked_sub(b),
+            BinaryOp::Multiply => a.checked_mul(b),
+            BinaryOp::Divide | BinaryOp::Remainder if b == 0 => {
+                let message = format!("`{a} {} 0` divides by zero", text(op));
+                self.error(Code::NotDivisible, span, message, "the divisor is 0");
+                return Value::Poison;
+            }
+            BinaryOp::Divide if a.checked_rem(b).is_some_and(|rest| rest != 0) => {
+                let diagnostic = Diagnostic::new(Code::NotDivisible, span, format!("`{a} / {b}` is not an integer"))
+                    .label(format!("leaves a remainder of {}", a % b))
+                    .help(format!("write `{a}.0 / {b}` for a quotient with fraction"));
+                self.report(diagnostic);
+                return Value::Poison;
+            }
+            BinaryOp::Divide => a.checked_div(b),
+            BinaryOp::Remainder => a.checked_rem(b),
+            BinaryOp::Power if b < 0 => {
+                let diagnostic = Diagnostic::new(Code::NotDivisible, span, format!("`{a} ^ {b}` is not an integer"))
+                    .label("a negative exponent")
+                    .help(format!("write `{a}.0 ^ {b}`"));
+                self.report(diagnostic);
+                return Value::Poison;
+            }
+            BinaryOp::Power => match u32::try_from(b) {
+                Ok(exponent) => a.checked_pow(exponent),
+                Err(_) => matches!(a, 0 | 1).then_some(a),
+            },
+            BinaryOp::Equal => return Value::Bool(a == b),
+            BinaryOp::NotEqual => return Value::Bool(a != b),
+            BinaryOp::Less => return Value::Bool(a < b),
+            BinaryOp::LessEqual => return Value::Bool(a <= b),
+            BinaryOp::Greater => return Value::Bool(a > b),
+            BinaryOp::GreaterEqual => return Value::Bool(a >= b),
+            BinaryOp::MatMul | BinaryOp::And | BinaryOp::Or => {
+                return self.wrong_kind(text(op), "two tensors", &Value::Integer(a), span);
+            }
+        };
+        match result {
+            Some(result) => Value::Integer(result),
+            None => self.overflow(span),
+        }
+    }
+
+    fn on_floats(&mut self, op: BinaryOp, a: f64, b: f64, span: Span) -> Value<'a> {
+        let result = match op {
+            BinaryOp::Add => a + b,
+            BinaryOp::Subtract => a - b,
+            BinaryOp::Multiply => a * b,
+            BinaryOp::Divide => a / b,
+            BinaryOp::Remainder => a % b,
+            BinaryOp::Power => a.powf(b),
+            BinaryOp::Equal => return Value::Bool(a == b),
+            BinaryOp::NotEqual => return Value::Bool(a != b),
+            BinaryOp::Less => return Value::Bool(a < b),
+            BinaryOp::LessEqual => return Value::Bool(a <= b),
+            BinaryOp::Greater => return Value::Bool(a > b),
+            BinaryOp::GreaterEqual => return Value::Bool(a >= b),
+            BinaryOp::MatMul | BinaryOp::And | BinaryOp::Or => {
+                return self.wrong_kind(text(op), "two tensors", &Value::Float(a), span);
+            }
+        };
+        self.finite(result, span)
+    }
+
+    /// A number computed at compile time; reports one that is not finite.
+    pub(super) fn finite(&mut self, number: f64, span: Span) -> Value<'a> {
+        if number.is_finite() {
+            return Value::Float(number);
+        }
+        let message = format!("`{}` is not a finite number", self.excerpt(span));
+        self.error(Code::NotConstant, span, message, format!("this is {number}"));
+        Value::Poison
+    }
+
+    /// Reports an integer that does not fit.
+    pub(super) fn overflow(&mut self, span: Span) -> Value<'a> {
+        let message = format!("`{}` is too large for an integer", self.excerpt(span));
+        self.error(Code::NotConstant, span, message, format!("the largest is {}", i64::MAX));
+        Value::Poison
+    }
+}
+
+fn is_equality(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::Equal | BinaryOp::NotEqual)
+}
+
+/// How an operator is written.
+fn text(op: BinaryOp) -> &'static str {
+    match op {
+        BinaryOp::Or => "or",
+        BinaryOp::And => "and",
+        BinaryOp::Equal => "==",
+        BinaryOp::NotEqual => "!=",
+        BinaryOp::Less => "<",
+        BinaryOp::LessEqual => "<=",
+        BinaryOp::Greater => ">",
+        BinaryOp::GreaterEqual => ">=",
+        BinaryOp::Add => "+",
+        BinaryOp::Subtract => "-",
+        BinaryOp::Multiply => "*",
+        BinaryOp::Divide => "/",
+        BinaryOp::Remainder => "%",
+        BinaryOp::MatMul => "@",
+        BinaryOp::Power => "^",
+    }
+}

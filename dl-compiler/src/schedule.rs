@@ -1,0 +1,425 @@
+//! Scheduling: turns an optimized Graph into a Program, whose buffers have homes but no offsets yet.
+//!
+//! Before: `%4 = matmul +bias relu (%0, %1, %2)`. After: `pack` in `prepare` and `hidden = matmul … (image,
+//! hidden_weight_panels, hidden.bias)` in a phase of shards. What is computed for each example runs in phases of shards,
+//! what sums over the batch in phases of the batch between them, and what depends on parameters alone is prepared
+//! once. It decides neither where buffers lie ([`plan`](mod@crate::plan)) nor how steps are written down.
+
+use std::collections::BTreeMap;
+
+use dl_grammar::Span;
+
+use crate::expression::{Argument, Expression, Instruction, View};
+use crate::graph::{Graph, NodeId, Role};
+use crate::model::Model;
+use crate::ops::{Lowering, Op, PointwiseFn};
+use crate::plan::parameter_offsets;
+use crate::program::{AxisShape, Buffer, BufferId, Home, Kernel, Layout, Phase, Program, Step};
+
+/// The Program that computes the roots of `graph`, which is one of the model's graphs after optimization.
+///
+/// With `inference`, all that is read of parameters is prepared, so that running needs nothing else; without it
+/// parameters are read where they are, but for the panels of products.
+pub fn schedule(model: &Model, graph: &Graph, inference: bool) -> Program {
+    let mut scheduler = Scheduler::new(model, graph, inference);
+    scheduler.assign_gradients();
+    for (id, _) in graph.iter() {
+        if scheduler.reachable[id.index()] {
+            scheduler.visit(id);
+        }
+    }
+    scheduler.results();
+    scheduler.finish()
+}
+
+/// When a value is there: before everything, or after a phase. Phases of shards have odd numbers, of the batch even ones.
+const BEFORE: usize = 0;
+
+struct Scheduler<'a> {
+    model: &'a Model,
+    graph: &'a Graph,
+    inference: bool,
+    offsets: Vec<usize>,
+    reachable: Vec<bool>,
+    /// The node whose floats each node shows: itself, unless it is a view.
+    base: Vec<NodeId>,
+    /// Whether it is batch-wide and depends on parameters and constants alone.
+    prepared: Vec<bool>,
+    /// The gradient that a node's result is written to.
+    gradient: BTreeMap<NodeId, usize>,
+    buffers: Vec<Buffer>,
+    /// For each buffer, the phase after which it is there.
+    ready: Vec<usize>,
+    names: BTreeMap<String, usize>,
+    values: BTreeMap<NodeId, BufferId>,
+    fields: BTreeMap<usize, BufferId>,
+    parameters: BTreeMap<usize, BufferId>,
+    copies: BTreeMap<BufferId, BufferId>,
+    constants: BTreeMap<(u64, usize), BufferId>,
+    panels: BTreeMap<(BufferId, usize, usize, bool), BufferId>,
+    spread: BTreeMap<BufferId, BufferId>,
+    prepare: Vec<Step>,
+    phases: BTreeMap<usize, Vec<Step>>,
+    results: Vec<(Role, BufferId)>,
+}
+
+impl<'a> Scheduler<'a> {
+    fn new(model: &'a Model, graph: &'a Graph, inference: bool) -> Scheduler<'a> {
+        let lowerings: Vec<Lowering> = graph.iter().map(|(id, _)| lower(graph, id)).collect();
+        let mut base: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+        let mut prepared: Vec<bool> = Vec::with_capacity(graph.nodes.len());
+        for ((id, node), lowering) in graph.iter().zip(&lowerings) {
+            base.push(match (lowering, node.operands.first()) {
+                (Lowering::View, Some(operand)) => base[operand.index()],
+                _ => id,
+            });
+            let before = node.operands.iter().all(|operand| prepared[operand.index()]);
+            prepared.push(!node.ty.per_example && before);
+        }
+        let mut reachable = vec![false; graph.nodes.len()];
+        for (_, root) in &graph.roots {
+            reachable[root.index()] = true;
+        }
+        for (id, node) in graph.iter().rev() {
+            if reachable[id.index()] {
+                for operand in &node.operands {
+                    reachable[operand.index()] = true;
+                }
+            }
+        }
+        Scheduler {
+            model,
+            graph,
+            inference,
+            offsets: parameter_offsets(model).0,
+            reachable,
+            base,
+            prepared,
+            gradient: BTreeMap::new(),
+            buffers: Vec::new(),
+            ready: Vec::new(),
+            names: BTreeMap::new(),
+            values: BTreeMap::new(),
+            fields: BTreeMap::new(),
+            parameters: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            constants: BTreeMap::new(),
+            panels: BTreeMap::new(),
+            spread: BTreeMap::new(),
+            prepare: Vec::new(),
+            phases: BTreeMap::new(),
+            results: Vec::new(),
+        }
+    }
+
+    /// Lets results be written to the gradients at once, where nothing per example reads them.
+    fn assign_gradients(&mut self) {
+        let mut read_by_examples = vec![false; self.graph.nodes.len()];
+        for node in self.graph.nodes.iter().filter(|node| node.ty.per_example) {
+            for operand in &node.operands {
+                read_by_examples[self.base[operand.index()].index()] = true;
+            }
+        }
+        for &(role, id) in &self.graph.roots {
+            let (Role::Gradient(parameter), base) = (role, self.base[id.index()]) else { continue };
+            let computed = matches!(lower(self.graph, base), Lowering::Pointwise(_) | Lowering::Kernel(_));
+            if computed && !self.prepared[base.index()] && !read_by_examples[base.index()] {
+                self.gradient.entry(base).or_insert(parameter);
+            }
+        }
+    }
+
+    /// Schedules the step of a node, if it has one.
+    fn visit(&mut self, id: NodeId) {
+        let node = self.graph.node(id);
+        let prepared = self.prepared[id.index()];
+        let (kernel, operands) = match lower(self.graph, id) {
+            Lowering::Leaf | Lowering::View => return,
+            Lowering::Pointwise(function) => self.pointwise(id, function),
+            Lowering::Kernel(kernel) => {
+                // Panels are made from the weight where it is.
+                let weight = |place| place == 1 && matches!(kernel, Kernel::MatMul(..));
+                let operands = node.operands.iter().enumerate();
+                let operands = operands.map(|(place, &operand)| self.read(operand, prepared || weight(place)));
+                let operands = operands.collect();
+                (kernel, operands)
+            }
+        };
+        let operands = self.adapt(&kernel, operands, node.ty.per_example, node.origin.span);
+        let phase = if prepared { BEFORE } else { self.phase(node.ty.per_example, &operands) };
+        let (name, home) = match self.gradient.get(&id) {
+            Some(&parameter) => (self.gradient_name(parameter), Home::Gradient(parameter)),
+            None => (self.name_of(id), home(phase)),
+        };
+        let result = self.buffer(name, node.ty.dims.clone(), node.ty.per_example, home, node.origin.span);
+        self.push(phase, Step { kernel, operands, result, span: node.origin.span });
+        self.values.insert(id, result);
+    }
+
+    /// One pointwise operation as an expression of one instruction.
+    fn pointwise(&mut self, id: NodeId, function: PointwiseFn) -> (Kernel, Vec<BufferId>) {
+        let node = self.graph.node(id);
+        let prepared = self.prepared[id.index()];
+        let (mut operands, mut views, mut arguments) = (Vec::new(), Vec::new(), Vec::new());
+        for &operand in &node.operands {
+            if let Op::Splat(splat) = &self.graph.node(self.base[operand.index()]).op {
+                arguments.push(Argument::Constant(splat.value));
+                continue;
+            }
+            let buffer = self.read(operand, prepared);
+            let place = operands.iter().position(|known| *known == buffer);
+            arguments.push(Argument::Operand(place.unwrap_or(operands.len())));
+            if place.is_none() {
+                operands.push(buffer);
+                views.push(View { inner: 1, len: self.graph.ty(operand).len() });
+            }
+        }
+        let instruction = Instruction { function, arguments, name: String::new() };
+        (Kernel::Pointwise(Expression { views, instructions: vec![instruction] }), operands)
+    }
+
+    /// The buffer that holds a value for a step. Steps of `prepare` read parameters where they are.
+    fn read(&mut self, id: NodeId, prepare: bool) -> BufferId {
+        let base = self.base[id.index()];
+        let node = self.graph.node(base);
+        match &node.op {
+            Op::Input(input) => self.field(input.field),
+            Op::Parameter(op) => {
+                let parameter = self.parameter(op.parameter);
+                if self.inference && !prepare { self.copy(op.parameter, parameter) } else { parameter }
+            }
+            Op::Splat(splat) => self.constant(splat.value, &splat.dims, node.origin.span),
+            _ => match self.values.get(&base) {
+                Some(&buffer) => buffer,
+                // Operands come before their users, so this only names what verify then refuses.
+                None => self.constant(f64::NAN, &node.ty.dims, node.origin.span),
+            },
+        }
+    }
+
+    fn field(&mut self, field: usize) -> BufferId {
+        if let Some(&buffer) = self.fields.get(&field) {
+            return buffer;
+        }
+        let declared = &self.model.fields[field];
+        let (name, dims, span) = (declared.name.clone(), declared.dims.clone(), declared.span);
+        let buffer = self.buffer(name, dims, true, Home::Field(field), span);
+        self.fields.insert(field, buffer);
+        buffer
+    }
+
+    fn parameter(&mut self, parameter: usize) -> BufferId {
+        if let Some(&buffer) = self.parameters.get(&parameter) {
+            return buffer;
+        }
+        let declared = &self.model.parameters[parameter];
+        let (path, dims, span) = (declared.path.clone(), declared.dims.clone(), declared.span);
+        let buffer = self.buffer(path, dims, false, Home::Parameter(parameter), span);
+        self.buffers[buffer.0 as usize].offset = self.offsets[parameter];
+        self.parameters.insert(parameter, buffer);
+        buffer
+    }
+
+    /// The prepared copy of a parameter.
+    fn copy(&mut self, parameter: usize, from: BufferId) -> BufferId {
+        if let Some(&buffer) = self.copies.get(&from) {
+            return buffer;
+        }
+        let declared = &self.model.parameters[parameter];
+        let (name, dims, span) = (declared.path.replace('.', "_"), declared.dims.clone(), declared.span);
+        let result = self.buffer(name, dims, false, Home::Prepared, span);
+        self.push(BEFORE, Step { kernel: Kernel::Copy, operands: vec![from], result, span });
+        self.copies.insert(from, result);
+        result
+    }
+
+    /// A buffer full of one number.
+    fn constant(&mut self, value: f64, dims: &[usize], span: Span) -> BufferId {
+        let key = (value.to_bits(), dims.iter().product());
+        if let Some(&buffer) = self.constants.get(&key) {
+            return buffer;
+        }
+        let result = self.buffer("constant".to_owned(), dims.to_vec(), false, Home::Prepared, span);
+        self.push(BEFORE, Step { kernel: fill(value), operands: Vec::new(), result, span });
+        self.constants.insert(key, result);
+        result
+    }
+
+    /// Puts panels in place of the weights of products, and batch-wide operands once for each example where the kernel wants that.
+    fn adapt(&mut self, kernel: &Kernel, mut operands: Vec<BufferId>, per_example: bool, span: Span) -> Vec<BufferId> {
+        if let (Kernel::MatMul(shape, transposed, _), Some(&weight)) = (kernel, operands.get(1)) {
+            operands[1] = self.pack(weight, (shape.inputs, shape.outputs), *transposed);
+        }
+        for (place, operand) in operands.iter_mut().enumerate() {
+            let wide = !self.buffers[operand.0 as usize].per_example;
+            if wide && kernel.wants_per_example(place, per_example) {
+                *operand = self.spread(*operand, span);
+            }
+        }
+        operands
+    }
+
+    /// The panels of a weight, refreshed wherever the weight is made.
+    fn pack(&mut self, weight: BufferId, (inputs, outputs): (usize, usize), transposed: bool) -> BufferId {
+        let key = (weight, inputs, outputs, transposed);
+        if let Some(&buffer) = self.panels.get(&key) {
+            return buffer;
+        }
+        let of = &self.buffers[weight.0 as usize];
+        let (name, span) = (of.name.replace('.', "_"), of.span);
+        let name = if transposed { format!("{name}_panels_transposed") } else { format!("{name}_panels") };
+        let phase = self.ready[weight.0 as usize];
+        let result = self.buffer(name, [inputs, outputs], false, home(phase), span);
+        let (columns, depth) = if transposed { (inputs, outputs) } else { (outputs, inputs) };
+        self.buffers[result.0 as usize].floats = columns.next_multiple_of(PANEL) * depth;
+        let kernel = Kernel::Pack { inputs, outputs, transposed };
+        self.push(phase, Step { kernel, operands: vec![weight], result, span });
+        self.panels.insert(key, result);
+        result
+    }
+
+    /// A batch-wide value once for each example.
+    fn spread(&mut self, of: BufferId, span: Span) -> BufferId {
+        if let Some(&buffer) = self.spread.get(&of) {
+            return buffer;
+        }
+        let phase = self.phase(true, &[of]);
+        let (name, dims) = (format!("{}_each", self.buffers[of.0 as usize].name), self.buffers[of.0 as usize].dims.clone());
+        let inner = dims.iter().product();
+        let result = self.buffer(name.replace('.', "_"), dims, true, Home::Shard, span);
+        let kernel = Kernel::Expand(AxisShape { outer: 1, middle: 1, inner });
+        self.push(phase, Step { kernel, operands: vec![of], result, span });
+        self.spread.insert(of, result);
+        result
+    }
+
+    /// Sees to it that every root is where its role wants it.
+    fn results(&mut self) {
+        for &(role, id) in &self.graph.roots {
+            let span = self.graph.node(id).origin.span;
+            let buffer = self.read(id, false);
+            let buffer = match role {
+                Role::Gradient(parameter) => self.gradient_result(parameter, buffer, span),
+                _ if !self.buffers[buffer.0 as usize].per_example => self.spread(buffer, span),
+                _ if self.buffers[buffer.0 as usize].home != Home::Shard => self.in_shard(buffer, span),
+                _ => buffer,
+            };
+            self.results.push((role, buffer));
+        }
+    }
+
+    fn gradient_result(&mut self, parameter: usize, from: BufferId, span: Span) -> BufferId {
+        if self.buffers[from.0 as usize].home == Home::Gradient(parameter) {
+            return from;
+        }
+        let dims = self.model.parameters[parameter].dims.clone();
+        let phase = self.phase(false, &[from]);
+        let result = self.buffer(self.gradient_name(parameter), dims, false, Home::Gradient(parameter), span);
+        self.push(phase, Step { kernel: Kernel::Copy, operands: vec![from], result, span });
+        result
+    }
+
+    /// A copy in the arena of what an example holds.
+    fn in_shard(&mut self, from: BufferId, span: Span) -> BufferId {
+        let of = &self.buffers[from.0 as usize];
+        let (name, dims) = (format!("{}_copy", of.name), of.dims.clone());
+        let phase = self.phase(true, &[from]);
+        let result = self.buffer(name, dims, true, Home::Shard, span);
+        self.push(phase, Step { kernel: Kernel::Copy, operands: vec![from], result, span });
+        result
+    }
+
+    fn finish(self) -> Program {
+        let phases = self.phases.into_iter();
+        let phases = phases.map(|(phase, steps)| if phase % 2 == 1 { Phase::Shards(steps) } else { Phase::Batch(steps) });
+        Program {
+            buffers: self.buffers,
+            prepare: self.prepare,
+            phases: phases.collect(),
+            results: self.results,
+            ..Program::default()
+        }
+    }
+
+    /// The earliest phase that finds all operands there.
+    fn phase(&self, per_example: bool, operands: &[BufferId]) -> usize {
+        let after = |operand: &BufferId| {
+            let ready = self.ready[operand.0 as usize];
+            // A phase of the other kind has to end first; within one of the same kind steps follow each other.
+            if ready == BEFORE || (ready % 2 == 1) == per_example { ready } else { ready + 1 }
+        };
+        let least = if per_example { 1 } else { 2 };
+        operands.iter().map(after).max().unwrap_or(BEFORE).max(least)
+    }
+
+    fn push(&mut self, phase: usize, step: Step) {
+        self.ready[step.result.0 as usize] = phase;
+        match phase {
+            BEFORE => self.prepare.push(step),
+            phase => self.phases.entry(phase).or_default().push(step),
+        }
+    }
+
+    fn buffer(&mut self, name: String, dims: impl Into<Vec<usize>>, per_example: bool, home: Home, span: Span) -> BufferId {
+        let dims = dims.into();
+        let name = self.unique(name);
+        let offset = match home {
+            Home::Gradient(parameter) => self.offsets[parameter],
+            _ => 0,
+        };
+        let floats = dims.iter().product();
+        let id = BufferId(self.buffers.len() as u32);
+        self.buffers.push(Buffer { name, dims, floats, per_example, home, layout: Layout::default(), offset, span });
+        self.ready.push(BEFORE);
+        id
+    }
+
+    fn unique(&mut self, name: String) -> String {
+        let mut candidate = name.clone();
+        while self.names.contains_key(&candidate) {
+            let count = self.names.entry(name.clone()).or_insert(1);
+            *count += 1;
+            candidate = format!("{name}_{count}");
+        }
+        self.names.insert(candidate.clone(), 1);
+        candidate
+    }
+
+    /// What the source calls a node, else what its operation is called.
+    fn name_of(&self, id: NodeId) -> String {
+        let node = self.graph.node(id);
+        match node.origin.name.as_str() {
+            "" => node.op.name().to_owned(),
+            name => name.replace('.', "_"),
+        }
+    }
+
+    fn gradient_name(&self, parameter: usize) -> String {
+        format!("d_{}", self.model.parameters[parameter].path.replace('.', "_"))
+    }
+}
+
+/// Columns of a panel of packed weights: the runtime's tile width.
+const PANEL: usize = 16;
+
+fn lower(graph: &Graph, id: NodeId) -> Lowering {
+    let node = graph.node(id);
+    let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
+    node.op.lower(&types, &node.ty)
+}
+
+/// Where the results of a phase live.
+fn home(phase: usize) -> Home {
+    match phase {
+        BEFORE => Home::Prepared,
+        phase if phase % 2 == 1 => Home::Shard,
+        _ => Home::Fixed,
+    }
+}
+
+/// An expression without operands fills its result with one number.
+fn fill(value: f64) -> Kernel {
+    let arguments = vec![Argument::Constant(value), Argument::Constant(1.0)];
+    let instruction = Instruction { function: PointwiseFn::Multiply, arguments, name: String::new() };
+    Kernel::Pointwise(Expression { views: Vec::new(), instructions: vec![instruction] })
+}

@@ -1,0 +1,342 @@
+//! Correlation of planes by the product core: rows are output planes, depth is taps, columns are sixteen pixels.
+//!
+//! With stride 1 a source row is read in place: if the output is thought as wide as the padded source, the sixteen
+//! pixels of every tap are neighbours, and a table of offsets, one for each tap, replaces packing (*direct*). Padding
+//! is first copied away, some rows at a time. The few results between the rows are thrown away; where they would be too
+//! many, and for other strides, the pixels of a tile are packed for all taps, and one packing serves all rows (*packed*).
+
+use super::super::product::{COLUMNS, Left, Right, Sink, Steps, Stride, Table, product};
+use super::geometry::{Geometry, Planes, Tap, Tile};
+use crate::simd::{Kernel, Lane};
+
+/// Taps that a tile runs through at a time.
+const DEPTH: usize = 512;
+/// Floats of the block on the stack.
+const BLOCK: usize = DEPTH * COLUMNS;
+/// What packing one tap's pixels costs, in rows of a product.
+const PACKING: usize = 10;
+
+/// `y = max(source ⋆ weight + bias, floor)` for `n` examples; slices have exactly their lengths, none is empty.
+pub(super) struct Correlation<'a> {
+    pub(super) geometry: Geometry,
+    /// Groups, each with its own planes, rows and weights.
+    pub(super) groups: usize,
+    /// Source planes of a group.
+    pub(super) planes: usize,
+    /// Output planes of a group.
+    pub(super) rows: usize,
+    /// Floats from one group's weights to the next's.
+    pub(super) weight_group: usize,
+    /// Floats from the weights of one output plane to those of the next.
+    pub(super) weight_row: usize,
+    /// Floats from the weights of one source plane to those of the next.
+    pub(super) weight_plane: usize,
+    /// Whether the kernel is reversed.
+    pub(super) flipped: bool,
+    pub(super) n: usize,
+    pub(super) source: &'a [f32],
+    pub(super) weight: &'a [f32],
+    /// One float for each output plane.
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) floor: f32,
+    pub(super) y: &'a mut [f32],
+}
+
+/// How a correlation is carried out; a function of the shape alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// By offsets into rows of `pitch` floats: of the source itself, or of copies.
+    Direct {
+        copied: bool,
+        pitch: usize,
+        /// Source planes at a time.
+        planes: usize,
+        /// Output rows at a time.
+        lines: usize,
+    },
+    /// By packing each tile.
+    Packed,
+}
+
+/// The stack of a correlation.
+struct Scratch {
+    /// Offsets of the weights of the taps at hand.
+    left: [usize; DEPTH],
+    /// Offsets of the pixels of the taps at hand.
+    right: [usize; DEPTH],
+    /// The taps that the tables are of, so that they are not made again for each tile.
+    taps: (usize, usize),
+    block: Block,
+    tile: Tile<COLUMNS>,
+}
+
+/// Room for copied rows or a packed tile; a tile of copied rows may read past the last.
+#[repr(align(64))]
+struct Block([f32; BLOCK + COLUMNS]);
+
+impl Kernel for Correlation<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(mut self, lane: V) {
+        let mut scratch = Scratch {
+            left: [0; DEPTH],
+            right: [0; DEPTH],
+            taps: (0, 0),
+            block: Block([0.0; BLOCK + COLUMNS]),
+            tile: Tile::empty(),
+        };
+        let plan = self.plan();
+        for group in 0..self.groups {
+            match plan {
+                Plan::Direct { copied, pitch, planes, lines } => {
+                    self.direct(lane, group, [copied as usize, pitch, planes, lines], &mut scratch);
+                }
+                Plan::Packed => self.packed(lane, group, &mut scratch),
+            }
+        }
+    }
+}
+
+impl Correlation<'_> {
+    fn plan(&self) -> Plan {
+        let geometry = &self.geometry;
+        let [height, width] = geometry.outputs;
+        let pitch = width + geometry.extent(1) - 1;
+        let taps = geometry.taps();
+        let places = ((height - 1) * pitch + width).next_multiple_of(COLUMNS);
+        let packed = geometry.output_len().next_multiple_of(COLUMNS) * (self.rows + PACKING);
+        if geometry.stride != [1, 1] || taps > DEPTH || places * self.rows > packed {
+            return Plan::Packed;
+        }
+        let planes = self.planes.min(DEPTH / taps);
+        if geometry.padding == [0, 0] {
+            return Plan::Direct { copied: false, pitch, planes, lines: height };
+        }
+        let more = geometry.extent(0) - 1;
+        let some = height.min(4);
+        let planes = planes.min(BLOCK / ((some + more) * pitch));
+        if planes == 0 {
+            return Plan::Packed;
+        }
+        let lines = (BLOCK / (planes * pitch) - more).min(height);
+        let lines = height.div_ceil(height.div_ceil(lines));
+        Plan::Direct { copied: true, pitch, planes, lines }
+    }
+
+    /// Floats of an example of the source, and of y.
+    fn example_lens(&self) -> [usize; 2] {
+        [self.planes * self.geometry.source_len(), self.rows * self.geometry.output_len()].map(|len| len * self.groups)
+    }
+
+    /// Makes the tables for taps `first..first + depth`, with the pixels in rows of `pitch` and planes of `plane`.
+    #[inline(always)]
+    fn tables(&self, scratch: &mut Scratch, first: usize, depth: usize, pitch: usize, plane: usize) {
+        if scratch.taps == (first, depth) {
+            return;
+        }
+        scratch.taps = (first, depth);
+        let Geometry { kernel, dilation, .. } = self.geometry;
+        let mut tap = Tap::new(kernel, first);
+        let base = tap.plane;
+        for (left, right) in scratch.left[..depth].iter_mut().zip(&mut scratch.right[..depth]) {
+            let place = tap.at[0] * kernel[1] + tap.at[1];
+            let place = if self.flipped { kernel[0] * kernel[1] - 1 - place } else { place };
+            *left = tap.plane * self.weight_plane + place;
+            *right = (tap.plane - base) * plane + tap.at[0] * dilation[0] * pitch + tap.at[1] * dilation[1];
+            tap = tap.next(kernel);
+        }
+    }
+
+    #[inline(always)]
+    fn direct<V: Lane>(&mut self, lane: V, group: usize, plan: [usize; 4], scratch: &mut Scratch) {
+        let [copied, pitch, planes, lines] = plan;
+        let geometry = self.geometry;
+        let (taps, plane_len) = (geometry.taps(), geometry.source_len());
+        let [height, width] = geometry.outputs;
+        let [source_example, _] = self.example_lens();
+        for example in 0..self.n {
+            let floats = &self.source[example * source_example + group * self.planes * plane_len..];
+            for line in (0..height).step_by(lines) {
+                let end = (line + lines).min(height);
+                for plane in (0..self.planes).step_by(planes) {
+                    let count = planes.min(self.planes - plane);
+                    let source = &floats[plane * plane_len..];
+                    let held = if copied == 1 { (lines + geometry.extent(0) - 1) * pitch } else { plane_len };
+                    if copied == 1 {
+                        let rows = end - line + geometry.extent(0) - 1;
+                        let first = geometry.meets(0, line, 0);
+                        let blocks = scratch.block.0.chunks_exact_mut(held).zip(source.chunks_exact(plane_len));
+                        for (to, from) in blocks.take(count) {
+                            geometry.copy_padded(lane, from, first, pitch, &mut to[..rows * pitch]);
+                        }
+                    }
+                    self.tables(scratch, plane * taps, count * taps, pitch, held);
+                    let reach = scratch.right[count * taps - 1] + COLUMNS;
+                    let place = Place { group, example, first: plane * taps, depth: count * taps };
+                    let mut row = 0;
+                    while row < self.rows {
+                        // Twelve rows of weights at a time stay in the first-level cache through all tiles.
+                        let height = if self.rows - row <= 18 { self.rows - row } else { 12 };
+                        for start in (line * pitch..(end - 1) * pitch + width).step_by(COLUMNS) {
+                            scratch.tile.set([usize::MAX, width], pitch, start, end);
+                            // SAFETY: the furthest pixel that a tile reads is at its start + reach, which is checked
+                            // for the source and within the block and its margin for copies; the tables hold
+                            // place.depth offsets of weights of this group.
+                            unsafe {
+                                if copied == 1 {
+                                    let base = scratch.block.0.as_ptr().add(start - line * pitch);
+                                    let right = Right { base, steps: Table(&scratch.right[..place.depth]) };
+                                    self.tile(lane, place, row, height, right, scratch);
+                                } else if start + reach <= source.len() {
+                                    let base = source.as_ptr().add(start);
+                                    let right = Right { base, steps: Table(&scratch.right[..place.depth]) };
+                                    self.tile(lane, place, row, height, right, scratch);
+                                } else {
+                                    let block = &mut scratch.block.0[..place.depth * COLUMNS];
+                                    let planes = Planes { floats, example: 0 };
+                                    geometry.pack(lane, planes, &scratch.tile, place.first, block);
+                                    let right = Right { base: scratch.block.0.as_ptr(), steps: Stride(COLUMNS) };
+                                    self.tile(lane, place, row, height, right, scratch);
+                                }
+                            }
+                        }
+                        row += height;
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn packed<V: Lane>(&mut self, lane: V, group: usize, scratch: &mut Scratch) {
+        let geometry = self.geometry;
+        let depth = self.planes * geometry.taps();
+        let [source_example, _] = self.example_lens();
+        let floats = &self.source[group * self.planes * geometry.source_len()..];
+        let planes = Planes { floats, example: source_example };
+        let [height, width] = geometry.outputs;
+        for start in (0..self.n * geometry.output_len()).step_by(COLUMNS) {
+            scratch.tile.set(geometry.outputs, width, start, self.n * height);
+            for first in (0..depth).step_by(DEPTH) {
+                let place = Place { group, example: 0, first, depth: DEPTH.min(depth - first) };
+                self.tables(scratch, first, place.depth, 0, 0);
+                let block = &mut scratch.block.0[..place.depth * COLUMNS];
+                geometry.pack(lane, planes, &scratch.tile, first, block);
+                let right = Right { base: scratch.block.0.as_ptr(), steps: Stride(COLUMNS) };
+                // SAFETY: the block holds place.depth rows of 16; the tables hold place.depth offsets of weights of
+                // this group.
+                unsafe { self.tile(lane, place, 0, self.rows, right, scratch) }
+            }
+        }
+    }
+
+    /// Rows `row..row + rows` of the tile at hand.
+    ///
+    /// # Safety
+    /// `right` must be readable for place.depth steps, and `scratch.left` hold as many offsets of weights.
+    #[inline(always)]
+    unsafe fn tile<V: Lane, S: Steps>(
+        &mut self,
+        lane: V,
+        place: Place,
+        row: usize,
+        rows: usize,
+        right: Right<S>,
+        scratch: &Scratch,
+    ) {
+        let [_, y_example] = self.example_lens();
+        let output_len = self.geometry.output_len();
+        let last = place.first + place.depth == self.planes * self.geometry.taps();
+        let first_row = place.group * self.rows + row;
+        let y = &mut self.y[place.example * y_example + first_row * output_len..];
+        let sink = Pixels {
+            y: y.as_mut_ptr(),
+            plane: output_len,
+            width: self.geometry.outputs[1],
+            example: y_example,
+            tile: &scratch.tile,
+            accumulate: place.first > 0,
+            bias: self.bias.filter(|_| last).map(|bias| &bias[first_row..first_row + rows]),
+            floor: if last { self.floor } else { f32::NEG_INFINITY },
+        };
+        let weight = &self.weight[place.group * self.weight_group + row * self.weight_row..];
+        let steps = Table(&scratch.left[..place.depth]);
+        let left = Left { base: weight.as_ptr(), row: self.weight_row, steps };
+        // SAFETY: weights of `rows` rows follow, and the pieces of the tile lie in y, by the shape's lengths; the rest is
+        // the caller's promise.
+        unsafe { product(lane, rows, place.depth, left, right, &sink) }
+    }
+}
+
+/// The part of the sum at hand.
+#[derive(Clone, Copy)]
+struct Place {
+    group: usize,
+    /// The example that the tile's pieces are counted from.
+    example: usize,
+    /// The first tap.
+    first: usize,
+    /// How many taps.
+    depth: usize,
+}
+
+/// Output pixels of a tile in several planes.
+struct Pixels<'a> {
+    /// The first plane of the first example.
+    y: *mut f32,
+    /// Floats from one plane to the next.
+    plane: usize,
+    /// Floats from one row to the next.
+    width: usize,
+    /// Floats from one example to the next.
+    example: usize,
+    tile: &'a Tile<COLUMNS>,
+    /// Whether to add to what is there: earlier taps.
+    accumulate: bool,
+    /// One float for each plane, to be added.
+    bias: Option<&'a [f32]>,
+    /// A lower bound.
+    floor: f32,
+}
+
+impl Sink for Pixels<'_> {
+    #[inline(always)]
+    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]) {
+        let lane = acc[0][0];
+        let floor = lane.splat(self.floor);
+        for (i, acc) in acc.into_iter().enumerate() {
+            let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[row + i]));
+            let mut results = [0.0; 2 * COLUMNS];
+            // SAFETY: pieces lie within 16 lanes and, by the caller's promise, within y; the array has 16 floats more
+            // than lanes, and masked accesses touch no others.
+            unsafe {
+                acc[0].store(results.as_mut_ptr());
+                acc[1].store(results.as_mut_ptr().add(V::LANES));
+                let plane = self.y.add((row + i) * self.plane);
+                for piece in self.tile.pieces() {
+                    let y = plane.add(piece.example * self.example + piece.row * self.width + piece.column);
+                    let from = results.as_ptr().add(piece.lane);
+                    let mut j = 0;
+                    while j < piece.len {
+                        let (y, from) = (y.add(j), from.add(j));
+                        let count = piece.len - j;
+                        if count >= V::LANES {
+                            let mut result = lane.load(from);
+                            if self.accumulate {
+                                result = lane.load(y) + result;
+                            }
+                            (result + bias).at_least(floor).store(y);
+                        } else {
+                            let mut result = lane.load(from);
+                            if self.accumulate {
+                                result = lane.load_first(y, count) + result;
+                            }
+                            (result + bias).at_least(floor).store_first(y, count);
+                        }
+                        j += V::LANES;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Convolutions against their twins, by adjointness, by published examples, and bit against bit.
+
+use super::*;
+use crate::simd::available;
+use crate::{Activation, Rng, reference};
+use proptest::prelude::*;
+
+fn values(len: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    (0..len).map(|_| rng.next_u32() as f32 / 2f32.powi(31) - 1.0).collect()
+}
+
+fn square(channels: usize, size: usize, filters: usize, kernel: usize, padding: usize) -> Convolution2d {
+    Convolution2d {
+        channels,
+        height: size,
+        width: size,
+        filters,
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        padding: [padding; 2],
+        dilation: [1; 2],
+        groups: 1,
+    }
+}
+
+/// Values below 1 in magnitude, summed in single precision: k products and additions each round by half an ulp of a
+/// partial sum below k.
+fn tolerance(k: usize) -> f32 {
+    let k = k as f32 + 4.0;
+    k.sqrt() * k * 2f32.powi(-24) + 4e-7
+}
+
+fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &dyn std::fmt::Debug) {
+    assert_eq!(found.len(), expected.len());
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((found - expected).abs() <= tolerance, "{what:?} at {i}: {found} for {expected} ± {tolerance}");
+    }
+}
+
+const ACTIVATIONS: [Activation; 4] = [Activation::Identity, Activation::Relu, Activation::Sigmoid, Activation::Tanh];
+
+/// All three kernels against their twins on all instruction sets.
+fn check(shape: Convolution2d, n: usize, seed: u64) {
+    let [x_len, y_len, weight_len] = shape.lens();
+    let (x, weight, bias) = (values(n * x_len, seed), values(weight_len, seed + 1), values(shape.filters, seed + 2));
+    let d_y = values(n * y_len, seed + 3);
+    let epilogue = Epilogue { bias: (seed % 3 > 0).then_some(&bias[..]), activation: ACTIVATIONS[seed as usize % 4] };
+    let mut y_expected = vec![0.0; n * y_len];
+    reference::convolution2d(&shape, n, &x, &weight, epilogue, &mut y_expected);
+    let mut d_x_expected = vec![0.0; n * x_len];
+    reference::convolution2d_input(&shape, n, &d_y, &weight, &mut d_x_expected);
+    let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
+    let mut d_weight_expected = vec![0.0; weight_len];
+    reference::convolution2d_weight(&shape, n, x_seen, d_y_seen, &mut d_weight_expected, &Team::serial());
+    let taps = shape.kernel[0] * shape.kernel[1] / shape.groups;
+    for isa in available() {
+        let what = (isa, shape, n, seed);
+        let mut y = vec![f32::NAN; n * y_len + 3];
+        convolution2d_on(*isa, &shape, n, &x, &weight, epilogue, &mut y);
+        assert!(y[n * y_len..].iter().all(|y| y.is_nan()), "{what:?} writes past the end");
+        close(&y[..n * y_len], &y_expected, tolerance(shape.channels * taps), &("y", what));
+        let mut d_x = vec![f32::NAN; n * x_len + 3];
+        convolution2d_input_on(*isa, &shape, n, &d_y, &weight, &mut d_x);
+        assert!(d_x[n * x_len..].iter().all(|d_x| d_x.is_nan()), "{what:?} writes past the end");
+        close(&d_x[..n * x_len], &d_x_expected, tolerance(shape.filters * taps), &("d_x", what));
+        let mut d_weight = vec![f32::NAN; weight_len];
+        convolution2d_weight_on(*isa, &shape, n, x_seen, d_y_seen, &mut d_weight, &Team::serial());
+        let pixels = n * shape.output_height() * shape.output_width();
+        close(&d_weight, &d_weight_expected, tolerance(pixels), &("d_weight", what));
+    }
+}
+
+#[test]
+fn every_small_width_kernel_and_padding() {
+    for width in 1..=20 {
+        for kernel in 1..=5 {
+            for padding in 0..=kernel + 1 {
+                let shape = Convolution2d { height: 4, width, ..square(2, 0, 3, kernel, padding) };
+                if shape.output_height() * shape.output_width() > 0 {
+                    check(shape, 2, (width * kernel + padding) as u64);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_count_of_filters_and_channels() {
+    for filters in 1..=20 {
+        for channels in [1, 2, 5] {
+            check(square(channels, 6, filters, 3, 1), 1, (filters + channels) as u64);
+            check(square(filters, 6, channels, 2, 0), 2, (filters + channels) as u64);
+        }
+    }
+}
+
+#[test]
+fn shapes_of_known_networks() {
+    check(square(1, 28, 6, 5, 2), 3, 1);
+    check(square(6, 14, 16, 5, 0), 3, 2);
+    check(square(32, 17, 33, 3, 1), 1, 3);
+    check(Convolution2d { stride: [2; 2], ..square(3, 33, 20, 7, 3) }, 1, 4);
+    check(Convolution2d { stride: [2; 2], ..square(20, 9, 24, 1, 0) }, 2, 5);
+    check(Convolution2d { groups: 12, ..square(12, 9, 24, 3, 1) }, 2, 6);
+    check(Convolution2d { dilation: [2; 2], ..square(4, 12, 8, 3, 2) }, 2, 7);
+}
+
+#[test]
+fn sums_and_rows_longer_than_a_block() {
+    // More taps than a tile runs through at a time, in every plan.
+    check(square(70, 5, 7, 3, 0), 2, 1);
+    check(square(70, 5, 7, 3, 1), 2, 2);
+    check(Convolution2d { stride: [2; 2], ..square(70, 5, 7, 3, 1) }, 2, 3);
+    check(square(1, 25, 2, 24, 1), 1, 4);
+    check(square(1, 20, 2, 17, 2), 1, 5);
+    // Rows that the stack holds few of, or none.
+    check(Convolution2d { height: 6, width: 700, ..square(3, 0, 2, 3, 1) }, 1, 6);
+    check(Convolution2d { height: 3, width: 9000, ..square(1, 0, 1, 2, 1) }, 1, 7);
+    check(Convolution2d { height: 3, width: 9000, ..square(1, 0, 1, 2, 0) }, 1, 8);
+    // More filters than the input gradient holds.
+    check(Convolution2d { stride: [2, 1], ..square(1, 5, 300, 2, 0) }, 1, 9);
+}
+
+fn any_shape() -> impl Strategy<Value = Convolution2d> {
+    let pairs = (1usize..5, 1usize..6, 1usize..4, 1usize..4, 0usize..4, 0usize..4, 1usize..3, 1usize..3);
+    let counts = (1usize..4, 1usize..5, 1usize..8, 1usize..18, 1usize..24);
+    (pairs, counts).prop_map(|(p, (groups, channels, filters, height, width))| Convolution2d {
+        channels: groups * channels,
+        height,
+        width,
+        filters: groups * filters,
+        kernel: [p.0, p.1],
+        stride: [p.2, p.3],
+        padding: [p.4, p.5],
+        dilation: [p.6, p.7],
+        groups,
+    })
+}
+
+/// The same, mostly with stride 1.
+fn any_dense_shape() -> impl Strategy<Value = Convolution2d> {
+    any_shape().prop_map(|shape| Convolution2d { stride: [1; 2], ..shape })
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn agrees_with_its_twin(shape in any_shape(), n in 1usize..4, seed in 0u64..1000) {
+        check(shape, n, seed);
+    }
+
+    #[test]
+    fn agrees_with_its_twin_at_stride_one(shape in any_dense_shape(), n in 1usize..4, seed in 0u64..1000) {
+        check(shape, n, seed);
+    }
+
+    /// ⟨conv(x, w), y⟩ = ⟨x, input gradient of y⟩ = ⟨w, weight gradient of y⟩.
+    #[test]
+    fn gradients_are_adjoint(shape in any_shape(), dense in any::<bool>(), n in 1usize..4) {
+        let shape = if dense { Convolution2d { stride: [1; 2], ..shape } } else { shape };
+        let [x_len, y_len, weight_len] = shape.lens();
+        let (x, w, d_y) = (values(n * x_len, 1), values(weight_len, 2), values(n * y_len, 3));
+        let (mut y, mut d_x, mut d_w) = (vec![0.0; n * y_len], vec![0.0; n * x_len], vec![0.0; weight_len]);
+        convolution2d(&shape, n, &x, &w, Epilogue::NONE, &mut y);
+        convolution2d_input(&shape, n, &d_y, &w, &mut d_x);
+        let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
+        convolution2d_weight(&shape, n, x_seen, d_y_seen, &mut d_w, &Team::serial());
+        let (by_y, by_x, by_w) = (dot(&y, &d_y), dot(&x, &d_x), dot(&w, &d_w));
+        let tolerance = 1e-5 * (n * y_len) as f64 + 1e-4;
+        prop_assert!((by_y - by_x).abs() < tolerance && (by_y - by_w).abs() < tolerance, "{by_y} {by_x} {by_w}");
+    }
+
+    /// The same bits for any number of threads, any splitting of the examples, and from shards.
+    #[test]
+    fn bits_do_not_depend_on_the_partition(shape in any_shape(), dense in any::<bool>(), n in 1usize..20, threads in 2usize..5) {
+        let shape = if dense { Convolution2d { stride: [1; 2], ..shape } } else { shape };
+        let [x_len, y_len, weight_len] = shape.lens();
+        let (x, w, d_y) = (values(n * x_len, 1), values(weight_len, 2), values(n * y_len, 3));
+        let first = n / 3;
+        let (mut whole, mut parts) = (vec![0.0; n * y_len], vec![0.0; n * y_len]);
+        convolution2d(&shape, n, &x, &w, Epilogue::NONE, &mut whole);
+        convolution2d(&shape, first, &x, &w, Epilogue::NONE, &mut parts);
+        convolution2d(&shape, n - first, &x[first * x_len..], &w, Epilogue::NONE, &mut parts[first * y_len..]);
+        prop_assert_eq!(&whole, &parts);
+        let (mut whole, mut parts) = (vec![0.0; n * x_len], vec![0.0; n * x_len]);
+        convolution2d_input(&shape, n, &d_y, &w, &mut whole);
+        convolution2d_input(&shape, first, &d_y, &w, &mut parts);
+        convolution2d_input(&shape, n - first, &d_y[first * y_len..], &w, &mut parts[first * x_len..]);
+        prop_assert_eq!(&whole, &parts);
+
+        let shard_len = 16 * (x_len + y_len);
+        let mut arena = vec![f32::NAN; n.div_ceil(16) * shard_len];
+        for e in 0..n {
+            let shard = &mut arena[e / 16 * shard_len..];
+            shard[e % 16 * x_len..][..x_len].copy_from_slice(&x[e * x_len..][..x_len]);
+            shard[16 * x_len + e % 16 * y_len..][..y_len].copy_from_slice(&d_y[e * y_len..][..y_len]);
+        }
+        let (mut one, mut many) = (vec![f32::NAN; weight_len], vec![f32::NAN; weight_len]);
+        let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
+        convolution2d_weight(&shape, n, x_seen, d_y_seen, &mut one, &Team::serial());
+        let x_seen = Segments::of_shards(&arena, shard_len, 0, x_len);
+        let d_y_seen = Segments::of_shards(&arena, shard_len, 16 * x_len, y_len);
+        convolution2d_weight(&shape, n, x_seen, d_y_seen, &mut many, &Team::new(threads));
+        prop_assert_eq!(&one, &many);
+    }
+}
+
+#[test]
+fn published_examples() {
+    #[rustfmt::skip]
+    let image = [
+        128.0,  97.0,  53.0, 201.0, 198.0,
+         35.0,  22.0,  25.0, 200.0, 195.0,
+         37.0,  24.0,  28.0, 197.0, 182.0,
+         33.0,  28.0,  92.0, 195.0, 179.0,
+         31.0,  40.0, 100.0, 192.0, 177.0,
+    ];
+    for isa in available() {
+        let mut y = [0.0; 9];
+        let cross = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
+        convolution2d_on(*isa, &square(1, 5, 1, 3, 0), 1, &image, &cross, Epilogue::NONE, &mut y);
+        assert_eq!(y[0], 181.0);
+        let mut y = [0.0; 16];
+        convolution2d_on(*isa, &square(1, 5, 1, 2, 0), 1, &image, &[1.0, 0.0, 0.0, 1.0], Epilogue::NONE, &mut y);
+        assert_eq!(y[0], 150.0);
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_fit_gives_nothing() {
+    let shape = square(1, 3, 2, 5, 0);
+    assert_eq!((shape.output_height(), shape.output_width()), (0, 0));
+    convolution2d(&shape, 1, &[1.0; 9], &[1.0; 50], Epilogue::NONE, &mut []);
+    let mut d_x = [1.0; 9];
+    convolution2d_input(&shape, 1, &[], &[1.0; 50], &mut d_x);
+    assert_eq!(d_x, [0.0; 9]);
+    let mut d_weight = [1.0; 50];
+    let (x, d_y) = (Segments::of_examples(&[1.0; 9], 9), Segments::of_examples(&[], 0));
+    convolution2d_weight(&shape, 1, x, d_y, &mut d_weight, &Team::serial());
+    assert_eq!(d_weight, [0.0; 50]);
+}
+
+#[test]
+#[should_panic(expected = "groups of")]
+fn groups_that_do_not_divide_are_refused() {
+    convolution2d(&Convolution2d { groups: 2, ..square(3, 4, 4, 1, 0) }, 1, &[0.0; 48], &[0.0; 16], Epilogue::NONE, &mut [0.0; 64]);
+}
+
+#[test]
+#[should_panic]
+fn a_short_operand_is_refused() {
+    convolution2d(&square(1, 4, 1, 2, 0), 2, &[0.0; 31], &[0.0; 4], Epilogue::NONE, &mut [0.0; 18]);
+}

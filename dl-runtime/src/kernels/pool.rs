@@ -1,0 +1,628 @@
+//! Pooling: planes enter, the maximum or the average of each window leaves, and the gradients of both.
+//!
+//! ```text
+//! 5 3 1                           8 5
+//! 8 2 5  max, 2×2, stride 1  →    9 5
+//! 9 4 3
+//! ```
+//!
+//! Padding counts as not there: it never wins a maximum and does not dilute an average. A window wholly within
+//! padding has the maximum −∞, the average 0 and no gradient. A NaN in a window is its maximum. Windows of 2×2 at
+//! stride 2 are computed a block at a time; all others tap by tap along rows. Windows are not dilated.
+
+use std::ops::Range;
+
+use crate::simd::{Kernel, Lane, dispatch, isa};
+
+/// The shape of a pooling: `x` is `[n, channels, height, width]`, `y` is
+/// `[n, channels, output_height, output_width]`. Pairs are vertical, horizontal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool2d {
+    /// Planes of an example.
+    pub channels: usize,
+    /// Rows of a plane.
+    pub height: usize,
+    /// Columns of a plane.
+    pub width: usize,
+    /// Size of a window, at least 1.
+    pub kernel: [usize; 2],
+    /// Distance of windows, at least 1.
+    pub stride: [usize; 2],
+    /// Rows and columns added on each side.
+    pub padding: [usize; 2],
+}
+
+impl Pool2d {
+    /// Rows of an output plane.
+    pub const fn output_height(&self) -> usize {
+        windows(self.height, self.kernel[0], self.stride[0], self.padding[0])
+    }
+
+    /// Columns of an output plane.
+    pub const fn output_width(&self) -> usize {
+        windows(self.width, self.kernel[1], self.stride[1], self.padding[1])
+    }
+
+    const fn input_plane(&self) -> usize {
+        self.height * self.width
+    }
+
+    const fn output_plane(&self) -> usize {
+        self.output_height() * self.output_width()
+    }
+
+    const fn is_halving(&self) -> bool {
+        matches!((self.kernel, self.stride, self.padding), ([2, 2], [2, 2], [0, 0]))
+    }
+}
+
+/// `y` = the maximum of each window of `x`.
+///
+/// # Panics
+/// If a slice is shorter than `n` examples.
+pub fn max_pool2d(shape: &Pool2d, n: usize, x: &[f32], y: &mut [f32]) {
+    dispatch(isa(), Forward { shape, n, x, y, window: Maximum });
+}
+
+/// `d_x` = the gradient of [`max_pool2d`]: each window's goes to its first maximum in row-major order. Overwrites.
+///
+/// # Panics
+/// If a slice is shorter than `n` examples.
+pub fn max_pool2d_gradient(shape: &Pool2d, n: usize, x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
+    dispatch(isa(), MaximumGradient { shape, n, x, d_y, d_x });
+}
+
+/// `y` = the average of each window of `x`.
+///
+/// # Panics
+/// If a slice is shorter than `n` examples.
+pub fn average_pool2d(shape: &Pool2d, n: usize, x: &[f32], y: &mut [f32]) {
+    dispatch(isa(), Forward { shape, n, x, y, window: Average });
+}
+
+/// `d_x` = the gradient of [`average_pool2d`]: each window's is shared equally. Overwrites.
+///
+/// # Panics
+/// If a slice is shorter than `n` examples.
+pub fn average_pool2d_gradient(shape: &Pool2d, n: usize, d_y: &[f32], d_x: &mut [f32]) {
+    dispatch(isa(), AverageGradient { shape, n, d_y, d_x });
+}
+
+const fn windows(size: usize, kernel: usize, stride: usize, padding: usize) -> usize {
+    let padded = size + 2 * padding;
+    if padded < kernel { 0 } else { (padded - kernel) / stride + 1 }
+}
+
+/// One axis of a pooling.
+#[derive(Clone, Copy)]
+struct Axis {
+    size: usize,
+    windows: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+}
+
+impl Axis {
+    fn pair(shape: &Pool2d) -> [Self; 2] {
+        let axis = |i: usize, size, windows| {
+            let (kernel, stride, padding) = (shape.kernel[i], shape.stride[i], shape.padding[i]);
+            Self { size, windows, kernel, stride, padding }
+        };
+        [axis(0, shape.height, shape.output_height()), axis(1, shape.width, shape.output_width())]
+    }
+
+    /// The positions of a window that are not padding.
+    #[inline(always)]
+    fn inside(&self, window: usize) -> Range<usize> {
+        let start = window * self.stride;
+        let end = (start + self.kernel).saturating_sub(self.padding).min(self.size);
+        start.saturating_sub(self.padding).min(end)..end
+    }
+
+    /// The windows whose tap of that number is not padding, and the position of it in the first of them.
+    #[inline(always)]
+    fn tap(&self, tap: usize) -> (Range<usize>, usize) {
+        let start = self.padding.saturating_sub(tap).div_ceil(self.stride);
+        let end = (self.size + self.padding).saturating_sub(tap).div_ceil(self.stride).min(self.windows);
+        (start.min(end)..end, (start * self.stride + tap).saturating_sub(self.padding))
+    }
+}
+
+/// Whether `b` takes the maximum from `a`: it is greater, or the first NaN.
+#[inline(always)]
+fn beats(b: f32, a: f32) -> bool {
+    // Bitwise, so that it stays free of branches.
+    (b > a) | (b.is_nan() & !a.is_nan())
+}
+
+/// What a forward pass makes of a window.
+trait Window: Copy {
+    /// The value of a window of nothing.
+    const START: f32;
+    /// The value after one more element.
+    fn join(so_far: f32, x: f32) -> f32;
+    /// The result of a window of `count` elements.
+    fn finish(joined: f32, count: usize) -> f32;
+}
+
+#[derive(Clone, Copy)]
+struct Maximum;
+
+impl Window for Maximum {
+    const START: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn join(so_far: f32, x: f32) -> f32 {
+        if beats(x, so_far) { x } else { so_far }
+    }
+    #[inline(always)]
+    fn finish(joined: f32, _: usize) -> f32 {
+        joined
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Average;
+
+impl Window for Average {
+    const START: f32 = 0.0;
+    #[inline(always)]
+    fn join(so_far: f32, x: f32) -> f32 {
+        so_far + x
+    }
+    #[inline(always)]
+    fn finish(joined: f32, count: usize) -> f32 {
+        joined / count.max(1) as f32
+    }
+}
+
+struct Forward<'a, W> {
+    shape: &'a Pool2d,
+    n: usize,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    window: W,
+}
+
+impl<W: Window> Kernel for Forward<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lane>(self, _: V) {
+        let Self { shape, n, x, y, window } = self;
+        let planes = n * shape.channels;
+        let (input, output) = (shape.input_plane(), shape.output_plane());
+        let (x, y) = (&x[..planes * input], &mut y[..planes * output]);
+        if input == 0 || output == 0 {
+            return;
+        }
+        for (x, y) in x.chunks_exact(input).zip(y.chunks_exact_mut(output)) {
+            if shape.is_halving() {
+                let rows = x.chunks_exact(2 * shape.width).zip(y.chunks_exact_mut(shape.output_width()));
+                for (pair, y) in rows {
+                    let (upper, lower) = pair.split_at(shape.width);
+                    halve_rows(window, upper, lower, y);
+                }
+            } else {
+                pool_plane(window, Axis::pair(shape), x, y);
+            }
+        }
+    }
+}
+
+/// Two rows to one of half their length. Blocks of fixed length become vectors; the last one steps back to end
+/// with the row, so that rows of 4 and more have no remainder.
+#[inline(always)]
+fn halve_rows<W: Window>(window: W, upper: &[f32], lower: &[f32], y: &mut [f32]) {
+    let (upper, lower) = (upper.as_chunks().0, lower.as_chunks().0);
+    for_blocks(y.len(), |start, len| {
+        let (upper, lower, y) = (&upper[start..], &lower[start..], &mut y[start..]);
+        match len {
+            8 => halve_block::<W, 8>(window, upper, lower, y),
+            4 => halve_block::<W, 4>(window, upper, lower, y),
+            _ => halve_block::<W, 1>(window, upper, lower, y),
+        }
+    });
+}
+
+#[inline(always)]
+fn halve_block<W: Window, const N: usize>(_: W, upper: &[[f32; 2]], lower: &[[f32; 2]], y: &mut [f32]) {
+    let (Some(upper), Some(lower), Some(y)) =
+        (upper.first_chunk::<N>(), lower.first_chunk::<N>(), y.first_chunk_mut::<N>())
+    else {
+        return;
+    };
+    for i in 0..N {
+        let above = W::join(upper[i][0], upper[i][1]);
+        let below = W::join(lower[i][0], lower[i][1]);
+        y[i] = W::finish(W::join(above, below), 4);
+    }
+}
+
+/// Covers `0..len` with blocks of 8, 4 or 1; the last block may overlap the one before.
+#[inline(always)]
+fn for_blocks(len: usize, mut body: impl FnMut(usize, usize)) {
+    let block = match len {
+        0..4 => 1,
+        4..8 => 4,
+        _ => 8,
+    };
+    let mut start = 0;
+    while start + block <= len {
+        body(start, block);
+        start += block;
+    }
+    if start < len {
+        body(len - block, block);
+    }
+}
+
+/// One plane, tap by tap along the rows.
+#[inline(always)]
+fn pool_plane<W: Window>(_: W, [vertical, horizontal]: [Axis; 2], x: &[f32], y: &mut [f32]) {
+    y.fill(W::START);
+    for (window, y) in y.chunks_exact_mut(horizontal.windows).enumerate() {
+        let rows = vertical.inside(window);
+        for x in x[rows.start * horizontal.size..rows.end * horizontal.size].chunks_exact(horizontal.size) {
+            for tap in 0..horizontal.kernel {
+                let (windows, first) = horizontal.tap(tap);
+                let y = &mut y[windows];
+                let x = x.get(first..).unwrap_or(&[]);
+                if horizontal.stride == 1 {
+                    y.iter_mut().zip(x).for_each(|(y, &x)| *y = W::join(*y, x));
+                } else {
+                    let x = x.iter().step_by(horizontal.stride);
+                    y.iter_mut().zip(x).for_each(|(y, &x)| *y = W::join(*y, x));
+                }
+            }
+        }
+        for (column, y) in y.iter_mut().enumerate() {
+            *y = W::finish(*y, rows.len() * horizontal.inside(column).len());
+        }
+    }
+}
+
+struct MaximumGradient<'a> {
+    shape: &'a Pool2d,
+    n: usize,
+    x: &'a [f32],
+    d_y: &'a [f32],
+    d_x: &'a mut [f32],
+}
+
+impl Kernel for MaximumGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lane>(self, _: V) {
+        let Self { shape, n, x, d_y, d_x } = self;
+        let planes = n * shape.channels;
+        let (input, output) = (shape.input_plane(), shape.output_plane());
+        let (x, d_x) = (&x[..planes * input], &mut d_x[..planes * input]);
+        let d_y = &d_y[..planes * output];
+        if input == 0 || output == 0 {
+            return d_x.fill(0.0);
+        }
+        let planes = x.chunks_exact(input).zip(d_y.chunks_exact(output)).zip(d_x.chunks_exact_mut(input));
+        for ((x, d_y), d_x) in planes {
+            if shape.is_halving() {
+                widen_plane(shape, x, d_y, d_x);
+            } else {
+                d_x.fill(0.0);
+                let [vertical, horizontal] = Axis::pair(shape);
+                for (row, d_y) in d_y.chunks_exact(horizontal.windows).enumerate() {
+                    for (column, &d_y) in d_y.iter().enumerate() {
+                        let (rows, columns) = (vertical.inside(row), horizontal.inside(column));
+                        if let Some(at) = first_maximum(x, shape.width, rows, columns) {
+                            d_x[at] += d_y;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where the first maximum of a window lies; nowhere in a window of nothing.
+#[inline(always)]
+fn first_maximum(x: &[f32], width: usize, rows: Range<usize>, columns: Range<usize>) -> Option<usize> {
+    let mut best = rows.start * width + columns.start;
+    for row in rows.clone() {
+        for at in row * width + columns.start..row * width + columns.end {
+            if beats(x[at], x[best]) {
+                best = at;
+            }
+        }
+    }
+    (!rows.is_empty() && !columns.is_empty()).then_some(best)
+}
+
+/// The gradient of a plane of 2×2 windows at stride 2, which write every element they cover once.
+#[inline(always)]
+fn widen_plane(shape: &Pool2d, x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
+    let (width, half) = (shape.width, shape.output_width());
+    let mut pairs = d_x.chunks_exact_mut(2 * width);
+    for ((x, d_x), d_y) in x.chunks_exact(2 * width).zip(pairs.by_ref()).zip(d_y.chunks_exact(half)) {
+        let (upper, lower) = x.split_at(width);
+        let (d_upper, d_lower) = d_x.split_at_mut(width);
+        let rows = [upper.as_chunks().0, lower.as_chunks().0];
+        let (d_upper, d_upper_rest) = d_upper.as_chunks_mut();
+        let (d_lower, d_lower_rest) = d_lower.as_chunks_mut();
+        for_blocks(half, |start, len| {
+            let rows = rows.map(|row| &row[start..]);
+            let d_rows = [&mut d_upper[start..], &mut d_lower[start..]];
+            match len {
+                8 => widen_block::<8>(rows, &d_y[start..], d_rows),
+                4 => widen_block::<4>(rows, &d_y[start..], d_rows),
+                _ => widen_block::<1>(rows, &d_y[start..], d_rows),
+            }
+        });
+        d_upper_rest.fill(0.0);
+        d_lower_rest.fill(0.0);
+    }
+    pairs.into_remainder().fill(0.0);
+}
+
+#[inline(always)]
+fn widen_block<const N: usize>(
+    [upper, lower]: [&[[f32; 2]]; 2],
+    d_y: &[f32],
+    [d_upper, d_lower]: [&mut [[f32; 2]]; 2],
+) {
+    let (Some(upper), Some(lower), Some(d_y), Some(d_upper), Some(d_lower)) = (
+        upper.first_chunk::<N>(),
+        lower.first_chunk::<N>(),
+        d_y.first_chunk::<N>(),
+        d_upper.first_chunk_mut::<N>(),
+        d_lower.first_chunk_mut::<N>(),
+    ) else {
+        return;
+    };
+    for i in 0..N {
+        [d_upper[i], d_lower[i]] = widen_window([upper[i], lower[i]], d_y[i]);
+    }
+}
+
+/// The gradient of a 2×2 window: all of it to the first maximum.
+#[inline(always)]
+fn widen_window([[a, b], [c, d]]: [[f32; 2]; 2], d_y: f32) -> [[f32; 2]; 2] {
+    // The winner of each row, then of both: the first of equals stays.
+    let (right, right_below) = (beats(b, a), beats(d, c));
+    let (above, below) = (if right { b } else { a }, if right_below { d } else { c });
+    let lower = beats(below, above);
+    let take = |wins: bool| if wins { d_y } else { 0.0 };
+    [[take(!lower & !right), take(!lower & right)], [take(lower & !right_below), take(lower & right_below)]]
+}
+
+/// The gradient of a plane of averages of 2×2 windows at stride 2.
+#[inline(always)]
+fn spread_plane(shape: &Pool2d, d_y: &[f32], d_x: &mut [f32]) {
+    let mut pairs = d_x.chunks_exact_mut(2 * shape.width);
+    for (d_x, d_y) in pairs.by_ref().zip(d_y.chunks_exact(shape.output_width())) {
+        let (upper, lower) = d_x.split_at_mut(shape.width);
+        let (windows, rest) = upper.as_chunks_mut();
+        for (window, d_y) in windows.iter_mut().zip(d_y) {
+            *window = [d_y / 4.0; 2];
+        }
+        rest.fill(0.0);
+        lower.copy_from_slice(upper);
+    }
+    pairs.into_remainder().fill(0.0);
+}
+
+struct AverageGradient<'a> {
+    shape: &'a Pool2d,
+    n: usize,
+    d_y: &'a [f32],
+    d_x: &'a mut [f32],
+}
+
+impl Kernel for AverageGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lane>(self, _: V) {
+        let Self { shape, n, d_y, d_x } = self;
+        let planes = n * shape.channels;
+        let (input, output) = (shape.input_plane(), shape.output_plane());
+        let (d_y, d_x) = (&d_y[..planes * output], &mut d_x[..planes * input]);
+        if input == 0 || output == 0 {
+            return d_x.fill(0.0);
+        }
+        let [vertical, horizontal] = Axis::pair(shape);
+        for (d_y, d_x) in d_y.chunks_exact(output).zip(d_x.chunks_exact_mut(input)) {
+            if shape.is_halving() {
+                spread_plane(shape, d_y, d_x);
+                continue;
+            }
+            d_x.fill(0.0);
+            for (row, d_y) in d_y.chunks_exact(horizontal.windows).enumerate() {
+                let rows = vertical.inside(row);
+                for (column, &d_y) in d_y.iter().enumerate() {
+                    let columns = horizontal.inside(column);
+                    let share = d_y / (rows.len() * columns.len()).max(1) as f32;
+                    for row in rows.clone() {
+                        for d_x in &mut d_x[row * shape.width..][columns.clone()] {
+                            *d_x += share;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference;
+    use crate::simd::available;
+    use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
+
+    fn plane(height: usize, width: usize, kernel: usize, stride: usize) -> Pool2d {
+        Pool2d { channels: 1, height, width, kernel: [kernel; 2], stride: [stride; 2], padding: [0; 2] }
+    }
+
+    #[test]
+    fn the_glossary_example() {
+        let x = [5.0, 3.0, 1.0, 8.0, 2.0, 5.0, 9.0, 4.0, 3.0];
+        let mut y = [f32::NAN; 4];
+        max_pool2d(&plane(3, 3, 2, 1), 1, &x, &mut y);
+        assert_eq!(y, [8.0, 5.0, 9.0, 5.0]);
+        average_pool2d(&plane(3, 3, 2, 1), 1, &x, &mut y);
+        assert_eq!(y, [4.5, 2.75, 5.75, 3.5]);
+        let mut d_x = [f32::NAN; 9];
+        max_pool2d_gradient(&plane(3, 3, 2, 1), 1, &x, &[1.0, 10.0, 100.0, 1000.0], &mut d_x);
+        assert_eq!(d_x, [0.0, 0.0, 0.0, 1.0, 0.0, 1010.0, 100.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_first_maximum_gets_the_gradient() {
+        let mut d_x = [f32::NAN; 8];
+        let x = [3.0, 3.0, -1.0, -1.0, 3.0, 3.0, -1.0, 0.0];
+        max_pool2d_gradient(&plane(2, 4, 2, 2), 1, &x, &[1.0, 2.0], &mut d_x);
+        assert_eq!(d_x, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
+    }
+
+    #[test]
+    fn padding_never_wins_and_does_not_dilute() {
+        let shape = Pool2d { padding: [1; 2], ..plane(2, 2, 2, 2) };
+        assert_eq!((shape.output_height(), shape.output_width()), (2, 2));
+        let (x, mut y) = ([-4.0, -3.0, -2.0, -1.0], [0.0; 4]);
+        max_pool2d(&shape, 1, &x, &mut y);
+        assert_eq!(y, x);
+        average_pool2d(&shape, 1, &x, &mut y);
+        assert_eq!(y, x);
+    }
+
+    #[test]
+    fn windows_of_padding_alone_are_harmless() {
+        let shape = Pool2d { padding: [3; 2], ..plane(1, 1, 1, 3) };
+        let mut y = [0.0; 9];
+        max_pool2d(&shape, 1, &[7.0], &mut y);
+        assert_eq!((y[4], y[0], y[8]), (7.0, f32::NEG_INFINITY, f32::NEG_INFINITY));
+        average_pool2d(&shape, 1, &[7.0], &mut y);
+        assert_eq!(y, [0.0, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0, 0.0]);
+        let mut d_x = [f32::NAN];
+        max_pool2d_gradient(&shape, 1, &[7.0], &[1.0; 9], &mut d_x);
+        assert_eq!(d_x, [1.0]);
+        average_pool2d_gradient(&shape, 1, &[1.0; 9], &mut d_x);
+        assert_eq!(d_x, [1.0]);
+        // A window larger than the padded plane: nothing comes out.
+        let shape = plane(2, 2, 3, 1);
+        assert_eq!((shape.output_height(), shape.output_width()), (0, 0));
+        let mut d_x = [f32::NAN; 4];
+        max_pool2d(&shape, 1, &[1.0; 4], &mut []);
+        max_pool2d_gradient(&shape, 1, &[1.0; 4], &[], &mut d_x);
+        assert_eq!(d_x, [0.0; 4]);
+    }
+
+    #[test]
+    #[should_panic]
+    fn short_slices_are_refused() {
+        max_pool2d(&plane(4, 4, 2, 2), 2, &[0.0; 31], &mut [0.0; 8]);
+    }
+
+    fn shapes() -> impl Strategy<Value = Pool2d> {
+        let pair = |range: std::ops::Range<usize>| (range.clone(), range).prop_map(|(a, b)| [a, b]);
+        let any_shape = (1..4_usize, 1..9_usize, 1..40_usize, pair(1..4), pair(1..4), pair(0..3)).prop_map(
+            |(channels, height, width, kernel, stride, padding)| Pool2d {
+                channels,
+                height,
+                width,
+                kernel,
+                stride,
+                padding,
+            },
+        );
+        (any_shape, any::<bool>()).prop_map(|(shape, halving)| match halving {
+            true => Pool2d { kernel: [2; 2], stride: [2; 2], padding: [0; 2], ..shape },
+            false => shape,
+        })
+    }
+
+    /// Few different values, so that windows hold ties, and a NaN or an infinity at times.
+    fn numbers(len: usize, seed: u64, strange: bool) -> Vec<f32> {
+        let mut rng = crate::Rng::new(seed);
+        let number = |_| match rng.below(40) {
+            0 if strange => f32::NAN,
+            1 if strange => f32::NEG_INFINITY,
+            2 if strange => f32::INFINITY,
+            k => k as f32 / 8.0 - 2.0,
+        };
+        (0..len).map(number).collect()
+    }
+
+    fn same_bits(a: &[f32], b: &[f32]) -> bool {
+        a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan())) && a.len() == b.len()
+    }
+
+    fn close(a: &[f32], b: &[f32]) -> bool {
+        a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5) && a.len() == b.len()
+    }
+
+    proptest! {
+        #[test]
+        fn maxima_agree_with_the_twin(shape in shapes(), n in 1..3_usize, seed: u64, strange: bool) {
+            let (input, output) = (n * shape.channels * shape.input_plane(), n * shape.channels * shape.output_plane());
+            let (x, d_y) = (numbers(input, seed, strange), numbers(output, seed ^ 1, false));
+            let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
+            reference::max_pool2d(&shape, n, &x, &mut expected);
+            let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
+            reference::max_pool2d_gradient(&shape, n, &x, &d_y, &mut d_expected);
+            for &isa in available() {
+                dispatch(isa, Forward { shape: &shape, n, x: &x, y: &mut y, window: Maximum });
+                prop_assert!(same_bits(&y, &expected), "{y:?} {expected:?}");
+                dispatch(isa, MaximumGradient { shape: &shape, n, x: &x, d_y: &d_y, d_x: &mut d_x });
+                prop_assert!(close(&d_x, &d_expected), "{d_x:?} {d_expected:?}");
+            }
+        }
+
+        #[test]
+        fn averages_agree_with_the_twin(shape in shapes(), n in 1..3_usize, seed: u64) {
+            let (input, output) = (n * shape.channels * shape.input_plane(), n * shape.channels * shape.output_plane());
+            let (x, d_y) = (numbers(input, seed, false), numbers(output, seed ^ 1, false));
+            let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
+            reference::average_pool2d(&shape, n, &x, &mut expected);
+            let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
+            reference::average_pool2d_gradient(&shape, n, &d_y, &mut d_expected);
+            for &isa in available() {
+                dispatch(isa, Forward { shape: &shape, n, x: &x, y: &mut y, window: Average });
+                prop_assert!(close(&y, &expected), "{y:?} {expected:?}");
+                dispatch(isa, AverageGradient { shape: &shape, n, d_y: &d_y, d_x: &mut d_x });
+                prop_assert!(close(&d_x, &d_expected), "{d_x:?} {d_expected:?}");
+            }
+        }
+
+        /// ⟨pool(x), d_y⟩ = ⟨x, gradient(d_y)⟩: averaging is linear, and taking a maximum is where it is taken.
+        #[test]
+        fn gradients_are_adjoint(shape in shapes(), seed: u64) {
+            // A window of padding alone has the maximum −∞.
+            let padding = [0, 1].map(|i| shape.padding[i].min(shape.kernel[i] / 2));
+            let shape = Pool2d { padding, ..shape };
+            let (input, output) = (shape.channels * shape.input_plane(), shape.channels * shape.output_plane());
+            let (x, d_y) = (numbers(input, seed, false), numbers(output, seed ^ 1, false));
+            let (mut y, mut d_x) = (vec![0.0; output], vec![0.0; input]);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+            max_pool2d(&shape, 1, &x, &mut y);
+            max_pool2d_gradient(&shape, 1, &x, &d_y, &mut d_x);
+            prop_assert!((dot(&y, &d_y) - dot(&x, &d_x)).abs() < 1e-3);
+            average_pool2d(&shape, 1, &x, &mut y);
+            average_pool2d_gradient(&shape, 1, &d_y, &mut d_x);
+            prop_assert!((dot(&y, &d_y) - dot(&x, &d_x)).abs() < 1e-3);
+        }
+
+        #[test]
+        fn taps_and_windows_agree(size in 1..12_usize, kernel in 1..5_usize, stride in 1..5_usize, padding in 0..4_usize) {
+            let axis = Axis { size, windows: windows(size, kernel, stride, padding), kernel, stride, padding };
+            for window in 0..axis.windows {
+                let by_taps: Vec<usize> = (0..kernel)
+                    .map(|tap| (axis.tap(tap), tap))
+                    .filter(|((windows, _), _)| windows.contains(&window))
+                    .map(|((windows, first), _)| first + (window - windows.start) * stride)
+                    .collect();
+                prop_assert_eq!(by_taps, axis.inside(window).collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The matrix-product core: `acc[MR][16] += broadcast(a[i][k]) × load(b[k])`, and its counterpart for gradients of
+//! weights, `acc[MR][NT] += load(a[i]) × load(b[j])` with lanes along the summed axis.
+//!
+//! Operands come as a base pointer and [`Steps`], which say where element k lies: evenly spaced, or by a table of
+//! offsets. So packed panels, plain rows, transposed matrices and implicit im2col are one loop. Results leave through
+//! a [`Sink`], which knows where they belong and what is done to them on the way.
+//!
+//! Every result is one chain of additions in the order of k, whatever the height of its tile, so how rows are dealt to
+//! tiles, shards or threads cannot change a bit. Nothing here checks lengths: the kernels do, at their entrance.
+
+use crate::simd::Lane;
+
+/// Columns of a panel and of a tile.
+pub(crate) const COLUMNS: usize = 16;
+
+/// Where the k-th step of an operand lies, in floats from its base.
+pub(crate) trait Steps: Copy {
+    /// The offset of step `k`.
+    ///
+    /// # Safety
+    /// `k` must be below the depth the steps were made for.
+    unsafe fn at(self, k: usize) -> usize;
+}
+
+/// Evenly spaced steps.
+#[derive(Clone, Copy)]
+pub(crate) struct Stride(pub(crate) usize);
+
+impl Steps for Stride {
+    #[inline(always)]
+    unsafe fn at(self, k: usize) -> usize {
+        k * self.0
+    }
+}
+
+/// Steps by a table.
+#[derive(Clone, Copy)]
+pub(crate) struct Table<'a>(pub(crate) &'a [usize]);
+
+impl Steps for Table<'_> {
+    #[inline(always)]
+    unsafe fn at(self, k: usize) -> usize {
+        // SAFETY: the caller guarantees k < depth, which is the table's length.
+        unsafe { *self.0.get_unchecked(k) }
+    }
+}
+
+/// The left operand: rows that are broadcast, float by float.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<S> {
+    /// Row 0, step 0.
+    pub(crate) base: *const f32,
+    /// Floats from one row to the next.
+    pub(crate) row: usize,
+    /// Steps within a row.
+    pub(crate) steps: S,
+}
+
+/// The right operand: sixteen floats at each step.
+#[derive(Clone, Copy)]
+pub(crate) struct Right<S> {
+    /// Column 0, step 0.
+    pub(crate) base: *const f32,
+    /// Steps.
+    pub(crate) steps: S,
+}
+
+/// Where tiles of results go.
+pub(crate) trait Sink {
+    /// Takes rows `row..row + MR` of the sixteen columns at hand.
+    ///
+    /// # Safety
+    /// The rows must be within what the sink was made for.
+    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]);
+}
+
+/// The height of the next row tile when `rows` are left: 6 and 4, with a 5 where those do not suffice. Tiles of fewer
+/// rows cannot fill the multipliers; they remain for 1, 2, 3 and 7 rows.
+fn tile_height(rows: usize) -> usize {
+    match rows {
+        0..=6 => rows,
+        7 | 8 => 4,
+        9 | 13 => 5,
+        _ => 6,
+    }
+}
+
+/// `rows × 16` results of depth `depth`, tile by tile, into the sink.
+///
+/// # Safety
+/// For all rows i below `rows` and steps k below `depth`, the float of `left` and the sixteen floats of `right` must be
+/// readable, and the sink must accept the rows. `V` must have eight lanes.
+#[inline(always)]
+pub(crate) unsafe fn product<V: Lane, A: Steps, B: Steps, S: Sink>(
+    lane: V,
+    rows: usize,
+    depth: usize,
+    left: Left<A>,
+    right: Right<B>,
+    sink: &S,
+) {
+    const { assert!(2 * V::LANES == COLUMNS) };
+    let mut row = 0;
+    while row < rows {
+        let height = tile_height(rows - row);
+        // SAFETY: the tile's rows are below `rows`; the rest is the caller's promise.
+        unsafe {
+            match height {
+                6 => sink.write(row, tile::<V, A, B, 6>(lane, row, depth, left, right)),
+                5 => sink.write(row, tile::<V, A, B, 5>(lane, row, depth, left, right)),
+                4 => sink.write(row, tile::<V, A, B, 4>(lane, row, depth, left, right)),
+                3 => sink.write(row, tile::<V, A, B, 3>(lane, row, depth, left, right)),
+                2 => sink.write(row, tile::<V, A, B, 2>(lane, row, depth, left, right)),
+                _ => sink.write(row, tile::<V, A, B, 1>(lane, row, depth, left, right)),
+            }
+        }
+        row += height;
+    }
+}
+
+/// The microkernel: MR rows by sixteen columns.
+///
+/// # Safety
+/// As [`product`], for rows `row..row + MR`.
+#[inline(always)]
+unsafe fn tile<V: Lane, A: Steps, B: Steps, const MR: usize>(
+    lane: V,
+    row: usize,
+    depth: usize,
+    left: Left<A>,
+    right: Right<B>,
+) -> [[V; 2]; MR] {
+    let mut acc = [[lane.splat(0.0); 2]; MR];
+    // SAFETY: all offsets are those the caller vouches for.
+    unsafe {
+        let a = left.base.add(row * left.row);
+        for k in 0..depth {
+            let b = right.base.add(right.steps.at(k));
+            let b = [lane.load(b), lane.load(b.add(V::LANES))];
+            let a = a.add(left.steps.at(k));
+            for (i, acc) in acc.iter_mut().enumerate() {
+                let a = lane.splat(*a.add(i * left.row));
+                acc[0] = a.mul_add(b[0], acc[0]);
+                acc[1] = a.mul_add(b[1], acc[1]);
+            }
+        }
+    }
+    acc
+}
+
+/// Results that lie in rows of a matrix, at most sixteen columns of it.
+pub(crate) struct Rows<'a> {
+    /// The first result of row 0.
+    pub(crate) base: *mut f32,
+    /// Floats from one row to the next.
+    pub(crate) row: usize,
+    /// How many columns there are; the others of a tile are dropped.
+    pub(crate) columns: usize,
+    /// Whether to add to what is there: an earlier part of the depth.
+    pub(crate) accumulate: bool,
+    /// One float for each column, to be added.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// A lower bound.
+    pub(crate) floor: f32,
+}
+
+impl Sink for Rows<'_> {
+    #[inline(always)]
+    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]) {
+        let lane = acc[0][0];
+        let bounds = [self.columns.min(V::LANES), self.columns.saturating_sub(V::LANES)];
+        let floor = lane.splat(self.floor);
+        // SAFETY: `columns` floats of each row are writable by the caller's promise, and the bias, if any, holds as
+        // many; masked accesses touch no others.
+        unsafe {
+            let bias = match self.bias {
+                Some(bias) => [
+                    lane.load_first(bias.as_ptr(), bounds[0]),
+                    lane.load_first(bias.as_ptr().wrapping_add(V::LANES), bounds[1]),
+                ],
+                None => [lane.splat(0.0); 2],
+            };
+            for (i, acc) in acc.into_iter().enumerate() {
+                let y = self.base.add((row + i) * self.row);
+                let ys = [y, y.wrapping_add(V::LANES)];
+                for half in 0..2 {
+                    let (y, count) = (ys[half], bounds[half]);
+                    let mut result = acc[half];
+                    if count == V::LANES {
+                        if self.accumulate {
+                            result = lane.load(y) + result;
+                        }
+                        (result + bias[half]).at_least(floor).store(y);
+                    } else if count > 0 {
+                        if self.accumulate {
+                            result = lane.load_first(y, count) + result;
+                        }
+                        (result + bias[half]).at_least(floor).store_first(y, count);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sums of products of rows: `sums[i * sums_row + j] += Σₖ left[i * left_row + k] · right[starts[j] + k]`.
+///
+/// A sum is taken in eight chains, added by halves, whatever tile it falls into.
+#[derive(Clone, Copy)]
+pub(crate) struct Dots<'a> {
+    /// How many rows the left operand has.
+    pub(crate) rows: usize,
+    /// How many floats are multiplied.
+    pub(crate) depth: usize,
+    /// The left operand.
+    pub(crate) left: *const f32,
+    /// Floats from one of its rows to the next.
+    pub(crate) left_row: usize,
+    /// The right operand.
+    pub(crate) right: *const f32,
+    /// Where its rows start.
+    pub(crate) starts: &'a [usize],
+    /// What the sums are added to.
+    pub(crate) sums: *mut f32,
+    /// Floats from one row of sums to the next.
+    pub(crate) sums_row: usize,
+}
+
+impl Dots<'_> {
+    /// Computes all sums, in tiles of up to 4 × 3.
+    ///
+    /// # Safety
+    /// `depth` floats of each row of both operands must be readable, and `starts.len()` sums of each row writable.
+    #[inline(always)]
+    pub(crate) unsafe fn run<V: Lane>(self, lane: V) {
+        let mut column = 0;
+        while column < self.starts.len() {
+            let width = match self.starts.len() - column {
+                4 => 2,
+                rest => rest.min(3),
+            };
+            let mut row = 0;
+            while row < self.rows {
+                let height = match self.rows - row {
+                    5 | 6 => 3,
+                    rest => rest.min(4),
+                };
+                // SAFETY: the tile lies within the rows and columns the caller vouches for.
+                unsafe {
+                    match (height, width) {
+                        (4, 3) => self.tile::<V, 4, 3>(lane, row, column),
+                        (4, 2) => self.tile::<V, 4, 2>(lane, row, column),
+                        (4, _) => self.tile::<V, 4, 1>(lane, row, column),
+                        (3, 3) => self.tile::<V, 3, 3>(lane, row, column),
+                        (3, 2) => self.tile::<V, 3, 2>(lane, row, column),
+                        (3, _) => self.tile::<V, 3, 1>(lane, row, column),
+                        (2, 3) => self.tile::<V, 2, 3>(lane, row, column),
+                        (2, 2) => self.tile::<V, 2, 2>(lane, row, column),
+                        (2, _) => self.tile::<V, 2, 1>(lane, row, column),
+                        (_, 3) => self.tile::<V, 1, 3>(lane, row, column),
+                        (_, 2) => self.tile::<V, 1, 2>(lane, row, column),
+                        _ => self.tile::<V, 1, 1>(lane, row, column),
+                    }
+                }
+                row += height;
+            }
+            column += width;
+        }
+    }
+
+    /// # Safety
+    /// As [`Dots::run`], for rows `row..row + MR` and columns `column..column + NT`.
+    #[inline(always)]
+    unsafe fn tile<V: Lane, const MR: usize, const NT: usize>(&self, lane: V, row: usize, column: usize) {
+        let mut acc = [[lane.splat(0.0); NT]; MR];
+        let mut right = [self.right; NT];
+        // SAFETY: all reads are of the first `depth` floats of rows, all writes to sums of the tile.
+        unsafe {
+            let left = self.left.add(row * self.left_row);
+            for (j, right) in right.iter_mut().enumerate() {
+                *right = self.right.add(*self.starts.get_unchecked(column + j));
+            }
+            let mut k = 0;
+            while k + V::LANES <= self.depth {
+                let mut b = [lane; NT];
+                for (b, right) in b.iter_mut().zip(&right) {
+                    *b = lane.load(right.add(k));
+                }
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    let a = lane.load(left.add(i * self.left_row + k));
+                    for (acc, b) in acc.iter_mut().zip(&b) {
+                        *acc = a.mul_add(*b, *acc);
+                    }
+                }
+                k += V::LANES;
+            }
+            let rest = self.depth - k;
+            if rest > 0 {
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    let a = lane.load_first(left.add(i * self.left_row + k), rest);
+                    for (acc, right) in acc.iter_mut().zip(&right) {
+                        *acc = a.mul_add(lane.load_first(right.add(k), rest), *acc);
+                    }
+                }
+            }
+            for (i, acc) in acc.iter().enumerate() {
+                let sums = self.sums.add((row + i) * self.sums_row + column);
+                for (j, acc) in acc.iter().enumerate() {
+                    *sums.add(j) += acc.total();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What compiled networks call: SIMD kernels, aligned storage, threads, random numbers, optimizers, checkpoints.
+//!
+//! Generated code is safe Rust over this crate; all `unsafe` of the project lives here, each block behind a safe
+//! face. Everything is single precision, row major, one example after another, and no kernel allocates. The crate
+//! knows nothing of the compiler and reads no files.
+
+mod block;
+pub mod checkpoint;
+mod error;
+mod initializer;
+mod kernels;
+mod network;
+mod optimizer;
+mod random;
+#[doc(hidden)]
+pub mod reference;
+mod segments;
+mod simd;
+mod team;
+mod tensor;
+
+pub use block::{Block, cut};
+pub use error::{InputError, LoadError, check_examples, check_indices, check_length, check_weights};
+pub use initializer::Initializer;
+pub use kernels::*;
+pub use network::{Examples, Network, Report, Settings, TensorInfo, Tensors};
+pub use optimizer::{Adam, Optimizer, Rule, Sgd};
+pub use random::{Draw, Rng, bernoulli, draw_bits, normal, philox, uniform};
+pub use segments::{SHARD, Segments};
+pub use simd::{Isa, Lane, isa};
+pub use team::{Shard, Team};
+pub use tensor::{Tensor, flat, view, view_mut, views};

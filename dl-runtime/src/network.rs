@@ -1,0 +1,152 @@
+//! What every compiled network offers, for code that is generic over networks.
+//!
+//! The generated module of a network implements these traits for its types; the training loop of `dl-train`
+//! knows nothing else. It holds no kernels and no storage.
+
+use crate::optimizer::{Optimizer, Rule};
+use crate::{InputError, LoadError};
+
+/// A compiled network: the type the generated module names after it.
+pub trait Network: 'static {
+    /// The name written in the source.
+    const NAME: &'static str;
+    /// Examples with labels, owned, one array for each input and label.
+    type Examples: Examples;
+    /// All trainable tensors.
+    type Parameters: Tensors;
+    /// Tensors that training updates without a gradient, such as running statistics.
+    type State: Tensors;
+    /// Parameters and state in the form inference reads.
+    type Prepared: Send + Sync;
+    /// Storage of one inference or evaluation call.
+    type Workspace: Send;
+    /// Storage of one training step.
+    type TrainingWorkspace: Send;
+    /// The optimizer's rule, with its numbers.
+    type Rule: Rule;
+    /// Loss and metrics, each the mean over a batch.
+    type Report: Report;
+
+    /// The numbers of the `train` section.
+    fn settings() -> Settings<Self::Rule>;
+    /// Freshly initialized parameters and state, a function of the seed alone.
+    fn initialize(seed: u64) -> (Self::Parameters, Self::State);
+    /// Storage for batches of up to `capacity` examples, computed by `threads` threads.
+    fn workspace(capacity: usize, threads: usize) -> Self::Workspace;
+    /// Storage for training steps of up to `capacity` examples, computed by `threads` threads.
+    fn training_workspace(capacity: usize, threads: usize) -> Self::TrainingWorkspace;
+    /// What inference and evaluation read.
+    fn prepare(parameters: &Self::Parameters, state: &Self::State) -> Self::Prepared;
+    /// One training step: forward, backward, update. `weights` holds one weight per example, or all count alike.
+    fn step(
+        parameters: &mut Self::Parameters,
+        state: &mut Self::State,
+        optimizer: &mut Optimizer<Self::Rule>,
+        workspace: &mut Self::TrainingWorkspace,
+        batch: <Self::Examples as Examples>::Batch<'_>,
+        weights: Option<&[f32]>,
+    ) -> Result<Self::Report, InputError>;
+    /// Loss and metrics of the inference network over one batch.
+    fn evaluate(
+        prepared: &Self::Prepared,
+        workspace: &mut Self::Workspace,
+        batch: <Self::Examples as Examples>::Batch<'_>,
+    ) -> Result<Self::Report, InputError>;
+}
+
+/// Examples with their labels, owned, one array for each input and label.
+pub trait Examples: Clone + Default + Send + Sync {
+    /// The same by reference: one slice for each input and label.
+    type Batch<'a>: Copy
+    where
+        Self: 'a;
+
+    /// How many examples there are.
+    fn len(&self) -> usize;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Removes all examples and keeps the storage.
+    fn clear(&mut self);
+    /// Appends the examples of `from` at the given positions, in that order; positions past the end are an error.
+    fn extend(&mut self, from: &Self, positions: &[usize]) -> Result<(), InputError>;
+    /// All examples.
+    fn batch(&self) -> Self::Batch<'_>;
+}
+
+/// Loss and metrics of one batch.
+pub trait Report: Copy + Send + 'static {
+    /// The metrics' names, in order.
+    const METRICS: &'static [&'static str];
+    /// The mean loss over the batch.
+    fn loss(&self) -> f32;
+    /// The mean of the metric at that place of [`Self::METRICS`]; NaN past the end.
+    fn metric(&self, index: usize) -> f32;
+}
+
+/// One tensor of a [`Tensors`] block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its path in the source, such as `hidden.weight`.
+    pub name: &'static str,
+    /// Its dimensions.
+    pub dims: &'static [usize],
+    /// Where it starts in the flat block, in floats.
+    pub offset: usize,
+}
+
+impl TensorInfo {
+    /// How many floats it holds.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+    /// Never: dimensions are at least 1.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Named tensors in one contiguous, 64-byte aligned block.
+pub trait Tensors: Clone + Send + Sync + 'static {
+    /// All tensors in the order of their offsets.
+    const TENSORS: &'static [TensorInfo];
+    /// All zeros.
+    fn zeros() -> Self;
+    /// The block; places between tensors are zero.
+    fn as_slice(&self) -> &[f32];
+    /// The block.
+    fn as_mut_slice(&mut self) -> &mut [f32];
+    /// The tensor of that name, flat.
+    fn tensor(&self, name: &str) -> Option<&[f32]> {
+        let info = Self::TENSORS.iter().find(|info| info.name == name)?;
+        self.as_slice().get(info.offset..info.offset + info.len())
+    }
+    /// Bytes in the safetensors format.
+    fn save(&self) -> Result<Vec<u8>, LoadError> {
+        crate::checkpoint::save(Self::TENSORS, self.as_slice())
+    }
+    /// Reads bytes of the safetensors format: exactly these tensors with these shapes, or an error that says what differs.
+    fn load(bytes: &[u8]) -> Result<Self, LoadError> {
+        let mut tensors = Self::zeros();
+        crate::checkpoint::load(Self::TENSORS, tensors.as_mut_slice(), bytes)?;
+        Ok(tensors)
+    }
+    /// Copies every tensor of `other` whose name starts with `prefix` and whose name and shape exist here; returns how many.
+    fn copy_from<T: Tensors>(&mut self, prefix: &str, other: &T) -> usize {
+        crate::checkpoint::copy(Self::TENSORS, self.as_mut_slice(), T::TENSORS, other.as_slice(), prefix)
+    }
+}
+
+/// The numbers of a `train` section, to be changed at run time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings<R> {
+    /// The optimizer's rule and its numbers.
+    pub optimizer: R,
+    /// Examples in a mini-batch.
+    pub batch: usize,
+    /// Passes over the training set, at most.
+    pub epochs: usize,
+    /// Stop when the validation loss has not improved for that many epochs.
+    pub patience: Option<usize>,
+}

@@ -1,0 +1,37 @@
+//! Twins of the sums.
+
+use crate::{Segments, Sum, Team};
+
+/// Twin of [`crate::sum`].
+pub fn sum(shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
+    for block in 0..n * shape.outer {
+        for i in 0..shape.inner {
+            let places = (0..shape.reduced).map(|r| (block * shape.reduced + r) * shape.inner + i);
+            y[block * shape.inner + i] = places.map(|at| f64::from(x[at])).sum::<f64>() as f32;
+        }
+    }
+}
+
+/// Twin of [`crate::sum_batch`].
+pub fn sum_batch(len: usize, n: usize, x: Segments<'_>, y: &mut [f32], _team: &Team) {
+    for (i, y) in y[..len].iter_mut().enumerate() {
+        *y = (0..n).map(|example| f64::from(x.example(example)[i])).sum::<f64>() as f32;
+    }
+}
+
+/// Twin of [`crate::mean`].
+pub fn mean(n: usize, values: Segments<'_>, weights: Option<&[f32]>, total: f32) -> f32 {
+    let term = |example| {
+        let weight = weights.map_or(1.0, |weights| f64::from(weights[example]));
+        weight * f64::from(values.example(example)[0]) / f64::from(total)
+    };
+    (0..n).map(term).sum::<f64>() as f32
+}
+
+/// Twin of [`crate::example_weights`].
+pub fn example_weights(first: usize, rows: usize, weights: Option<&[f32]>, total: f32, y: &mut [f32]) {
+    for row in 0..rows {
+        let weight = weights.map_or(1.0, |weights| f64::from(weights[first + row]));
+        y[row] = (weight / f64::from(total)) as f32;
+    }
+}

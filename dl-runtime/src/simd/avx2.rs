@@ -1,0 +1,213 @@
+//! The lane of AVX2 with fused multiply-add: eight floats in a register.
+//!
+//! Every `unsafe` block below that only computes is sound for one reason: a value of [`Avx2`] exists only inside
+//! [`run`], whose caller has detected AVX2 and FMA.
+
+use super::Kernel;
+use super::lane::{Lane, Vector};
+use std::arch::x86_64::*;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// Eight floats in one register.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Avx2(__m256);
+
+/// Runs a kernel compiled for AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2(_mm256_setzero_ps()))
+}
+
+/// Computes with instructions of AVX2 and FMA.
+macro_rules! avx2 {
+    ($expression:expr) => {
+        // SAFETY: an `Avx2` is at hand, so the machine has AVX2 and FMA; nothing here touches memory.
+        unsafe { $expression }
+    };
+}
+
+macro_rules! operators {
+    ($($name:ident $method:ident $intrinsic:ident)*) => {$(
+        impl $name for Avx2 {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                Avx2(avx2!($intrinsic(self.0, other.0)))
+            }
+        }
+    )*};
+}
+operators! { Add add _mm256_add_ps  Sub sub _mm256_sub_ps  Mul mul _mm256_mul_ps  Div div _mm256_div_ps }
+
+impl Neg for Avx2 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Avx2(avx2!(_mm256_xor_ps(self.0, _mm256_set1_ps(-0.0))))
+    }
+}
+
+macro_rules! comparisons {
+    ($($name:ident $predicate:ident)*) => {$(
+        #[inline(always)]
+        fn $name(self, other: Self) -> Self {
+            Avx2(avx2!(_mm256_and_ps(_mm256_cmp_ps::<$predicate>(self.0, other.0), _mm256_set1_ps(1.0))))
+        }
+    )*};
+}
+
+impl Lane for Avx2 {
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self {
+        Avx2(avx2!(_mm256_set1_ps(value)))
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        Avx2(avx2!(_mm256_fmadd_ps(self.0, factor.0, addend.0)))
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        Avx2(avx2!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0)))
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Avx2(avx2!(_mm256_sqrt_ps(self.0)))
+    }
+    #[inline(always)]
+    fn floor(self) -> Self {
+        Avx2(avx2!(_mm256_floor_ps(self.0)))
+    }
+    comparisons! {
+        greater _CMP_GT_OQ  greater_equal _CMP_GE_OQ  less _CMP_LT_OQ
+        less_equal _CMP_LE_OQ  equal _CMP_EQ_OQ  not_equal _CMP_NEQ_UQ
+    }
+    #[inline(always)]
+    fn select(self, a: Self, b: Self) -> Self {
+        Avx2(avx2!({
+            let chosen = _mm256_cmp_ps::<_CMP_NEQ_UQ>(self.0, _mm256_setzero_ps());
+            _mm256_blendv_ps(b.0, a.0, chosen)
+        }))
+    }
+}
+
+/// Eight set words, then eight clear ones: a mask of `count` lanes starts at 8 − count.
+static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// The mask of the first `count` lanes.
+///
+/// # Safety
+/// The machine must have AVX2.
+#[inline(always)]
+unsafe fn mask(count: usize) -> __m256i {
+    let start = 8 - count.min(8);
+    // SAFETY: start is at most 8, so eight words follow it; the caller guarantees AVX2.
+    unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(start).cast()) }
+}
+
+impl Vector for Avx2 {
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self {
+        // SAFETY: the caller guarantees eight readable floats; `self` proves AVX2.
+        Avx2(unsafe { _mm256_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, count: usize) -> Self {
+        // SAFETY: lanes past `count` are masked and not read; `self` proves AVX2.
+        Avx2(unsafe { _mm256_maskload_ps(from, mask(count)) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller guarantees eight writable floats; `self` proves AVX2.
+        unsafe { _mm256_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        // SAFETY: lanes past `count` are masked and not written; `self` proves AVX2.
+        unsafe { _mm256_maskstore_ps(to, mask(count), self.0) }
+    }
+    #[inline(always)]
+    fn total(self) -> f32 {
+        avx2!({
+            let four = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        })
+    }
+    #[inline(always)]
+    fn greatest(self) -> f32 {
+        avx2!({
+            let four = _mm_max_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        })
+    }
+    #[inline(always)]
+    fn any(self) -> bool {
+        avx2!(_mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(self.0, _mm256_setzero_ps())) != 0)
+    }
+    #[inline(always)]
+    fn at_least(self, low: Self) -> Self {
+        // The instruction returns its second operand if either is NaN.
+        Avx2(avx2!(_mm256_max_ps(low.0, self.0)))
+    }
+    #[inline(always)]
+    fn at_most(self, high: Self) -> Self {
+        Avx2(avx2!(_mm256_min_ps(high.0, self.0)))
+    }
+    #[inline(always)]
+    fn with_sign_of(self, other: Self) -> Self {
+        Avx2(avx2!({
+            let sign = _mm256_set1_ps(-0.0);
+            _mm256_or_ps(_mm256_and_ps(sign, other.0), _mm256_andnot_ps(sign, self.0))
+        }))
+    }
+    #[inline(always)]
+    fn nearest(self) -> Self {
+        Avx2(avx2!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
+    }
+    #[inline(always)]
+    fn power_of_two(self) -> Self {
+        Avx2(avx2!({
+            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(self.0), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        }))
+    }
+    #[inline(always)]
+    fn split_exponent(self) -> (Self, Self) {
+        // Counted from the bits of √½, the exponent field changes where m leaves [√½, √2).
+        avx2!({
+            let half = _mm256_set1_epi32(std::f32::consts::FRAC_1_SQRT_2.to_bits() as i32);
+            let from_half = _mm256_sub_epi32(_mm256_castps_si256(self.0), half);
+            let exponent = _mm256_cvtepi32_ps(_mm256_srai_epi32::<23>(from_half));
+            let fraction = _mm256_and_si256(from_half, _mm256_set1_epi32(0x007f_ffff));
+            (Avx2(_mm256_castsi256_ps(_mm256_add_epi32(fraction, half))), Avx2(exponent))
+        })
+    }
+    #[inline(always)]
+    fn map(self, function: fn(f32) -> f32) -> Self {
+        let mut values = [0.0; 8];
+        // SAFETY: the array holds eight floats.
+        unsafe {
+            self.store(values.as_mut_ptr());
+            for value in &mut values {
+                *value = function(*value);
+            }
+            self.load(values.as_ptr())
+        }
+    }
+    #[inline(always)]
+    fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self {
+        let (mut values, mut others) = ([0.0; 8], [0.0; 8]);
+        // SAFETY: the arrays hold eight floats each.
+        unsafe {
+            self.store(values.as_mut_ptr());
+            other.store(others.as_mut_ptr());
+            for i in 0..8 {
+                values[i] = function(values[i], others[i]);
+            }
+            self.load(values.as_ptr())
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The trait of a vector of floats.
+//!
+//! [`Lane`] is what pointwise expressions use and what users can see. Its hidden supertrait [`Vector`] adds what the
+//! kernels and the elementary functions need: memory, bits, horizontal sums. Neither can be implemented outside.
+
+use super::math;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A vector of floats, all of which undergo the same operation.
+///
+/// There is no free constructor: a constant is made from a value at hand, `x.splat(0.5)`, so that code which holds no
+/// vector of an instruction set cannot run its instructions. Comparisons give 1 where they hold and 0 elsewhere; any
+/// comparison with NaN but [`not_equal`](Lane::not_equal) gives 0.
+///
+/// Accuracy is stated in units in the last place (ulp) of the exact result.
+pub trait Lane:
+    Vector + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
+{
+    /// A vector like this one, all of whose elements are `value`.
+    fn splat(self, value: f32) -> Self;
+    /// `self * factor + addend`, rounded once where the instruction set has it (AVX2), else twice.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// The absolute value.
+    fn abs(self) -> Self;
+    /// The square root, correctly rounded.
+    fn sqrt(self) -> Self;
+    /// The largest integer not above.
+    fn floor(self) -> Self;
+    /// 1 where `self > other`, else 0.
+    fn greater(self, other: Self) -> Self;
+    /// 1 where `self >= other`, else 0.
+    fn greater_equal(self, other: Self) -> Self;
+    /// 1 where `self < other`, else 0.
+    fn less(self, other: Self) -> Self;
+    /// 1 where `self <= other`, else 0.
+    fn less_equal(self, other: Self) -> Self;
+    /// 1 where `self == other`, else 0.
+    fn equal(self, other: Self) -> Self;
+    /// 1 where `self != other` (so for NaN), else 0.
+    fn not_equal(self, other: Self) -> Self;
+    /// `a` where `self` is not 0 (so for NaN), else `b`.
+    fn select(self, a: Self, b: Self) -> Self;
+
+    /// The lesser; NaN if either is NaN.
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        other.not_equal(other).select(other, self.at_most(other))
+    }
+    /// The greater; NaN if either is NaN.
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        other.not_equal(other).select(other, self.at_least(other))
+    }
+    /// `max(self, 0)`; NaN stays NaN.
+    #[inline(always)]
+    fn relu(self) -> Self {
+        self.at_least(self.splat(0.0))
+    }
+    /// eˣ within 2 ulp; subnormal results are kept, overflow gives infinity.
+    #[inline(always)]
+    fn exp(self) -> Self {
+        math::exp(self)
+    }
+    /// The natural logarithm within 2 ulp; −∞ at 0, NaN below.
+    #[inline(always)]
+    fn log(self) -> Self {
+        math::log(self)
+    }
+    /// The hyperbolic tangent within 3 ulp.
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        math::tanh(self)
+    }
+    /// The logistic function 1 / (1 + e⁻ˣ) within 4 ulp.
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        math::sigmoid(self)
+    }
+    /// log(1 + eˣ) within 4 ulp, without overflow.
+    #[inline(always)]
+    fn softplus(self) -> Self {
+        math::softplus(self)
+    }
+    /// The error function within 3 ulp.
+    #[inline(always)]
+    fn erf(self) -> Self {
+        math::erf(self)
+    }
+    /// The sine within 3 ulp for all finite arguments; NaN for infinities.
+    #[inline(always)]
+    fn sin(self) -> Self {
+        math::sin(self)
+    }
+    /// The cosine within 3 ulp for all finite arguments; NaN for infinities.
+    #[inline(always)]
+    fn cos(self) -> Self {
+        math::cos(self)
+    }
+    /// `self` to the power of `exponent`, with the accuracy and the special cases of `f32::powf`, element by element:
+    /// much slower than the other functions.
+    #[inline(always)]
+    fn pow(self, exponent: Self) -> Self {
+        self.zip(exponent, f32::powf)
+    }
+}
+
+/// Memory, bits and sums of a vector.
+#[doc(hidden)]
+pub trait Vector: Copy {
+    /// How many floats it holds.
+    const LANES: usize;
+
+    /// Reads `LANES` floats, from any alignment.
+    ///
+    /// # Safety
+    /// `LANES` floats at `from` must be readable.
+    unsafe fn load(self, from: *const f32) -> Self;
+    /// Reads the first `count` floats (at most `LANES`); the others are 0.
+    ///
+    /// # Safety
+    /// `count` floats at `from` must be readable.
+    unsafe fn load_first(self, from: *const f32, count: usize) -> Self;
+    /// Writes `LANES` floats, at any alignment.
+    ///
+    /// # Safety
+    /// `LANES` floats at `to` must be writable.
+    unsafe fn store(self, to: *mut f32);
+    /// Writes the first `count` floats (at most `LANES`).
+    ///
+    /// # Safety
+    /// `count` floats at `to` must be writable.
+    unsafe fn store_first(self, to: *mut f32, count: usize);
+
+    /// The sum of all elements, by halves: element i with element i + LANES/2, and so on.
+    fn total(self) -> f32;
+    /// The greatest element; unspecified if one is NaN.
+    fn greatest(self) -> f32;
+    /// Whether any element is neither 0 nor −0.
+    fn any(self) -> bool;
+    /// The greater of both; `self` where it is NaN, and where `low` is.
+    fn at_least(self, low: Self) -> Self;
+    /// The lesser of both; `self` where it is NaN, and where `high` is.
+    fn at_most(self, high: Self) -> Self;
+    /// The magnitude of `self` with the sign of `other`.
+    fn with_sign_of(self, other: Self) -> Self;
+    /// The nearest integer, ties to even, for magnitudes below 2²².
+    fn nearest(self) -> Self;
+    /// 2 to the power of `self`, an integer in −126..=127.
+    fn power_of_two(self) -> Self;
+    /// For positive normal values (m, e) with `self` = m · 2ᵉ and √½ ≤ m < √2, up to rounding of the bounds.
+    fn split_exponent(self) -> (Self, Self);
+    /// Element by element.
+    fn map(self, function: fn(f32) -> f32) -> Self;
+    /// Element by element.
+    fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self;
+}

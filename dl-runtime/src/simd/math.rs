@@ -1,0 +1,163 @@
+//! Elementary functions over any lane.
+//!
+//! Each reduces its argument exactly to a small interval and evaluates a polynomial there. The polynomials are minimax
+//! fits (Remez exchange, in 50 digits) of the relative error over the interval, below 2⁻²⁷ before rounding; the accuracy
+//! promised in [`Lane`](super::Lane) is what the tests measure over the range of f32.
+
+use super::lane::Lane;
+
+/// c₀ + c₁x + c₂x² + …, by Horner's rule.
+#[inline(always)]
+fn polynomial<V: Lane, const N: usize>(x: V, coefficients: [f32; N]) -> V {
+    let mut y = x.splat(coefficients[N - 1]);
+    let mut i = N - 1;
+    while i > 0 {
+        i -= 1;
+        y = y.mul_add(x, x.splat(coefficients[i]));
+    }
+    y
+}
+
+/// ln 2 in 14 bits, so that products with exponents are exact, and the rest.
+const LN_2: [f32; 2] = [0.693_115_23, 3.194_618_5e-5];
+
+/// eˣ = 2ⁿ · eʳ with |r| ≤ ln 2 / 2; 2ⁿ in two factors, since n may leave the range of exponents.
+#[inline(always)]
+pub(super) fn exp<V: Lane>(x: V) -> V {
+    let x = x.at_least(x.splat(-105.0)).at_most(x.splat(90.0));
+    let n = (x * x.splat(std::f32::consts::LOG2_E)).nearest();
+    let r = n.mul_add(n.splat(-LN_2[0]), x);
+    let r = n.mul_add(n.splat(-LN_2[1]), r);
+    let p = polynomial(r, [0.499_999_93, 0.166_665_2, 0.041_668_4, 0.008_368_851, 0.001_381_432_5]);
+    let y = (r * r).mul_add(p, r) + r.splat(1.0);
+    let half = (n * n.splat(0.5)).nearest();
+    let scaled = y * half.power_of_two() * (n - half).power_of_two();
+    // A NaN has no exponent to scale by.
+    x.not_equal(x).select(x, scaled)
+}
+
+/// ln x = e · ln 2 + ln m with √½ ≤ m < √2.
+#[inline(always)]
+pub(super) fn log<V: Lane>(x: V) -> V {
+    let (zero, infinity) = (x.splat(0.0), x.splat(f32::INFINITY));
+    let subnormal = x.less(x.splat(f32::MIN_POSITIVE));
+    let normal = subnormal.select(x * x.splat(8_388_608.0), x);
+    let (m, e) = normal.split_exponent();
+    let e = e - subnormal * e.splat(23.0);
+    let f = m - m.splat(1.0);
+    let p = polynomial(
+        f,
+        [0.333_333_3, -0.250_008_23, 0.200_012_3, -0.166_232_94, 0.142_016_44, -0.131_607_27, 0.127_627_19, -0.076_344_53],
+    );
+    let square = f * f;
+    let tail = (square * f).mul_add(p, e * e.splat(LN_2[1]));
+    let tail = square.mul_add(square.splat(-0.5), tail);
+    let y = e.mul_add(e.splat(LN_2[0]), f + tail);
+    let y = x.less(infinity).select(y, x);
+    let y = x.equal(zero).select(-infinity, y);
+    x.less(zero).select(x.splat(f32::NAN), y)
+}
+
+/// x + x³ P(x²) near 0; elsewhere 1 − 2 / (e²ˣ + 1).
+#[inline(always)]
+pub(super) fn tanh<V: Lane>(x: V) -> V {
+    let one = x.splat(1.0);
+    let a = x.abs();
+    let z = x * x;
+    let p = polynomial(z, [-0.333_332_82, 0.133_314_42, -0.053_739_714, 0.020_639_084, -0.005_704_985]);
+    let near = (x * z).mul_add(p, x);
+    let far = one - x.splat(2.0) / (exp(a + a) + one);
+    a.less(x.splat(0.625)).select(near, far.with_sign_of(x))
+}
+
+/// 1 / (1 + e^−|x|) for positive x, times e^−|x| for negative: no overflow, no cancellation.
+#[inline(always)]
+pub(super) fn sigmoid<V: Lane>(x: V) -> V {
+    let e = exp(-x.abs());
+    let positive = x.splat(1.0) / (e + x.splat(1.0));
+    x.less(x.splat(0.0)).select(e * positive, positive)
+}
+
+/// max(x, 0) + log(1 + e^−|x|), the logarithm with the rounding error of its argument put back.
+#[inline(always)]
+pub(super) fn softplus<V: Lane>(x: V) -> V {
+    let one = x.splat(1.0);
+    let e = exp(-x.abs());
+    let u = e + one;
+    let log1p = log(u) + (e - (u - one)) / u;
+    x.at_least(x.splat(0.0)) + log1p
+}
+
+/// x P(x²) up to 1; then 1 − e^Q(|x|), which is 1 from 3.93 on.
+#[inline(always)]
+pub(super) fn erf<V: Lane>(x: V) -> V {
+    let one = x.splat(1.0);
+    let a = x.abs().at_most(x.splat(4.0));
+    let near = x * polynomial(
+        x * x,
+        [1.128_379_2, -0.376_126_26, 0.112_835_85, -0.026_853_81, 0.005_188_326_3, -0.000_801_018_24, 7.853_827e-5],
+    );
+    let q = polynomial(
+        a,
+        [-0.000_353_726_84, -1.127_04, -0.638_225_7, -0.103_037_316, 0.021_805_291, -0.002_939_6, 0.000_185_573_22],
+    );
+    let far = one - exp(q);
+    a.less(one).select(near, far.with_sign_of(x))
+}
+
+/// π/2 in pieces of 10, 11 and 11 bits, whose products with integers up to 8191 are exact, and the rest.
+const HALF_PI: [f32; 4] = [1.570_312_5, 0.000_483_751_3, 7.549_533_6e-8, 2.563_344e-12];
+/// Up to here the pieces suffice; beyond, the standard library reduces the argument.
+const REDUCIBLE: f32 = 8192.0;
+
+/// (r, n mod 4 as 0..=3) with x = n · π/2 + r.
+#[inline(always)]
+fn quadrant<V: Lane>(x: V) -> (V, V) {
+    let n = (x * x.splat(std::f32::consts::FRAC_2_PI)).nearest();
+    let mut r = x;
+    for piece in HALF_PI {
+        r = n.mul_add(n.splat(-piece), r);
+    }
+    let quarter = (n * n.splat(0.25)).floor();
+    (r, n - quarter * quarter.splat(4.0))
+}
+
+/// The sine of r, |r| ≤ π/4.
+#[inline(always)]
+fn small_sin<V: Lane>(r: V) -> V {
+    let z = r * r;
+    (r * z).mul_add(polynomial(z, [-0.166_666_55, 0.008_332_156, -0.000_195_146_32]), r)
+}
+
+/// The cosine of r, |r| ≤ π/4.
+#[inline(always)]
+fn small_cos<V: Lane>(r: V) -> V {
+    let z = r * r;
+    let p = polynomial(z, [0.041_666_646, -0.001_388_736_1, 2.443_773e-5]);
+    (z * z).mul_add(p, z.mul_add(z.splat(-0.5), z.splat(1.0)))
+}
+
+/// Sine and cosine of r change places and signs with the quadrant.
+#[inline(always)]
+pub(super) fn sin<V: Lane>(x: V) -> V {
+    if x.abs().less(x.splat(REDUCIBLE)).equal(x.splat(0.0)).any() {
+        return x.map(f32::sin);
+    }
+    let (r, n) = quadrant(x);
+    let odd = n.equal(n.splat(1.0)) + n.equal(n.splat(3.0));
+    let y = odd.select(small_cos(r), small_sin(r));
+    n.greater(n.splat(1.5)).select(-y, y)
+}
+
+/// As [`sin`], one quadrant on.
+#[inline(always)]
+pub(super) fn cos<V: Lane>(x: V) -> V {
+    if x.abs().less(x.splat(REDUCIBLE)).equal(x.splat(0.0)).any() {
+        return x.map(f32::cos);
+    }
+    let (r, n) = quadrant(x);
+    let odd = n.equal(n.splat(1.0)) + n.equal(n.splat(3.0));
+    let y = odd.select(small_sin(r), small_cos(r));
+    let negative = n.equal(n.splat(1.0)) + n.equal(n.splat(2.0));
+    negative.select(-y, y)
+}

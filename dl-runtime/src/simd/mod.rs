@@ -1,0 +1,102 @@
+//! Vectors of floats: one trait, one file for each instruction set, one place that chooses.
+//!
+//! [`Lane`] is what an algorithm is written over; [`scalar`] and [`avx2`] implement it; [`math`] holds the elementary
+//! functions, written once over any lane. [`dispatch`] runs a [`Kernel`] with the lane of an instruction set, inside a
+//! function compiled for that instruction set. No kernel lives here.
+//!
+//! A lane value is also the proof that the machine has its instructions: the only constructors are the dispatcher's
+//! (after detection) and methods of another lane value, so everything but loads and stores is safe.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod lane;
+mod math;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+pub use lane::Lane;
+use std::sync::OnceLock;
+
+/// An instruction set that the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// What every machine of the target architecture has.
+    Scalar,
+    /// AVX2 with fused multiply-add (x86-64).
+    Avx2,
+}
+
+/// The instruction set in use: the best the machine has, or a lesser one named by the environment variable `DLN_ISA`
+/// (`scalar` or `avx2`). Read once; a name that is unknown or asks for more than the machine has is ignored.
+///
+/// Results are the same bits for the same seed on one instruction set, not across instruction sets.
+pub fn isa() -> Isa {
+    static ISA: OnceLock<Isa> = OnceLock::new();
+    *ISA.get_or_init(|| {
+        let best = best();
+        match std::env::var("DLN_ISA").as_deref() {
+            Ok("scalar") => Isa::Scalar,
+            Ok("avx2") => best.min(Isa::Avx2),
+            _ => best,
+        }
+    })
+}
+
+/// The best instruction set of this machine.
+fn best() -> Isa {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        return Isa::Avx2;
+    }
+    Isa::Scalar
+}
+
+/// The instruction sets of this machine, for tests that exercise each.
+#[cfg(test)]
+pub(crate) fn available() -> &'static [Isa] {
+    match best() {
+        Isa::Scalar => &[Isa::Scalar],
+        Isa::Avx2 => &[Isa::Scalar, Isa::Avx2],
+    }
+}
+
+/// A computation over any lane type. `run` must be `#[inline(always)]`, and so must all that it calls in its loops:
+/// only code inlined into the dispatcher is compiled for the instruction set.
+pub(crate) trait Kernel {
+    /// What it returns.
+    type Output;
+    /// Runs it; `lane` is a zero lane, from which others are made.
+    fn run<V: Lane>(self, lane: V) -> Self::Output;
+}
+
+/// Runs a kernel on an instruction set, or on the scalar one if this machine lacks it.
+#[inline]
+pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx2 && best() == Isa::Avx2 {
+        // SAFETY: the line above has detected AVX2 and FMA.
+        return unsafe { avx2::run(kernel) };
+    }
+    let _ = isa;
+    kernel.run(scalar::Scalar::zero())
+}
+
+/// Copies `len` floats.
+///
+/// # Safety
+/// `len` floats must be readable at `from` and writable at `to`, without overlap.
+#[inline(always)]
+pub(crate) unsafe fn copy<V: Lane>(lane: V, from: *const f32, to: *mut f32, len: usize) {
+    let mut i = 0;
+    // SAFETY: all accesses are below `len`.
+    unsafe {
+        while i + V::LANES <= len {
+            lane.load(from.add(i)).store(to.add(i));
+            i += V::LANES;
+        }
+        if i < len {
+            lane.load_first(from.add(i), len - i).store_first(to.add(i), len - i);
+        }
+    }
+}

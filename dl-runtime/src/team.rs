@@ -1,0 +1,369 @@
+//! A team of threads that share the loops of one call: fork, a part each, join.
+//!
+//! A team is started once and lives as long as the workspace that owns it. The caller is its first member; the
+//! others wait for work by spinning for a while, then by parking. A call allocates nothing and splits work by
+//! position alone, so who computes what is fixed and results cannot depend on timing. There is no queue, no work
+//! stealing and no nesting: a call made while the team is busy runs on the calling thread, with the same result.
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::hint::spin_loop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{fmt, slice};
+
+use crate::segments::SHARD;
+
+/// The most threads a team has, whatever is asked for.
+const MAX_THREADS: usize = 256;
+
+/// How long a member spins before it parks. Steps of a small network follow each other faster than this, and
+/// waking a parked thread costs tens of microseconds.
+const SPIN: Duration = Duration::from_micros(100);
+
+/// Threads that compute together. With one thread it is only the caller.
+pub struct Team {
+    /// What the members share; nothing in a serial team.
+    shared: Option<Arc<Shared>>,
+    /// Members besides the caller.
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// What one member gets of [`Team::shards`]: a shard of the arena and the examples it holds.
+#[derive(Debug)]
+pub struct Shard<'a> {
+    /// The number of its first example within the batch.
+    pub first: usize,
+    /// How many examples it holds: [`SHARD`], or fewer in the last one.
+    pub rows: usize,
+    /// Its floats.
+    pub floats: &'a mut [f32],
+}
+
+impl Team {
+    /// A team of the caller alone.
+    pub const fn serial() -> Self {
+        Self { shared: None, workers: Vec::new() }
+    }
+
+    /// A team of `threads` threads, the caller among them; at most 256, and fewer where the system refuses to
+    /// start more. 0 counts as 1, and 1 starts no thread.
+    pub fn new(threads: usize) -> Self {
+        let threads = threads.min(MAX_THREADS);
+        if threads <= 1 {
+            return Self::serial();
+        }
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        // Threads that outnumber the cores keep each other from running when they spin.
+        let spin = if threads <= cores { SPIN } else { Duration::ZERO };
+        let shared = Arc::new(Shared::new(threads - 1, spin));
+        let mut workers = Vec::with_capacity(threads - 1);
+        for index in 0..threads - 1 {
+            let shared = Arc::clone(&shared);
+            let builder = thread::Builder::new().name(format!("dl-team-{}", index + 1));
+            match builder.spawn(move || shared.serve(index)) {
+                Ok(worker) => workers.push(worker),
+                Err(_) => break,
+            }
+        }
+        Self { shared: Some(shared), workers }
+    }
+
+    /// How many threads the team has, the caller among them.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Runs `body` once for each shard that `n` examples take up, contiguous runs of shards for each thread.
+    ///
+    /// # Panics
+    /// If the arena is shorter than its shards. A panic in `body` reaches the caller once all threads have stopped.
+    pub fn shards<F>(&self, arena: &mut [f32], shard_len: usize, n: usize, body: F)
+    where
+        F: Fn(Shard<'_>) + Sync,
+    {
+        let shards = n.div_ceil(SHARD);
+        assert!(
+            shards.checked_mul(shard_len).is_some_and(|floats| floats <= arena.len()),
+            "{shards} shards of {shard_len} floats in an arena of {}",
+            arena.len()
+        );
+        let arena = Pointer(arena.as_mut_ptr());
+        let parts = self.threads().min(shards);
+        self.run(parts, &|part| {
+            for index in bounds(part, parts, shards)..bounds(part + 1, parts, shards) {
+                let first = index * SHARD;
+                // SAFETY: shard `index` lies inside the arena, checked above, which is borrowed exclusively until
+                // `run` returns; shards do not overlap, and every index belongs to one part and is visited once.
+                let floats = unsafe { arena.slice(index * shard_len, shard_len) };
+                body(Shard { first, rows: SHARD.min(n - first), floats });
+            }
+        });
+    }
+
+    /// Splits `out` at multiples of `unit` into one contiguous part for each thread and runs
+    /// `body(start, part)` on it, where `start` is the position of the part in `out`.
+    /// A length that is no multiple of `unit` leaves the rest to the last part.
+    ///
+    /// # Panics
+    /// If `unit` is 0. A panic in `body` reaches the caller once all threads have stopped.
+    pub fn split<F>(&self, out: &mut [f32], unit: usize, body: F)
+    where
+        F: Fn(usize, &mut [f32]) + Sync,
+    {
+        self.split_all([out], unit, |start, [part]| body(start, part));
+    }
+
+    /// As [`Team::split`], for several buffers of one length that are cut at the same places.
+    ///
+    /// # Panics
+    /// As [`Team::split`], and if the lengths differ.
+    pub fn split_all<F, const N: usize>(&self, outs: [&mut [f32]; N], unit: usize, body: F)
+    where
+        F: Fn(usize, [&mut [f32]; N]) + Sync,
+    {
+        assert!(unit != 0, "a split into units of 0 floats");
+        let len = outs.first().map_or(0, |out| out.len());
+        assert!(outs.iter().all(|out| out.len() == len), "a split of buffers of different lengths");
+        let units = len.div_ceil(unit);
+        let parts = self.threads().min(units);
+        let outs = outs.map(|out| Pointer(out.as_mut_ptr()));
+        self.run(parts, &|part| {
+            let start = bounds(part, parts, units) * unit;
+            let end = (bounds(part + 1, parts, units) * unit).min(len);
+            // SAFETY: start ≤ end ≤ len, and the buffers are borrowed exclusively until `run` returns; the parts
+            // meet at their bounds without overlap, and each is run once.
+            body(start, outs.map(|out| unsafe { out.slice(start, end - start) }));
+        });
+    }
+
+    /// Runs `task(0)` … `task(parts - 1)`, each once, and returns when all are done.
+    fn run(&self, parts: usize, task: &(dyn Fn(usize) + Sync)) {
+        debug_assert!(parts <= self.threads());
+        let Some(shared) = self.shared.as_ref().filter(|_| parts > 1) else {
+            return (0..parts).for_each(task);
+        };
+        if shared.busy.swap(true, Ordering::Acquire) {
+            return (0..parts).for_each(task);
+        }
+        let panic = shared.run(parts, task, &self.workers);
+        shared.busy.store(false, Ordering::Release);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Default for Team {
+    fn default() -> Self {
+        Self::serial()
+    }
+}
+
+impl fmt::Debug for Team {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Team({} threads)", self.threads())
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.stop.store(true, Ordering::Relaxed);
+            for (slot, worker) in shared.slots.iter().zip(&self.workers) {
+                slot.call(worker);
+            }
+        }
+        for worker in self.workers.drain(..) {
+            // A worker catches the panics of its tasks and has none of its own.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// The first unit of a part, when `units` units are dealt to `parts` parts in contiguous runs.
+fn bounds(part: usize, parts: usize, units: usize) -> usize {
+    let (each, rest) = (units / parts, units % parts);
+    part * each + part.min(rest)
+}
+
+/// The start of a buffer whose disjoint pieces go to several threads.
+#[derive(Clone, Copy)]
+struct Pointer(*mut f32);
+
+// SAFETY: a `Pointer` only gives out pieces through `slice`, whose caller answers for their being disjoint; `f32`
+// may be sent to another thread.
+unsafe impl Send for Pointer {}
+// SAFETY: as above.
+unsafe impl Sync for Pointer {}
+
+impl Pointer {
+    /// # Safety
+    /// The piece lies in the buffer, the buffer is borrowed exclusively for `'a`, and no other piece overlaps it.
+    unsafe fn slice<'a>(self, start: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's promise.
+        unsafe { slice::from_raw_parts_mut(self.0.add(start), len) }
+    }
+}
+
+type Task<'a> = &'a (dyn Fn(usize) + Sync + 'a);
+
+/// What the members of a team share. `busy` admits one call at a time; the fields after it belong to that call.
+struct Shared {
+    slots: Box<[Slot]>,
+    spin: Duration,
+    stop: AtomicBool,
+    busy: AtomicBool,
+    /// The call's task. Written by the caller before it calls a worker, read by workers after they are called and
+    /// before they count themselves out of `remaining`.
+    task: UnsafeCell<Option<Task<'static>>>,
+    /// Workers that have not finished their part.
+    remaining: AtomicUsize,
+    /// Whether the caller sleeps in `joined` until `remaining` is 0.
+    caller_sleeps: AtomicBool,
+    join: Mutex<()>,
+    joined: Condvar,
+    /// The first panic of a worker.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+// SAFETY: `task` is the only field that is not `Sync` by itself. It is written only while `busy` is held and no
+// worker is called, and what it points to is `Sync`; the signals of the slots order its accesses.
+unsafe impl Sync for Shared {}
+// SAFETY: as above; the task is a shared reference to something `Sync`.
+unsafe impl Send for Shared {}
+
+/// Where one worker is called. A cache line each, so that calling one does not disturb another.
+#[repr(align(128))]
+struct Slot {
+    /// Counts the calls, wrapping.
+    calls: AtomicU32,
+    sleeps: AtomicBool,
+}
+
+impl Slot {
+    fn call(&self, worker: &JoinHandle<()>) {
+        // Sequentially consistent against the worker's store to `sleeps` and load of `calls`: either it sees the
+        // call, or this sees it asleep.
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.sleeps.load(Ordering::SeqCst) {
+            worker.thread().unpark();
+        }
+    }
+
+    /// Returns once there is a call after number `seen`.
+    fn wait(&self, seen: u32, spin: Duration) {
+        let called = || self.calls.load(Ordering::SeqCst) != seen;
+        if spin_until(spin, called) {
+            return;
+        }
+        self.sleeps.store(true, Ordering::SeqCst);
+        while !called() {
+            thread::park();
+        }
+        self.sleeps.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Shared {
+    fn new(workers: usize, spin: Duration) -> Self {
+        let slot = || Slot { calls: AtomicU32::new(0), sleeps: AtomicBool::new(false) };
+        Self {
+            slots: (0..workers).map(|_| slot()).collect(),
+            spin,
+            stop: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            task: UnsafeCell::new(None),
+            remaining: AtomicUsize::new(0),
+            caller_sleeps: AtomicBool::new(false),
+            join: Mutex::new(()),
+            joined: Condvar::new(),
+            panic: Mutex::new(None),
+        }
+    }
+
+    /// The caller's side: forks, computes part 0, joins. Returns the first panic. The caller holds `busy`.
+    fn run(&self, parts: usize, task: Task<'_>, workers: &[JoinHandle<()>]) -> Option<Box<dyn Any + Send>> {
+        // SAFETY: only the lifetime changes. Workers use the task only until they count themselves out of
+        // `remaining`, and this function waits for that, even when its own part panics, before the borrow ends.
+        let task: Task<'static> = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
+        // SAFETY: the previous call's workers are done and this call's are not called yet: nobody else reads it.
+        unsafe { *self.task.get() = Some(task) };
+        self.remaining.store(parts - 1, Ordering::SeqCst);
+        for (slot, worker) in self.slots.iter().zip(workers).take(parts - 1) {
+            slot.call(worker);
+        }
+        let own = catch_unwind(AssertUnwindSafe(|| task(0)));
+        self.wait_for_workers();
+        let theirs = lock(&self.panic).take();
+        own.err().or(theirs)
+    }
+
+    fn wait_for_workers(&self) {
+        let done = || self.remaining.load(Ordering::SeqCst) == 0;
+        if spin_until(self.spin, done) {
+            return;
+        }
+        let mut guard = lock(&self.join);
+        self.caller_sleeps.store(true, Ordering::SeqCst);
+        while !done() {
+            guard = self.joined.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.caller_sleeps.store(false, Ordering::SeqCst);
+    }
+
+    /// A worker's life.
+    fn serve(&self, index: usize) {
+        let slot = &self.slots[index];
+        let mut seen = 0_u32;
+        loop {
+            slot.wait(seen, self.spin);
+            seen = seen.wrapping_add(1);
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            // SAFETY: the caller wrote the task before it called this worker, and writes it again only after this
+            // worker counted itself out.
+            if let Some(task) = unsafe { *self.task.get() } {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(index + 1))) {
+                    lock(&self.panic).get_or_insert(panic);
+                }
+            }
+            if self.remaining.fetch_sub(1, Ordering::SeqCst) == 1 && self.caller_sleeps.load(Ordering::SeqCst) {
+                // Under the lock, so that it cannot fall between the caller's last look and its sleep.
+                let _guard = lock(&self.join);
+                self.joined.notify_one();
+            }
+        }
+    }
+}
+
+/// Spins until the condition holds, at most for that long; whether it holds.
+fn spin_until(limit: Duration, condition: impl Fn() -> bool) -> bool {
+    if condition() {
+        return true;
+    }
+    if limit.is_zero() {
+        thread::yield_now();
+        return condition();
+    }
+    let start = Instant::now();
+    loop {
+        for _ in 0..64 {
+            spin_loop();
+            if condition() {
+                return true;
+            }
+        }
+        if start.elapsed() > limit {
+            return false;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

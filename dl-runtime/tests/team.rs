@@ -1,0 +1,193 @@
+//! The team of threads: every part runs once and alone, panics arrive, nothing is allocated, nothing hangs.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dl_runtime::{SHARD, Team};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all work is the system allocator's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The counter sees all threads of the process, and the cores are few: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const THREADS: [usize; 4] = [1, 2, 3, 8];
+
+#[test]
+fn a_team_has_as_many_threads_as_asked_for() {
+    let _alone = alone();
+    assert_eq!(Team::serial().threads(), 1);
+    assert_eq!(Team::new(0).threads(), 1);
+    for threads in THREADS {
+        assert_eq!(Team::new(threads).threads(), threads);
+    }
+}
+
+#[test]
+fn every_shard_is_visited_once_with_its_rows() {
+    let _alone = alone();
+    for threads in THREADS {
+        let team = Team::new(threads);
+        for n in [0, 1, 15, 16, 17, 64, 100, 161] {
+            let (shards, shard_len) = (n_shards(n), 5);
+            // One shard more than needed: it stays untouched.
+            let mut arena = vec![0.0; (shards + 1) * shard_len];
+            team.shards(&mut arena, shard_len, n, |shard| {
+                assert_eq!(shard.first % SHARD, 0);
+                assert_eq!(shard.rows, SHARD.min(n - shard.first));
+                for x in shard.floats {
+                    *x += 1.0 + (shard.first / SHARD) as f32;
+                }
+            });
+            for (index, shard) in arena.chunks(shard_len).enumerate() {
+                let expected = if index < shards { 1.0 + index as f32 } else { 0.0 };
+                assert!(shard.iter().all(|&x| x == expected), "{threads} threads, {n} examples: {arena:?}");
+            }
+        }
+    }
+}
+
+fn n_shards(n: usize) -> usize {
+    n / SHARD + usize::from(!n.is_multiple_of(SHARD))
+}
+
+#[test]
+fn every_float_is_split_off_once() {
+    let _alone = alone();
+    for threads in THREADS {
+        let team = Team::new(threads);
+        for (len, unit) in [(0, 4), (1, 4), (4, 4), (7, 4), (40, 8), (1001, 10), (1000, 1)] {
+            let mut out = vec![0.0; len];
+            let parts = AtomicUsize::new(0);
+            team.split(&mut out, unit, |start, part| {
+                assert_eq!(start % unit, 0);
+                parts.fetch_add(1, Ordering::Relaxed);
+                for (i, x) in part.iter_mut().enumerate() {
+                    *x += 1.0 + (start + i) as f32;
+                }
+            });
+            assert!(out.iter().zip(1..).all(|(&x, i)| x == i as f32), "{threads} threads: {out:?}");
+            assert_eq!(parts.into_inner(), threads.min(len.div_ceil(unit)));
+        }
+        let (mut a, mut b) = ([1.0; 33], [2.0; 33]);
+        team.split_all([&mut a, &mut b], 2, |_, [a, b]| a.swap_with_slice(b));
+        assert_eq!((a, b), ([2.0; 33], [1.0; 33]));
+    }
+}
+
+#[test]
+fn work_is_shared_by_different_threads() {
+    let _alone = alone();
+    let team = Team::new(3);
+    let ids = Mutex::new(Vec::new());
+    team.split(&mut [0.0; 3], 1, |_, _| ids.lock().unwrap().push(thread::current().id()));
+    let mut ids = ids.into_inner().unwrap();
+    assert!(ids.contains(&thread::current().id()));
+    ids.sort_by_key(|id| format!("{id:?}"));
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn a_panic_reaches_the_caller_and_the_team_goes_on() {
+    let _alone = alone();
+    for threads in THREADS {
+        let team = Team::new(threads);
+        for culprit in 0..threads {
+            let finished = AtomicUsize::new(0);
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                team.split(&mut vec![0.0; threads], 1, |start, _| {
+                    if start == culprit {
+                        std::panic::panic_any(format!("part {start}"));
+                    }
+                    thread::sleep(Duration::from_millis(2));
+                    finished.fetch_add(1, Ordering::Relaxed);
+                });
+            }));
+            let message = result.unwrap_err().downcast::<String>().unwrap();
+            assert_eq!(*message, format!("part {culprit}"));
+            // All others were waited for, since they may use what the caller borrowed.
+            if threads > 1 {
+                assert_eq!(finished.into_inner(), threads - 1);
+            }
+            let mut out = [0.0; 64];
+            team.split(&mut out, 1, |_, part| part.fill(1.0));
+            assert_eq!(out, [1.0; 64]);
+        }
+    }
+}
+
+#[test]
+fn calls_inside_a_call_and_from_elsewhere_run_too() {
+    let _alone = alone();
+    let team = Team::new(2);
+    let sum = AtomicU64::new(0);
+    let add = |_: usize, part: &mut [f32]| {
+        sum.fetch_add(part.len() as u64, Ordering::Relaxed);
+    };
+    team.split(&mut [0.0; 8], 1, |_, _| team.split(&mut [0.0; 10], 1, add));
+    assert_eq!(sum.swap(0, Ordering::Relaxed), 20);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| (0..1000).for_each(|_| team.split(&mut [0.0; 10], 1, add)));
+        }
+    });
+    assert_eq!(sum.into_inner(), 30_000);
+}
+
+/// 100,000 forks and joins in all; most of them back to back, some after a pause in which the workers park.
+#[test]
+fn forks_and_joins_do_not_hang_or_allocate() {
+    let _alone = alone();
+    for (threads, rounds) in [(1, 20_000), (2, 60_000), (3, 10_000), (8, 10_000)] {
+        let team = Team::new(threads);
+        let mut out = [0.0; 64];
+        let call = |out: &mut [f32]| {
+            team.split(out, 1, |_, part| {
+                for x in part {
+                    *x += 1.0;
+                }
+            });
+        };
+        call(&mut out);
+        // Threads that the test harness is done with may still be letting go of their memory.
+        thread::sleep(Duration::from_millis(20));
+        let allocations = ALLOCATIONS.load(Ordering::Relaxed);
+        let start = Instant::now();
+        for round in 0..rounds {
+            if round % 1000 == 999 {
+                thread::sleep(Duration::from_micros(300));
+            }
+            call(&mut out);
+        }
+        let time = start.elapsed();
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), allocations, "{threads} threads allocate");
+        assert!(out.iter().all(|&x| x == (rounds + 1) as f32));
+        println!("{threads} threads: {:.2} µs for a fork and join", time.as_secs_f64() * 1e6 / f64::from(rounds));
+    }
+}

@@ -1,0 +1,35 @@
+//! Training of compiled networks: a network's type and its examples enter; trained parameters, a history and
+//! curves leave.
+//!
+//! ```text
+//! let trained = Trainer::<Digits>::new().seed(1).plots("target/digits").fit(&train, &validation)?;
+//! let evaluation = trained.evaluate(&test)?;         // loss, and each metric by name
+//! ```
+//!
+//! - [`Trainer`], [`fit`]: shuffled mini-batches, early stopping, progress; [`evaluate`] for loss and metrics alone.
+//! - [`History`]: what happened in each epoch, and its curves as SVG.
+//! - [`split`]: seeded splits into training and test part; [`Standardizer`]: columns to mean 0 and deviation 1.
+//! - [`metrics`]: what is not a mean over examples.
+//!
+//! Everything is a function of the data, the settings and the seed; the number of threads does not change a bit of
+//! it. The crate reads no data files, and it knows of a network only what the trait
+//! [`Network`](dl_runtime::Network) says.
+
+mod curves;
+mod error;
+mod evaluate;
+mod history;
+pub mod metrics;
+mod progress;
+pub mod split;
+mod standardizer;
+#[cfg(test)]
+mod testing;
+mod trainer;
+
+pub use error::TrainError;
+pub use evaluate::{Evaluation, evaluate};
+pub use history::{EpochRecord, History};
+pub use progress::Progress;
+pub use standardizer::Standardizer;
+pub use trainer::{Trained, Trainer, fit};

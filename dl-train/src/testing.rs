@@ -1,0 +1,216 @@
+//! A hand-written network for tests: a line y = weight · x + bias, squared error, its steps logged on request.
+//!
+//! It implements the traits by hand and in plain loops, so that the training loop is tested against sums that can be
+//! written down; its parameters begin at 0.
+
+use std::cell::RefCell;
+
+use dl_runtime::{
+    Block, Examples, InputError, Network, Optimizer, Report, Settings, Sgd, Team, TensorInfo,
+    Tensors,
+};
+
+thread_local! {
+    /// The inputs of each step's batch, if someone listens.
+    static LOG: RefCell<Option<Vec<Vec<f32>>>> = const { RefCell::new(None) };
+}
+
+/// The inputs of each step's batch while `run` runs.
+pub(crate) fn logged(run: impl FnOnce()) -> Vec<Vec<f32>> {
+    LOG.set(Some(Vec::new()));
+    run();
+    LOG.take().unwrap_or_default()
+}
+
+/// The network.
+#[derive(Debug)]
+pub(crate) struct Line;
+
+/// Inputs and labels.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Points {
+    pub(crate) x: Vec<f32>,
+    pub(crate) y: Vec<f32>,
+}
+
+impl Points {
+    /// `count` points x = 0, 1, … with y = f(x).
+    pub(crate) fn new(count: usize, f: impl Fn(f32) -> f32) -> Self {
+        let x: Vec<f32> = (0..count).map(|i| i as f32).collect();
+        Self {
+            y: x.iter().map(|&x| f(x)).collect(),
+            x,
+        }
+    }
+}
+
+impl Examples for Points {
+    type Batch<'a> = (&'a [f32], &'a [f32]);
+
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    fn clear(&mut self) {
+        self.x.clear();
+        self.y.clear();
+    }
+
+    fn extend(&mut self, from: &Self, positions: &[usize]) -> Result<(), InputError> {
+        for &found in positions {
+            let (Some(&x), Some(&y)) = (from.x.get(found), from.y.get(found)) else {
+                return Err(InputError::PositionOutOfRange {
+                    len: from.len(),
+                    found,
+                });
+            };
+            self.x.push(x);
+            self.y.push(y);
+        }
+        Ok(())
+    }
+
+    fn batch(&self) -> Self::Batch<'_> {
+        (&self.x, &self.y)
+    }
+}
+
+/// Two floats: weight and bias, or sum and count of the inputs that steps have seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair(Block);
+
+impl Tensors for Pair {
+    const TENSORS: &'static [TensorInfo] = &[TensorInfo {
+        name: "pair",
+        dims: &[2],
+        offset: 0,
+    }];
+
+    fn zeros() -> Self {
+        Self(Block::zeroed(2))
+    }
+
+    fn as_slice(&self) -> &[f32] {
+        self.0.as_slice()
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [f32] {
+        self.0.as_mut_slice()
+    }
+}
+
+/// Squared error, and the share of predictions within ½ of the label.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineReport {
+    loss: f32,
+    close: f32,
+}
+
+impl Report for LineReport {
+    const METRICS: &'static [&'static str] = &["close"];
+
+    fn loss(&self) -> f32 {
+        self.loss
+    }
+
+    fn metric(&self, index: usize) -> f32 {
+        if index == 0 { self.close } else { f32::NAN }
+    }
+}
+
+fn report(
+    parameters: &[f32],
+    (x, y): (&[f32], &[f32]),
+    capacity: usize,
+) -> Result<LineReport, InputError> {
+    dl_runtime::check_examples(x.len(), capacity)?;
+    let n = x.len() as f32;
+    let errors = || {
+        x.iter()
+            .zip(y)
+            .map(|(x, y)| parameters[0] * x + parameters[1] - y)
+    };
+    Ok(LineReport {
+        loss: errors().map(|e| e * e).sum::<f32>() / n,
+        close: errors().filter(|e| e.abs() < 0.5).count() as f32 / n,
+    })
+}
+
+impl Network for Line {
+    const NAME: &'static str = "Line";
+    type Examples = Points;
+    type Parameters = Pair;
+    type State = Pair;
+    type Prepared = Pair;
+    type Workspace = usize;
+    type TrainingWorkspace = usize;
+    type Rule = Sgd;
+    type Report = LineReport;
+
+    fn settings() -> Settings<Sgd> {
+        let optimizer = Sgd {
+            learning_rate: 0.01,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+        };
+        Settings {
+            optimizer,
+            batch: 4,
+            epochs: 3,
+            patience: None,
+        }
+    }
+
+    fn initialize(_seed: u64) -> (Pair, Pair) {
+        (Pair::zeros(), Pair::zeros())
+    }
+
+    fn workspace(capacity: usize, _threads: usize) -> usize {
+        capacity
+    }
+
+    fn training_workspace(capacity: usize, _threads: usize) -> usize {
+        capacity
+    }
+
+    fn prepare(parameters: &Pair, _state: &Pair) -> Pair {
+        parameters.clone()
+    }
+
+    fn step(
+        parameters: &mut Pair,
+        state: &mut Pair,
+        optimizer: &mut Optimizer<Sgd>,
+        workspace: &mut usize,
+        batch: (&[f32], &[f32]),
+        _weights: Option<&[f32]>,
+    ) -> Result<LineReport, InputError> {
+        let report = report(parameters.as_slice(), batch, *workspace)?;
+        LOG.with_borrow_mut(|log| {
+            if let Some(log) = log {
+                log.push(batch.0.to_vec());
+            }
+        });
+        let mut gradients = [0.0; 2];
+        for (x, y) in batch.0.iter().zip(batch.1) {
+            let [weight, bias] = [parameters.as_slice()[0], parameters.as_slice()[1]];
+            let error = 2.0 * (weight * x + bias - y) / batch.0.len() as f32;
+            gradients[0] += error * x;
+            gradients[1] += error;
+        }
+        optimizer.update(parameters.as_mut_slice(), &gradients, &Team::serial());
+        let seen = state.as_mut_slice();
+        seen[0] += batch.0.iter().sum::<f32>();
+        seen[1] += batch.0.len() as f32;
+        Ok(report)
+    }
+
+    fn evaluate(
+        prepared: &Pair,
+        workspace: &mut usize,
+        batch: (&[f32], &[f32]),
+    ) -> Result<LineReport, InputError> {
+        report(prepared.as_slice(), batch, *workspace)
+    }
+}

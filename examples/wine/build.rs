@@ -1,0 +1,5 @@
+//! Compiles the network before the program.
+
+fn main() {
+    dl_build::compile("wine.dln");
+}

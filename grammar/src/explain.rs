@@ -1,0 +1,308 @@
+//! Finds the words for what the grammar could not read.
+//!
+//! A swallowed piece and the strict rule that should have read it go in; one diagnostic comes out, at the place where the
+//! rule got stuck. Only the failed piece is read again, so the cost is that of the piece.
+
+use pest::Parser;
+use pest::error::{Error, ErrorVariant, InputLocation};
+
+use crate::build::Builder;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::scan::MARK;
+use crate::spelling::closest;
+use crate::statement::reserved;
+use crate::syntax::{ITEM_KEYWORDS, Pair, RESERVED, Rule, STATEMENT_KEYWORDS, Syntax, is_keyword};
+
+/// Longer words of the source are not quoted in full.
+const QUOTED: usize = 30;
+
+/// What could stand at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Expected {
+    /// Something that the piece needs: `;`, a value.
+    Needed(&'static str),
+    /// Something that could go on; only said if nothing is needed.
+    Possible(&'static str),
+}
+
+/// Where a rule got stuck.
+struct Place<'a> {
+    at: usize,
+    /// What stands there.
+    token: &'a str,
+    /// The text before it, without the blanks at its end.
+    before: &'a str,
+    /// What was expected.
+    list: &'a [&'a str],
+    rule: Rule,
+    /// The first word of the piece.
+    first: &'a str,
+    /// Whether a condition of an `if` has just been read.
+    is_condition: bool,
+}
+
+impl Builder<'_> {
+    /// Reports why `rule` cannot read the swallowed piece. `noun` names the piece: "expected `;` after the binding".
+    pub(crate) fn explain(&mut self, pair: &Pair<'_>, rule: Rule, noun: &str) {
+        if self.is_reported(pair) || self.is_full() {
+            return;
+        }
+        let start = pair.as_span().start();
+        let Some(rest) = self.text.get(start..) else { return };
+        match Syntax::parse(rule, rest) {
+            Err(error) => self.stuck(&error, start, rule, noun),
+            Ok(_) => {
+                let span = self.span(pair);
+                self.report(Diagnostic::new(Code::Syntax, span, format!("this {noun} cannot be read")));
+            }
+        }
+    }
+
+    /// Reports that the whole text could not be read, which recovery should have prevented.
+    pub(crate) fn unreadable(&mut self, error: &Error<Rule>) {
+        self.stuck(error, 0, Rule::file, "declaration");
+    }
+
+    /// Whether something in the piece has been reported before the grammar saw it.
+    pub(crate) fn is_reported(&self, pair: &Pair<'_>) -> bool {
+        pair.as_str().bytes().any(|byte| byte == MARK)
+    }
+
+    /// Whether what stands at this place has been reported.
+    pub(crate) fn is_marked(&self, at: usize) -> bool {
+        self.text.as_bytes().get(at) == Some(&MARK)
+    }
+
+    /// What stands at a place, as a message calls it.
+    pub(crate) fn found(&self, at: usize) -> String {
+        let word = self.token(at);
+        match word.chars().next() {
+            None => "the end of the file".to_owned(),
+            Some('"') => "a text".to_owned(),
+            Some('/') if word.len() > 1 => "a doc comment".to_owned(),
+            _ if word.len() > QUOTED => format!("`{}…`", word.chars().take(QUOTED).collect::<String>()),
+            _ if is_keyword(word) => format!("the keyword `{word}`"),
+            _ => format!("`{word}`"),
+        }
+    }
+
+    /// The token at a place, empty at the end of the source.
+    fn token(&self, at: usize) -> &str {
+        let length = self.bytes(0, usize::MAX).end as usize;
+        let rest = self.text.get(at.min(length)..length).unwrap_or("");
+        let word = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        if word > 0 {
+            return &rest[..word];
+        }
+        if rest.starts_with('"') || rest.starts_with("//") {
+            // Both end with their line at the latest.
+            let line = rest.lines().next().unwrap_or("");
+            let closed = line[1..].find('"').map_or(line.len(), |end| end + 2);
+            return if rest.starts_with('"') { &line[..closed] } else { line };
+        }
+        let pairs = ["|>", "==", "!=", "<=", ">=", "..", "&&", "||", "**", "=>", "->", "::"];
+        match pairs.iter().find(|pair| rest.starts_with(**pair)) {
+            Some(pair) => &rest[..pair.len()],
+            None => rest.chars().next().map_or("", |c| &rest[..c.len_utf8()]),
+        }
+    }
+
+    fn stuck(&mut self, error: &Error<Rule>, start: usize, rule: Rule, noun: &str) {
+        let at = start
+            + match error.location {
+                InputLocation::Pos(at) => at,
+                InputLocation::Span((at, _)) => at,
+            };
+        if self.is_marked(at) {
+            return;
+        }
+        let mut expected: Vec<Expected> = match &error.variant {
+            ErrorVariant::ParsingError { positives, .. } => positives.iter().filter_map(|&rule| words(rule)).collect(),
+            ErrorVariant::CustomError { .. } => Vec::new(),
+        };
+        expected.sort();
+        expected.dedup();
+
+        let before = self.text.get(..at).unwrap_or("").trim_end();
+        let previous = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
+        let first_at = start + self.first_word(start);
+        let first = self.token(first_at).to_owned();
+        let token = self.token(at).to_owned();
+        let here = self.bytes(at, at + token.len());
+
+        if RESERVED.contains(&token.as_str()) {
+            self.report(reserved(&token, here));
+            return;
+        }
+        if before.len() > start && RESERVED.contains(&previous) {
+            let diagnostic = reserved(previous, self.bytes(before.len() - previous.len(), before.len()));
+            self.report(diagnostic);
+            return;
+        }
+        let is_second = before.len() == first_at + first.len();
+        let is_word = first.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !is_keyword(&first);
+        let starts_anew = token.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '{');
+        if rule == Rule::statement && is_second && is_word && starts_anew {
+            self.not_a_statement(&first, self.bytes(first_at, before.len()));
+            return;
+        }
+
+        let needed: Vec<&str> = expected
+            .iter()
+            .filter_map(|expected| match expected {
+                Expected::Needed(words) => Some(*words),
+                Expected::Possible(_) => None,
+            })
+            .collect();
+        let all = expected.iter().map(|expected| match expected {
+            Expected::Needed(words) | Expected::Possible(words) => *words,
+        });
+        let mut list: Vec<&str> = if needed.is_empty() { all.collect() } else { needed };
+        if before.ends_with("|>") {
+            list = vec!["a layer or function"];
+        }
+        if list.contains(&VALUE) {
+            list = vec![VALUE];
+        }
+        list.sort_by_key(|words| *words != "`,`");
+        let wanted = if list.is_empty() { "something else".to_owned() } else { enumerate(&list) };
+        let context = match list.as_slice() {
+            ["`;`"] => format!(" after the {noun}"),
+            ["a layer or function"] if before.ends_with("|>") => " after `|>`".to_owned(),
+            [VALUE] => after_operator(before),
+            [NAME] if is_keyword(previous) => format!(" after `{previous}`"),
+            _ => String::new(),
+        };
+        let message = format!("expected {wanted}{context}, found {}", self.found(at));
+
+        // A mistake that shows on a later line belongs to where the line before ends.
+        let gap = self.text.get(before.len()..at).unwrap_or("");
+        let is_late = before.len() > start && (gap.contains('\n') || token.is_empty());
+        let diagnostic = if is_late {
+            let span = self.last_of(self.bytes(0, before.len()));
+            Diagnostic::new(Code::Syntax, span, message).label(format!("expected {wanted} after this"))
+        } else {
+            Diagnostic::new(Code::Syntax, here, message).label(format!("expected {wanted}"))
+        };
+        let is_condition = list == ["`{`"] && expected.contains(&Expected::Possible("an operator"));
+        let place = Place { at, token: &token, before, list: &list, rule, first: &first, is_condition };
+        let diagnostic = self.with_help(diagnostic, &place);
+        self.report(diagnostic);
+    }
+
+    /// How far the first word is from the start of a piece: documentation may stand before it.
+    fn first_word(&self, start: usize) -> usize {
+        let piece = self.text.get(start..).unwrap_or("");
+        let mut rest = piece;
+        while rest.starts_with("//") {
+            rest = rest.find('\n').map_or("", |end| rest[end..].trim_start());
+        }
+        piece.len() - rest.len()
+    }
+
+    /// Adds what helps against common slips.
+    fn with_help(&self, diagnostic: Diagnostic, place: &Place<'_>) -> Diagnostic {
+        let &Place { at, token, before, list, rule, first, is_condition } = place;
+        let is_adjacent = before.len() == at;
+        let next = self.text.as_bytes().get(at + 1);
+        if token == "." && is_adjacent && before.ends_with(|c: char| c.is_ascii_digit()) {
+            let digits = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("1");
+            return diagnostic.help(format!("write `{digits}.0`"));
+        }
+        if token == "." && next.is_some_and(u8::is_ascii_digit) {
+            return diagnostic.help(format!("write `0.{}`", self.token(at + 1)));
+        }
+        if token.starts_with("//") {
+            return diagnostic.help("documentation stands before what it documents; write `//` for a plain comment");
+        }
+        if token == "=" && is_condition {
+            return diagnostic.help("to compare, write `==`");
+        }
+        if token == "=" && before.ends_with(first) && ["loss", "metric", "output"].contains(&first) {
+            return diagnostic.help(format!("write `{first} name = …;`"));
+        }
+        if is_keyword(token) && list == [NAME] {
+            return diagnostic.note(format!("`{token}` is a word of the language and cannot be a name"));
+        }
+        if rule == Rule::statement && ITEM_KEYWORDS.contains(&token) && list == ["a statement"] {
+            return diagnostic.help("declare it outside of the braces");
+        }
+        if rule == Rule::item && list == [DECLARATION] {
+            let follows = self.text.get(at + token.len()..).unwrap_or("").trim_start();
+            if STATEMENT_KEYWORDS.contains(&token) || follows.starts_with('=') {
+                return diagnostic.help("statements stand within the braces of a `network` or `layer`");
+            }
+            if let Some(meant) = closest(token, ITEM_KEYWORDS.iter().copied()) {
+                return diagnostic.help(format!("did you mean `{meant}`?"));
+            }
+        }
+        diagnostic
+    }
+}
+
+const VALUE: &str = "a value";
+const NAME: &str = "a name";
+
+/// What may stand at the top level.
+const DECLARATION: &str = "a declaration (`const`, `fn`, `layer` or `network`)";
+
+/// `a`, `a or b`, `a, b or c`
+fn enumerate(list: &[&str]) -> String {
+    match list {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [init @ .., last] => format!("{} or {last}", init.join(", ")),
+    }
+}
+
+/// Says after which operator a value is missing.
+fn after_operator(before: &str) -> String {
+    let operators =
+        ["==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "@", "^", "<", ">", "=", "(", "[", ",", "and", "or", "not"];
+    match operators.iter().find(|operator| before.ends_with(**operator)) {
+        Some(operator) => format!(" after `{operator}`"),
+        None => String::new(),
+    }
+}
+
+/// What a rule that failed would have read; nothing for rules that recover.
+fn words(rule: Rule) -> Option<Expected> {
+    use Expected::{Needed, Possible};
+    Some(match rule {
+        Rule::expr
+        | Rule::operation
+        | Rule::strict_value
+        | Rule::value
+        | Rule::number
+        | Rule::boolean
+        | Rule::conditional
+        | Rule::paren
+        | Rule::call
+        | Rule::prefix
+        | Rule::argument
+        | Rule::element
+        | Rule::pattern_dim
+        | Rule::bare => Needed(VALUE),
+        Rule::name | Rule::parameter | Rule::setting => Needed(NAME),
+        Rule::stage => Needed("a layer or function"),
+        Rule::text => Needed("a text in quotes"),
+        Rule::end | Rule::semicolon => Needed("`;`"),
+        Rule::comma => Needed("`,`"),
+        Rule::close_paren => Needed("`)`"),
+        Rule::close_bracket => Needed("`]`"),
+        Rule::close_brace => Needed("`}`"),
+        Rule::block | Rule::open_brace => Needed("`{`"),
+        Rule::parameters => Needed("`(`"),
+        Rule::list | Rule::pattern | Rule::open_bracket => Needed("`[`"),
+        Rule::field => Needed("`[dimensions]`, `f32` or `index(bound)`"),
+        Rule::statement => Needed("a statement"),
+        Rule::item => Needed(DECLARATION),
+        Rule::kw_network => Needed("`network`"),
+        Rule::equals => Needed("`=`"),
+        Rule::colon => Possible("`:`"),
+        Rule::arguments | Rule::open_paren => Possible("`(`"),
+        Rule::infix => Possible("an operator"),
+        Rule::pipe => Possible("`|>`"),
+        _ => return None,
+    })
+}
