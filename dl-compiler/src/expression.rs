@@ -54,7 +54,13 @@ impl PointwiseFn {
         let truth = |holds: bool| f64::from(u8::from(holds));
         match (self, x) {
             (Negate, [x]) => -x,
-            (Relu, [x]) => if *x < 0.0 { 0.0 } else { *x },
+            (Relu, [x]) => {
+                if *x < 0.0 {
+                    0.0
+                } else {
+                    *x
+                }
+            }
             (Sigmoid, [x]) => 1.0 / (1.0 + (-x).exp()),
             (Tanh, [x]) => x.tanh(),
             (Exp, [x]) => x.exp(),
@@ -76,7 +82,13 @@ impl PointwiseFn {
             (GreaterEqual, [x, y]) => truth(x >= y),
             (Equal, [x, y]) => truth(x == y),
             (NotEqual, [x, y]) => truth(x != y),
-            (Select, [condition, x, y]) => if *condition != 0.0 { *x } else { *y },
+            (Select, [condition, x, y]) => {
+                if *condition != 0.0 {
+                    *x
+                } else {
+                    *y
+                }
+            }
             _ => f64::NAN,
         }
     }

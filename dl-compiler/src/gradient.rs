@@ -95,7 +95,9 @@ impl Rule<'_> {
 ///
 /// A parameter that the loss does not reach gets no root. Fails only if a gradient rule is wrong.
 pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violation> {
-    let Some(loss) = graph.root(Role::Loss) else { return Ok(()) };
+    let Some(loss) = graph.root(Role::Loss) else {
+        return Ok(());
+    };
     let reaches = reaches_parameter(graph);
     let count = graph.nodes.len();
     let mut gradients: Vec<Option<NodeId>> = vec![None; count];
@@ -136,9 +138,8 @@ pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violati
         }
     }
     for parameter in 0..parameters {
-        let place = (0..count).find(
-            |&index| matches!(&graph.nodes[index].op, Op::Parameter(op) if op.parameter == parameter),
-        );
+        let place =
+            (0..count).find(|&index| matches!(&graph.nodes[index].op, Op::Parameter(op) if op.parameter == parameter));
         if let Some(d) = place.and_then(|index| gradients[index]) {
             graph.roots.push((Role::Gradient(parameter), d));
         }

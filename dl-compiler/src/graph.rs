@@ -196,8 +196,12 @@ impl Graph {
             let types: Vec<&Type> = node.operands.iter().map(|&operand| self.ty(operand)).collect();
             match node.op.infer(&types) {
                 Ok(ty) if ty == node.ty => {}
-                Ok(ty) => return Err(format!("{id:?} says {}, but {} yields {ty}", node.ty, node.op.name())),
-                Err(violation) => return Err(format!("{id:?}, {}: {}", node.op.name(), violation.message)),
+                Ok(ty) => {
+                    return Err(format!("{id:?} says {}, but {} yields {ty}", node.ty, node.op.name()));
+                }
+                Err(violation) => {
+                    return Err(format!("{id:?}, {}: {}", node.op.name(), violation.message));
+                }
             }
         }
         match self.roots.iter().find(|(_, id)| id.index() >= self.nodes.len()) {

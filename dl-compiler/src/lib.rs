@@ -3,8 +3,26 @@
 //! [`compile`] is the one function behind every front door (the macro, the build script, the command).
 //! It does no I/O. The stages are listed in [`pipeline`].
 
-pub use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span};
+use std::fmt;
+
+pub use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, render};
 use proc_macro2::TokenStream;
+
+pub mod emit;
+pub mod eval;
+pub mod expression;
+pub mod gradient;
+pub mod graph;
+pub mod library;
+pub mod model;
+pub mod ops;
+pub mod optimize;
+pub mod pipeline;
+pub mod plan;
+pub mod program;
+pub mod resolve;
+pub mod schedule;
+pub mod summary;
 
 /// What a front door may choose.
 #[derive(Debug, Clone)]
@@ -26,6 +44,8 @@ impl Default for Options {
 pub struct Compiled {
     /// The program's text and those of the library.
     pub sources: Sources,
+    /// The networks in all their representations.
+    pub networks: Vec<pipeline::Network>,
     /// One module and one type for each network, as tokens.
     pub tokens: TokenStream,
 }
@@ -33,12 +53,12 @@ pub struct Compiled {
 impl Compiled {
     /// The generated code as formatted text.
     pub fn text(&self) -> String {
-        String::new()
+        emit::text(&self.tokens)
     }
 
     /// The layer table of every network: shape, parameters, FLOPs, bytes.
     pub fn summary(&self) -> Vec<Summary> {
-        Vec::new()
+        self.networks.iter().map(|network| summary::summary(&network.model, &network.programs, &self.sources)).collect()
     }
 }
 
@@ -91,17 +111,53 @@ pub struct SummaryRow {
 
 /// Compiles a program.
 pub fn compile(source: Source, options: &Options) -> Result<Compiled, Box<Failure>> {
-    let _ = options;
-    let mut sources = Sources::default();
-    sources.add(source);
-    Ok(Compiled { sources, tokens: TokenStream::new() })
+    finish(pipeline::run(source), options)
+}
+
+fn finish(output: pipeline::Output, options: &Options) -> Result<Compiled, Box<Failure>> {
+    let pipeline::Output { sources, networks, skeletons, diagnostics, .. } = output;
+    let mut tokens = TokenStream::new();
+    for network in &networks {
+        tokens.extend(emit::emit(&network.model, &network.programs, &sources, options));
+    }
+    if diagnostics.is_empty() {
+        return Ok(Compiled { sources, networks, tokens });
+    }
+    for skeleton in &skeletons {
+        tokens.extend(emit::skeleton(skeleton, options));
+    }
+    Err(Box::new(Failure { sources, diagnostics, tokens }))
 }
 
 /// The names of the stages that [`dump`] prints, in order.
-pub const STAGES: &[&str] = &["ast", "graph", "gradient", "optimized", "program", "plan", "rust"];
+pub const STAGES: &[&str] = &["ast", "graph", "gradient", "optimized", "program", "rust"];
 
 /// The text of one stage of [`STAGES`], for all networks of the program; `None` for an unknown stage.
 pub fn dump(source: Source, options: &Options, stage: &str) -> Result<Option<String>, Box<Failure>> {
-    let _ = stage;
-    compile(source, options).map(|compiled| Some(compiled.text()))
+    let output = pipeline::run(source);
+    let mut text = String::new();
+    for network in &output.networks {
+        let mut section = |name: &str, body: &dyn fmt::Display| {
+            text.push_str(&format!("# {}, {name}\n{body}\n", network.model.name));
+        };
+        match stage {
+            "graph" => {
+                section("training", &network.model.training);
+                section("inference", &network.model.inference);
+            }
+            "gradient" => section("training", &network.gradient),
+            "optimized" => network.graphs.named().into_iter().for_each(|(name, graph)| section(name, graph)),
+            "program" => network.programs.named().into_iter().for_each(|(name, program)| section(name, program)),
+            _ => {}
+        }
+    }
+    if stage == "ast" {
+        text = format!("{:#?}\n", output.file);
+    }
+    let compiled = finish(output, options)?;
+    Ok(match stage {
+        "rust" => Some(compiled.text()),
+        stage if STAGES.contains(&stage) => Some(text),
+        _ => None,
+    })
 }

@@ -47,6 +47,8 @@ struct Scheduler<'a> {
     prepared: Vec<bool>,
     /// The gradient that a node's result is written to.
     gradient: BTreeMap<NodeId, usize>,
+    /// What each node is called.
+    called: Vec<String>,
     buffers: Vec<Buffer>,
     /// For each buffer, the phase after which it is there.
     ready: Vec<usize>,
@@ -96,6 +98,7 @@ impl<'a> Scheduler<'a> {
             base,
             prepared,
             gradient: BTreeMap::new(),
+            called: names(graph),
             buffers: Vec::new(),
             ready: Vec::new(),
             names: BTreeMap::new(),
@@ -149,7 +152,7 @@ impl<'a> Scheduler<'a> {
         let phase = if prepared { BEFORE } else { self.phase(node.ty.per_example, &operands) };
         let (name, home) = match self.gradient.get(&id) {
             Some(&parameter) => (self.gradient_name(parameter), Home::Gradient(parameter)),
-            None => (self.name_of(id), home(phase)),
+            None => (self.called[id.index()].clone(), home(phase)),
         };
         let result = self.buffer(name, node.ty.dims.clone(), node.ty.per_example, home, node.origin.span);
         self.push(phase, Step { kernel, operands, result, span: node.origin.span });
@@ -284,7 +287,8 @@ impl<'a> Scheduler<'a> {
             return buffer;
         }
         let phase = self.phase(true, &[of]);
-        let (name, dims) = (format!("{}_each", self.buffers[of.0 as usize].name), self.buffers[of.0 as usize].dims.clone());
+        let (name, dims) =
+            (format!("{}_each", self.buffers[of.0 as usize].name), self.buffers[of.0 as usize].dims.clone());
         let inner = dims.iter().product();
         let result = self.buffer(name.replace('.', "_"), dims, true, Home::Shard, span);
         let kernel = Kernel::Expand(AxisShape { outer: 1, middle: 1, inner });
@@ -331,7 +335,8 @@ impl<'a> Scheduler<'a> {
 
     fn finish(self) -> Program {
         let phases = self.phases.into_iter();
-        let phases = phases.map(|(phase, steps)| if phase % 2 == 1 { Phase::Shards(steps) } else { Phase::Batch(steps) });
+        let phases =
+            phases.map(|(phase, steps)| if phase % 2 == 1 { Phase::Shards(steps) } else { Phase::Batch(steps) });
         Program {
             buffers: self.buffers,
             prepare: self.prepare,
@@ -360,7 +365,14 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn buffer(&mut self, name: String, dims: impl Into<Vec<usize>>, per_example: bool, home: Home, span: Span) -> BufferId {
+    fn buffer(
+        &mut self,
+        name: String,
+        dims: impl Into<Vec<usize>>,
+        per_example: bool,
+        home: Home,
+        span: Span,
+    ) -> BufferId {
         let dims = dims.into();
         let name = self.unique(name);
         let offset = match home {
@@ -385,15 +397,6 @@ impl<'a> Scheduler<'a> {
         candidate
     }
 
-    /// What the source calls a node, else what its operation is called.
-    fn name_of(&self, id: NodeId) -> String {
-        let node = self.graph.node(id);
-        match node.origin.name.as_str() {
-            "" => node.op.name().to_owned(),
-            name => name.replace('.', "_"),
-        }
-    }
-
     fn gradient_name(&self, parameter: usize) -> String {
         format!("d_{}", self.model.parameters[parameter].path.replace('.', "_"))
     }
@@ -405,7 +408,31 @@ const PANEL: usize = 16;
 fn lower(graph: &Graph, id: NodeId) -> Lowering {
     let node = graph.node(id);
     let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
-    node.op.lower(&types, &node.ty)
+    match node.op.lower(&types, &node.ty) {
+        // The sum of one number and one copy of a number are that number.
+        Lowering::Kernel(Kernel::Sum(shape) | Kernel::Expand(shape)) if shape.middle == 1 => Lowering::View,
+        lowering => lowering,
+    }
+}
+
+/// What each value is called: by its own name, else after the value it is computed for.
+fn names(graph: &Graph) -> Vec<String> {
+    let users = graph.users();
+    let mut names: Vec<String> = graph.nodes.iter().map(|node| node.origin.name.replace('.', "_")).collect();
+    for (id, node) in graph.iter().rev() {
+        if !names[id.index()].is_empty() {
+            continue;
+        }
+        names[id.index()] =
+            match users[id.index()].iter().map(|user| (*user, &names[user.index()])).find(|(_, name)| !name.is_empty())
+            {
+                Some((user, name)) if matches!(lower(graph, user), Lowering::View) => name.clone(),
+                Some((user, name)) if matches!(graph.node(user).op, Op::Sum(_)) => format!("{name}_terms"),
+                Some((_, name)) => format!("{name}_part"),
+                None => node.op.name().to_owned(),
+            };
+    }
+    names
 }
 
 /// Where the results of a phase live.

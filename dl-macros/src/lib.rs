@@ -2,8 +2,8 @@
 //!
 //! Tokens enter and leave. `place` turns the tokens back into text, the compiler compiles the text, and
 //! `report` turns each diagnostic into a `compile_error!` on the tokens it speaks of. What a description means
-//! is the compiler's business; nothing is decided here. Both macros report errors only, as a procedural macro
-//! cannot warn on stable Rust; lints are for `dln check`.
+//! is the compiler's business; nothing is decided here. Both macros report errors only, as a procedural
+//! macro cannot warn on stable Rust.
 
 mod expand;
 mod place;

@@ -3,7 +3,7 @@
 //! Each tensor of a network has its own instance number, so adding a layer changes no other layer's values. The
 //! fans are numbers the compiler knows; no shapes are looked at here.
 
-use crate::random::{INITIALIZE, between, box_muller, derive, fill};
+use crate::random::{INITIALIZE, derive, fill, normal_strip, uniform_strip};
 
 /// How a tensor is filled before training.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -93,20 +93,11 @@ fn within(seed: u64, instance: u32, limit: f32, y: &mut [f32]) {
 }
 
 fn uniform(seed: u64, instance: u32, low: f32, high: f32, y: &mut [f32]) {
-    fill(derive(seed, instance, INITIALIZE), 0, 0, y, &|words, y| {
-        for (y, word) in y.iter_mut().zip(words) {
-            *y = between(low, high, word);
-        }
-    });
+    fill(derive(seed, instance, INITIALIZE), 0, 0, y, &uniform_strip(low, high));
 }
 
 fn normal(seed: u64, instance: u32, mean: f32, deviation: f32, y: &mut [f32]) {
-    fill(derive(seed, instance, INITIALIZE), 0, 0, y, &|words, y| {
-        let ([a, b], [c, d]) = (box_muller(words[0], words[1]), box_muller(words[2], words[3]));
-        for (y, z) in y.iter_mut().zip([a, b, c, d]) {
-            *y = (f64::from(mean) + f64::from(deviation) * z) as f32;
-        }
-    });
+    fill(derive(seed, instance, INITIALIZE), 0, 0, y, &normal_strip(mean, deviation));
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ pub fn draw_bits(draw: &Draw, example: usize, element: usize) -> u32 {
 /// If `y` is shorter than `n * len`.
 pub fn bernoulli(draw: &Draw, keep: f32, first: usize, n: usize, len: usize, y: &mut [f32]) {
     rows(draw, first, n, len, y, |words, y| {
-        for (y, word) in y.iter_mut().zip(words) {
-            *y = f32::from(fraction(word) < keep);
+        for (y, &word) in y.iter_mut().zip(words) {
+            *y = if fraction(word) < keep { 1.0 } else { 0.0 };
         }
     });
 }
@@ -51,11 +51,7 @@ pub fn bernoulli(draw: &Draw, keep: f32, first: usize, n: usize, len: usize, y: 
 /// # Panics
 /// If `y` is shorter than `n * len`.
 pub fn uniform(draw: &Draw, low: f32, high: f32, first: usize, n: usize, len: usize, y: &mut [f32]) {
-    rows(draw, first, n, len, y, |words, y| {
-        for (y, word) in y.iter_mut().zip(words) {
-            *y = between(low, high, word);
-        }
-    });
+    rows(draw, first, n, len, y, uniform_strip(low, high));
 }
 
 /// `y[n, len]`: normal with that mean and standard deviation. Row 0 is the example of number `first`.
@@ -67,12 +63,7 @@ pub fn uniform(draw: &Draw, low: f32, high: f32, first: usize, n: usize, len: us
 /// # Panics
 /// If `y` is shorter than `n * len`.
 pub fn normal(draw: &Draw, mean: f32, deviation: f32, first: usize, n: usize, len: usize, y: &mut [f32]) {
-    rows(draw, first, n, len, y, |words, y| {
-        let ([a, b], [c, d]) = (box_muller(words[0], words[1]), box_muller(words[2], words[3]));
-        for (y, z) in y.iter_mut().zip([a, b, c, d]) {
-            *y = (f64::from(mean) + f64::from(deviation) * z) as f32;
-        }
-    });
+    rows(draw, first, n, len, y, normal_strip(mean, deviation));
 }
 
 /// Random numbers one after another, for shuffling and sampling outside of networks.
@@ -157,8 +148,14 @@ fn block(key: [u32; 2], step: u64, example: usize, index: usize) -> [u32; 4] {
     philox(key, [index as u32, example as u32, low, high])
 }
 
-/// Runs `body(words, y)` for the blocks of `n` rows; the last `y` of a row may be shorter than four floats.
-fn rows(draw: &Draw, first: usize, n: usize, len: usize, y: &mut [f32], body: impl Fn([u32; 4], &mut [f32])) {
+/// Blocks computed at once, so that the rounds become vector instructions.
+const LANES: usize = 8;
+
+/// The words of as many elements.
+pub(crate) type Words = [u32; 4 * LANES];
+
+/// Runs `body(words, y)` for strips of `n` rows; the last `y` of a row may be shorter than the words.
+fn rows(draw: &Draw, first: usize, n: usize, len: usize, y: &mut [f32], body: impl Fn(&Words, &mut [f32])) {
     let y = &mut y[..n * len];
     if len == 0 {
         return;
@@ -169,13 +166,30 @@ fn rows(draw: &Draw, first: usize, n: usize, len: usize, y: &mut [f32], body: im
     }
 }
 
-/// Runs `body(words, y)` for the blocks of one row.
-pub(crate) fn fill(key: [u32; 2], step: u64, example: usize, y: &mut [f32], body: &impl Fn([u32; 4], &mut [f32])) {
+/// Runs `body(words, y)` for strips of one row.
+pub(crate) fn fill(key: [u32; 2], step: u64, example: usize, y: &mut [f32], body: &impl Fn(&Words, &mut [f32])) {
     dispatch(isa(), Fill { key, step, example, y, body });
 }
 
-/// Blocks computed at once, so that the rounds become vector instructions.
-const LANES: usize = 8;
+/// Turns words into uniform numbers.
+pub(crate) fn uniform_strip(low: f32, high: f32) -> impl Fn(&Words, &mut [f32]) {
+    move |words, y| {
+        for (y, &word) in y.iter_mut().zip(words) {
+            *y = between(low, high, word);
+        }
+    }
+}
+
+/// Turns words into normal numbers.
+pub(crate) fn normal_strip(mean: f32, deviation: f32) -> impl Fn(&Words, &mut [f32]) {
+    move |words, y| {
+        for (y, &[a, b]) in y.chunks_mut(2).zip(words.as_chunks().0) {
+            for (y, z) in y.iter_mut().zip(box_muller(a, b)) {
+                *y = (f64::from(mean) + f64::from(deviation) * z) as f32;
+            }
+        }
+    }
+}
 
 struct Fill<'a, F> {
     key: [u32; 2],
@@ -185,7 +199,7 @@ struct Fill<'a, F> {
     body: &'a F,
 }
 
-impl<F: Fn([u32; 4], &mut [f32])> Kernel for Fill<'_, F> {
+impl<F: Fn(&Words, &mut [f32])> Kernel for Fill<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -194,31 +208,39 @@ impl<F: Fn([u32; 4], &mut [f32])> Kernel for Fill<'_, F> {
         for (strip, y) in self.y.chunks_mut(4 * LANES).enumerate() {
             let index = |lane| (strip * LANES + lane) as u32;
             let counter = [std::array::from_fn(index), [self.example as u32; LANES], [low; LANES], [high; LANES]];
-            let [a, b, c, d] = philox_lanes(self.key, counter);
-            for (lane, y) in y.chunks_mut(4).enumerate() {
-                (self.body)([a[lane], b[lane], c[lane], d[lane]], y);
+            let blocks = philox_lanes(self.key, counter);
+            let mut words = [0; 4 * LANES];
+            for lane in 0..LANES {
+                for word in 0..4 {
+                    words[4 * lane + word] = blocks[word][lane];
+                }
             }
+            (self.body)(&words, y);
         }
     }
 }
 
+/// Philox over several counters at once. Words are kept in 64 bits, where vectors multiply them without widening.
 #[inline(always)]
-fn philox_lanes<const N: usize>(mut key: [u32; 2], mut counter: [[u32; N]; 4]) -> [[u32; N]; 4] {
-    const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+fn philox_lanes<const N: usize>(key: [u32; 2], counter: [[u32; N]; 4]) -> [[u32; N]; 4] {
+    const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
     const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+    const LOW: u64 = 0xFFFF_FFFF;
+    let mut key = key;
+    let mut words = counter.map(|words| words.map(u64::from));
     for _ in 0..10 {
-        let [x0, x1, x2, x3] = counter;
+        let [x0, x1, x2, x3] = words;
         for lane in 0..N {
-            let [low0, high0] = halves(u64::from(MULTIPLIERS[0]) * u64::from(x0[lane]));
-            let [low1, high1] = halves(u64::from(MULTIPLIERS[1]) * u64::from(x2[lane]));
-            counter[0][lane] = high1 ^ x1[lane] ^ key[0];
-            counter[1][lane] = low1;
-            counter[2][lane] = high0 ^ x3[lane] ^ key[1];
-            counter[3][lane] = low0;
+            let first = (x0[lane] & LOW) * MULTIPLIERS[0];
+            let second = (x2[lane] & LOW) * MULTIPLIERS[1];
+            words[0][lane] = (second >> 32) ^ x1[lane] ^ u64::from(key[0]);
+            words[1][lane] = second & LOW;
+            words[2][lane] = (first >> 32) ^ x3[lane] ^ u64::from(key[1]);
+            words[3][lane] = first & LOW;
         }
         key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
-    counter
+    words.map(|words| words.map(|word| word as u32))
 }
 
 fn halves(x: u64) -> [u32; 2] {
@@ -230,11 +252,11 @@ fn fraction(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / (1 << 24) as f32)
 }
 
-pub(crate) fn between(low: f32, high: f32, word: u32) -> f32 {
+fn between(low: f32, high: f32, word: u32) -> f32 {
     (low + (high - low) * fraction(word)).min(high.next_down()).max(low)
 }
 
-pub(crate) fn box_muller(a: u32, b: u32) -> [f64; 2] {
+fn box_muller(a: u32, b: u32) -> [f64; 2] {
     const UNIT: f64 = 1.0 / (1_u64 << 32) as f64;
     let radius = (-2.0 * ((f64::from(a) + 0.5) * UNIT).ln()).sqrt();
     let (sin, cos) = (std::f64::consts::TAU * f64::from(b) * UNIT).sin_cos();

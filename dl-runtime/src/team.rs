@@ -327,10 +327,9 @@ impl Shared {
             }
             // SAFETY: the caller wrote the task before it called this worker, and writes it again only after this
             // worker counted itself out.
-            if let Some(task) = unsafe { *self.task.get() } {
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(index + 1))) {
-                    lock(&self.panic).get_or_insert(panic);
-                }
+            let task = unsafe { *self.task.get() };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task.map(|task| task(index + 1)))) {
+                lock(&self.panic).get_or_insert(panic);
             }
             if self.remaining.fetch_sub(1, Ordering::SeqCst) == 1 && self.caller_sleeps.load(Ordering::SeqCst) {
                 // Under the lock, so that it cannot fall between the caller's last look and its sleep.

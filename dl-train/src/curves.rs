@@ -59,11 +59,7 @@ impl Figure {
     }
 
     fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), TrainError> {
-        let points = || {
-            self.curves
-                .iter()
-                .flat_map(|curve| curve.points.iter().copied())
-        };
+        let points = || self.curves.iter().flat_map(|curve| curve.points.iter().copied());
         let epochs = Axis::over_epochs(points().map(|(epoch, _)| epoch))?;
         let values = Axis::over_values(points().map(|(_, value)| value))?;
 
@@ -95,20 +91,11 @@ impl Figure {
 
         if let Some((epoch, _)) = self.best {
             let line = [(epoch as f64, values.low), (epoch as f64, values.high)];
-            chart
-                .draw_series(DashedLineSeries::new(line, 4, 4, BEST.stroke_width(1)))
-                .map_err(failed)?;
+            chart.draw_series(DashedLineSeries::new(line, 4, 4, BEST.stroke_width(1))).map_err(failed)?;
         }
         for (curve, color) in self.curves.iter().zip(COLORS) {
-            let points = || {
-                curve
-                    .points
-                    .iter()
-                    .map(|&(epoch, value)| (epoch as f64, value))
-            };
-            chart
-                .draw_series(LineSeries::new(points(), color.stroke_width(2)))
-                .map_err(failed)?;
+            let points = || curve.points.iter().map(|&(epoch, value)| (epoch as f64, value));
+            chart.draw_series(LineSeries::new(points(), color.stroke_width(2))).map_err(failed)?;
             if curve.points.len() <= DOTS {
                 let dots = points().map(|point| Circle::new(point, 3, color.filled()));
                 chart.draw_series(dots).map_err(failed)?;
@@ -124,9 +111,7 @@ impl Figure {
     /// Title, and below it the legend in columns of a fixed width.
     fn draw_header(&self, header: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), TrainError> {
         let label = |words: String, x: i32, y: i32, size: i32| {
-            header
-                .draw(&Text::new(words, (x, y), text(size)))
-                .map_err(failed)
+            header.draw(&Text::new(words, (x, y), text(size))).map_err(failed)
         };
         let mut x = PLOT_LEFT;
         label(self.title.to_string(), x, 12, 19)?;
@@ -137,9 +122,7 @@ impl Figure {
             x += LEGEND_WIDTH;
         }
         if let Some((epoch, _)) = self.best {
-            header
-                .draw(&Circle::new((x + 11, 49), 6, BEST.stroke_width(2)))
-                .map_err(failed)?;
+            header.draw(&Circle::new((x + 11, 49), 6, BEST.stroke_width(2))).map_err(failed)?;
             label(format!("best epoch: {epoch}"), x + 30, 42, 14)?;
         }
         Ok(())
@@ -163,11 +146,7 @@ impl Axis {
         let step = nice_step((last - first) as f64 / 10.0).max(1.0);
         let mut axis = Self::new(first as f64, last as f64, step);
         // The first epoch is labelled wherever the next label leaves room for it.
-        if axis
-            .ticks
-            .first()
-            .is_none_or(|&tick| tick - axis.low > 0.4 * step)
-        {
+        if axis.ticks.first().is_none_or(|&tick| tick - axis.low > 0.4 * step) {
             axis.ticks.insert(0, axis.low);
         }
         if first == last {
@@ -179,25 +158,15 @@ impl Axis {
 
     /// From 0, or from just below the lowest value if that is negative; about six labels.
     fn over_values(values: impl Iterator<Item = f64> + Clone) -> Result<Self, TrainError> {
-        let highest = values
-            .clone()
-            .reduce(f64::max)
-            .ok_or(TrainError::NothingToPlot)?;
-        let lowest = values
-            .reduce(f64::min)
-            .ok_or(TrainError::NothingToPlot)?
-            .min(0.0);
+        let highest = values.clone().reduce(f64::max).ok_or(TrainError::NothingToPlot)?;
+        let lowest = values.reduce(f64::min).ok_or(TrainError::NothingToPlot)?.min(0.0);
         let top = highest.max(0.0);
         let range = top - lowest;
         if range < 1e-300 {
             return Ok(Self::new(0.0, 1.0, 0.2));
         }
         let high = if top > 0.0 { top + 0.05 * range } else { 0.0 };
-        let low = if lowest < 0.0 {
-            lowest - 0.05 * range
-        } else {
-            0.0
-        };
+        let low = if lowest < 0.0 { lowest - 0.05 * range } else { 0.0 };
         Ok(Self::new(low, high, nice_step((high - low) / 6.0)))
     }
 
@@ -206,12 +175,7 @@ impl Axis {
         let (first, last) = ((low / step).ceil(), (high / step + 1e-9).floor());
         let count = (last - first).clamp(0.0, 50.0) as usize;
         let ticks = (0..=count).map(|i| (first + i as f64) * step).collect();
-        Self {
-            low,
-            high,
-            step,
-            ticks,
-        }
+        Self { low, high, step, ticks }
     }
 
     /// With as many decimals as tell two ticks apart, or with a power of ten where that would be long.
@@ -253,11 +217,7 @@ fn nice_step(step: f64) -> f64 {
         return 1.0;
     }
     let power = 10_f64.powf(step.log10().floor());
-    [1.0, 2.0, 5.0]
-        .map(|digit| digit * power)
-        .into_iter()
-        .find(|&nice| nice >= step * 0.999)
-        .unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0].map(|digit| digit * power).into_iter().find(|&nice| nice >= step * 0.999).unwrap_or(10.0 * power)
 }
 
 fn text(size: i32) -> TextStyle<'static> {
@@ -265,9 +225,7 @@ fn text(size: i32) -> TextStyle<'static> {
 }
 
 fn failed(error: impl std::fmt::Display) -> TrainError {
-    TrainError::Plot {
-        reason: error.to_string(),
-    }
+    TrainError::Plot { reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -285,30 +243,12 @@ mod tests {
 
     #[test]
     fn value_labels_are_round() {
-        assert_eq!(
-            labels(&over_values(&[2.1, 0.3])),
-            ["0", "0.5", "1.0", "1.5", "2.0"]
-        );
-        assert_eq!(
-            labels(&over_values(&[0.5])),
-            ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]
-        );
-        assert_eq!(
-            labels(&over_values(&[900.0, 20.0])),
-            ["0", "200", "400", "600", "800"]
-        );
-        assert_eq!(
-            labels(&over_values(&[2e-8])),
-            ["0", "5e-9", "1e-8", "1.5e-8", "2e-8"]
-        );
-        assert_eq!(
-            labels(&over_values(&[-3.0, 1.0])),
-            ["-3", "-2", "-1", "0", "1"]
-        );
-        assert_eq!(
-            labels(&over_values(&[0.0])),
-            ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]
-        );
+        assert_eq!(labels(&over_values(&[2.1, 0.3])), ["0", "0.5", "1.0", "1.5", "2.0"]);
+        assert_eq!(labels(&over_values(&[0.5])), ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]);
+        assert_eq!(labels(&over_values(&[900.0, 20.0])), ["0", "200", "400", "600", "800"]);
+        assert_eq!(labels(&over_values(&[2e-8])), ["0", "5e-9", "1e-8", "1.5e-8", "2e-8"]);
+        assert_eq!(labels(&over_values(&[-3.0, 1.0])), ["-3", "-2", "-1", "0", "1"]);
+        assert_eq!(labels(&over_values(&[0.0])), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
     }
 
     #[test]
@@ -324,16 +264,8 @@ mod tests {
     #[test]
     fn nothing_finite_is_an_error() {
         for points in [vec![], vec![(1, f64::NAN), (2, f64::INFINITY)]] {
-            let curves = vec![Curve {
-                name: "loss",
-                points,
-            }];
-            let figure = Figure {
-                title: "",
-                y_label: "",
-                curves,
-                best: Some((1, f64::NAN)),
-            };
+            let curves = vec![Curve { name: "loss", points }];
+            let figure = Figure { title: "", y_label: "", curves, best: Some((1, f64::NAN)) };
             assert!(matches!(figure.svg(), Err(TrainError::NothingToPlot)));
         }
     }
@@ -354,18 +286,8 @@ mod tests {
     #[test]
     fn a_falling_loss_falls_on_paper() {
         let points = vec![(1, 2.0), (2, 1.0), (3, 0.0)];
-        let curves = vec![Curve {
-            name: "training loss",
-            points,
-        }];
-        let svg = Figure {
-            title: "T",
-            y_label: "loss",
-            curves,
-            best: None,
-        }
-        .svg()
-        .unwrap();
+        let curves = vec![Curve { name: "training loss", points }];
+        let svg = Figure { title: "T", y_label: "loss", curves, best: None }.svg().unwrap();
         let [(x1, y1), (x2, y2), (x3, y3)] = polyline(&svg)[..] else {
             panic!("three points expected: {svg}");
         };

@@ -77,17 +77,10 @@ pub enum TrainError {
 
 impl TrainError {
     pub(crate) fn setting(name: &'static str, expected: &'static str, found: impl Display) -> Self {
-        Self::Setting {
-            name,
-            expected,
-            found: found.to_string(),
-        }
+        Self::Setting { name, expected, found: found.to_string() }
     }
 
     pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
-        Self::Write {
-            path: path.to_path_buf(),
-            source,
-        }
+        Self::Write { path: path.to_path_buf(), source }
     }
 }

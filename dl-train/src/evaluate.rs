@@ -20,10 +20,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// The mean of the metric of that name.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        self.metrics
-            .iter()
-            .find(|(metric, _)| *metric == name)
-            .map(|&(_, value)| value)
+        self.metrics.iter().find(|(metric, _)| *metric == name).map(|&(_, value)| value)
     }
 }
 
@@ -45,9 +42,7 @@ pub(crate) struct Batches<N: Network> {
 
 impl<N: Network> Batches<N> {
     pub(crate) fn new() -> Self {
-        Self {
-            buffer: N::Examples::default(),
-        }
+        Self { buffer: N::Examples::default() }
     }
 
     /// The examples at `positions`, in that order.
@@ -71,11 +66,7 @@ pub(crate) struct Totals {
 
 impl Totals {
     pub(crate) fn new<R: Report>() -> Self {
-        Self {
-            examples: 0.0,
-            loss: 0.0,
-            metrics: vec![0.0; R::METRICS.len()],
-        }
+        Self { examples: 0.0, loss: 0.0, metrics: vec![0.0; R::METRICS.len()] }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -100,17 +91,11 @@ impl Totals {
 
     /// The mean of each metric so far.
     pub(crate) fn metrics<R: Report>(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        R::METRICS
-            .iter()
-            .copied()
-            .zip(self.metrics.iter().map(|sum| sum / self.examples))
+        R::METRICS.iter().copied().zip(self.metrics.iter().map(|sum| sum / self.examples))
     }
 
     pub(crate) fn evaluation<R: Report>(&self) -> Evaluation {
-        Evaluation {
-            loss: self.loss(),
-            metrics: self.metrics::<R>().collect(),
-        }
+        Evaluation { loss: self.loss(), metrics: self.metrics::<R>().collect() }
     }
 }
 
@@ -141,14 +126,5 @@ pub(crate) fn check_finite<R: Report>(
     batch: usize,
 ) -> Result<(), TrainError> {
     let loss = report.loss();
-    if loss.is_finite() {
-        Ok(())
-    } else {
-        Err(TrainError::NotFinite {
-            set,
-            epoch,
-            batch,
-            loss,
-        })
-    }
+    if loss.is_finite() { Ok(()) } else { Err(TrainError::NotFinite { set, epoch, batch, loss }) }
 }

@@ -33,9 +33,7 @@ pub struct History {
 impl History {
     /// The epoch with the lowest validation loss, the first of equal ones.
     pub fn best(&self) -> Option<&EpochRecord> {
-        self.epochs
-            .iter()
-            .min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss))
+        self.epochs.iter().min_by(|a, b| a.validation.loss.total_cmp(&b.validation.loss))
     }
 
     /// The last epoch.
@@ -62,13 +60,7 @@ impl History {
     /// The text of [`loss_curve_svg`](Self::loss_curve_svg).
     pub fn loss_curve(&self) -> Result<String, TrainError> {
         let curves = vec![self.curve("training loss", |record| record.train.loss)];
-        Figure {
-            title: "Loss curve",
-            y_label: "loss",
-            curves,
-            best: None,
-        }
-        .svg()
+        Figure { title: "Loss curve", y_label: "loss", curves, best: None }.svg()
     }
 
     /// The text of [`generalization_curve_svg`](Self::generalization_curve_svg).
@@ -77,24 +69,12 @@ impl History {
             self.curve("training loss", |record| record.train.loss),
             self.curve("validation loss", |record| record.validation.loss),
         ];
-        let best = self
-            .best()
-            .map(|record| (record.epoch, record.validation.loss));
-        Figure {
-            title: "Generalization curve",
-            y_label: "loss",
-            curves,
-            best,
-        }
-        .svg()
+        let best = self.best().map(|record| (record.epoch, record.validation.loss));
+        Figure { title: "Generalization curve", y_label: "loss", curves, best }.svg()
     }
 
     fn curve(&self, name: &'static str, value: impl Fn(&EpochRecord) -> f64) -> Curve {
-        let points = self
-            .epochs
-            .iter()
-            .map(|record| (record.epoch, value(record)))
-            .collect();
+        let points = self.epochs.iter().map(|record| (record.epoch, value(record))).collect();
         Curve { name, points }
     }
 }
@@ -112,12 +92,8 @@ mod tests {
 
     fn history(validation: &[f64]) -> History {
         let evaluation = |loss| Evaluation { loss, metrics: vec![] };
-        let record = |(epoch, &loss)| EpochRecord {
-            epoch,
-            train: evaluation(1.0),
-            validation: evaluation(loss),
-            seconds: 0.5,
-        };
+        let record =
+            |(epoch, &loss)| EpochRecord { epoch, train: evaluation(1.0), validation: evaluation(loss), seconds: 0.5 };
         History { epochs: (1..).zip(validation).map(record).collect(), stopped_early: false }
     }
 

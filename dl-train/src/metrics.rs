@@ -12,17 +12,9 @@ use crate::TrainError;
 /// Classes without examples do not count. A class that is never recognized pulls it down however rare the class is:
 /// guessing one class always gives 1 / classes. Every element of `predictions` and `labels` lies below `classes`.
 /// Source: Brodersen et al., The balanced accuracy and its posterior distribution, 2010.
-pub fn balanced_accuracy(
-    predictions: &[u32],
-    labels: &[u32],
-    classes: usize,
-) -> Result<f64, TrainError> {
+pub fn balanced_accuracy(predictions: &[u32], labels: &[u32], classes: usize) -> Result<f64, TrainError> {
     if predictions.len() != labels.len() {
-        return Err(TrainError::Length {
-            name: "predictions",
-            expected: labels.len(),
-            found: predictions.len(),
-        });
+        return Err(TrainError::Length { name: "predictions", expected: labels.len(), found: predictions.len() });
     }
     for (name, values) in [("predictions", predictions), ("labels", labels)] {
         if let Some(&found) = values.iter().find(|&&value| value as usize >= classes) {
@@ -39,9 +31,7 @@ pub fn balanced_accuracy(
     if recognized.is_empty() {
         return Err(TrainError::NoExamples { set: "label" });
     }
-    let recalls = recognized
-        .values()
-        .map(|&(right, examples)| right as f64 / examples as f64);
+    let recalls = recognized.values().map(|&(right, examples)| right as f64 / examples as f64);
     Ok(recalls.sum::<f64>() / recognized.len() as f64)
 }
 
@@ -66,34 +56,17 @@ mod tests {
     #[test]
     fn classes_without_examples_do_not_count() {
         assert_eq!(balanced_accuracy(&[0, 1], &[0, 1], 10).unwrap(), 1.0);
-        assert_eq!(
-            balanced_accuracy(&[0, 1], &[0, 1], usize::MAX).unwrap(),
-            1.0
-        );
+        assert_eq!(balanced_accuracy(&[0, 1], &[0, 1], usize::MAX).unwrap(), 1.0);
     }
 
     #[test]
     fn errors_say_what_was_expected() {
         let message = |predictions: &[u32], labels: &[u32], classes| {
-            balanced_accuracy(predictions, labels, classes)
-                .unwrap_err()
-                .to_string()
+            balanced_accuracy(predictions, labels, classes).unwrap_err().to_string()
         };
-        assert_eq!(
-            message(&[0], &[0, 1], 2),
-            "`predictions` has 1 elements, expected 2"
-        );
-        assert_eq!(
-            message(&[2], &[0], 2),
-            "`predictions` is 2, expected numbers below `classes`"
-        );
-        assert_eq!(
-            message(&[0], &[9], 2),
-            "`labels` is 9, expected numbers below `classes`"
-        );
-        assert_eq!(
-            message(&[], &[], 2),
-            "the label set is empty, expected at least 1 example"
-        );
+        assert_eq!(message(&[0], &[0, 1], 2), "`predictions` has 1 elements, expected 2");
+        assert_eq!(message(&[2], &[0], 2), "`predictions` is 2, expected numbers below `classes`");
+        assert_eq!(message(&[0], &[9], 2), "`labels` is 9, expected numbers below `classes`");
+        assert_eq!(message(&[], &[], 2), "the label set is empty, expected at least 1 example");
     }
 }

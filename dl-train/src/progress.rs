@@ -45,13 +45,7 @@ impl View {
             Progress::Auto => Progress::Lines,
             chosen => chosen,
         };
-        Self {
-            mode,
-            epochs,
-            examples,
-            bar: None,
-            refreshed: Instant::now(),
-        }
+        Self { mode, epochs, examples, bar: None, refreshed: Instant::now() }
     }
 
     pub(crate) fn start_epoch(&mut self, epoch: usize) {
@@ -98,11 +92,7 @@ impl View {
         if let (true, Some(best)) = (self.mode != Progress::Silent, best) {
             print(&format!(
                 "{} after {epochs} epochs; the best was epoch {}: validation {}",
-                if stopped_early {
-                    "stopped early"
-                } else {
-                    "done"
-                },
+                if stopped_early { "stopped early" } else { "done" },
                 best.epoch,
                 evaluation(&best.validation),
             ));
@@ -150,11 +140,7 @@ fn numbers(loss: f64, metrics: impl Iterator<Item = (&'static str, f64)>) -> Str
 /// Four decimals, or an exponent where they would show nothing or a long row of digits.
 fn number(value: f64) -> String {
     let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-3..1e6).contains(&magnitude) {
-        format!("{value:.2e}")
-    } else {
-        format!("{value:.4}")
-    }
+    if magnitude != 0.0 && !(1e-3..1e6).contains(&magnitude) { format!("{value:.2e}") } else { format!("{value:.4}") }
 }
 
 fn print(line: &str) {
@@ -168,12 +154,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let cases = [
-            (0.0, "0.0000"),
-            (2.34561, "2.3456"),
-            (0.00012, "1.20e-4"),
-            (1234567.0, "1.23e6"),
-        ];
+        let cases = [(0.0, "0.0000"), (2.34561, "2.3456"), (0.00012, "1.20e-4"), (1234567.0, "1.23e6")];
         for (value, text) in cases {
             assert_eq!(number(value), text);
             assert_eq!(number(-value).trim_start_matches('-'), text);

@@ -11,11 +11,7 @@ use crate::TrainError;
 /// Splits `count` examples at random: positions of the training and of the test part, each ascending.
 ///
 /// The test part holds `fraction` of them, rounded to the nearest whole number. `fraction` lies above 0 and below 1.
-pub fn shuffled(
-    count: usize,
-    fraction: f64,
-    seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>), TrainError> {
+pub fn shuffled(count: usize, fraction: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>), TrainError> {
     check_fraction(fraction)?;
     let mut train: Vec<usize> = (0..count).collect();
     Rng::new(seed).shuffle(&mut train);
@@ -30,11 +26,7 @@ pub fn shuffled(
 ///
 /// The test part holds `fraction` of all examples, rounded, and of each class `fraction` of its examples rounded up
 /// or down (largest remainders first, ties to the smaller label). `fraction` lies above 0 and below 1.
-pub fn stratified<L: Ord>(
-    labels: &[L],
-    fraction: f64,
-    seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>), TrainError> {
+pub fn stratified<L: Ord>(labels: &[L], fraction: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>), TrainError> {
     check_fraction(fraction)?;
     let mut classes = BTreeMap::<&L, Vec<usize>>::new();
     for (position, label) in labels.iter().enumerate() {
@@ -45,11 +37,7 @@ pub fn stratified<L: Ord>(
     let exact = |class: &Vec<usize>| class.len() as f64 * fraction;
     let mut quotas: Vec<usize> = classes.iter().map(|class| exact(class) as usize).collect();
     let mut by_remainder: Vec<usize> = (0..classes.len()).collect();
-    by_remainder.sort_by(|&a, &b| {
-        exact(&classes[b])
-            .fract()
-            .total_cmp(&exact(&classes[a]).fract())
-    });
+    by_remainder.sort_by(|&a, &b| exact(&classes[b]).fract().total_cmp(&exact(&classes[a]).fract()));
     let missing = part(labels.len(), fraction).saturating_sub(quotas.iter().sum());
     for &class in by_remainder.iter().take(missing) {
         quotas[class] += 1;
@@ -85,11 +73,7 @@ fn check_fraction(fraction: f64) -> Result<(), TrainError> {
     if fraction > 0.0 && fraction < 1.0 {
         Ok(())
     } else {
-        Err(TrainError::setting(
-            "fraction",
-            "a number above 0 and below 1",
-            fraction,
-        ))
+        Err(TrainError::setting("fraction", "a number above 0 and below 1", fraction))
     }
 }
 
@@ -110,28 +94,16 @@ mod tests {
     #[test]
     fn seeds_matter_and_repeat() {
         let labels = [0_u32, 1].repeat(50);
-        assert_eq!(
-            stratified(&labels, 0.3, 1).unwrap(),
-            stratified(&labels, 0.3, 1).unwrap()
-        );
-        assert_ne!(
-            stratified(&labels, 0.3, 1).unwrap(),
-            stratified(&labels, 0.3, 2).unwrap()
-        );
-        assert_ne!(
-            shuffled(100, 0.3, 1).unwrap(),
-            shuffled(100, 0.3, 2).unwrap()
-        );
+        assert_eq!(stratified(&labels, 0.3, 1).unwrap(), stratified(&labels, 0.3, 1).unwrap());
+        assert_ne!(stratified(&labels, 0.3, 1).unwrap(), stratified(&labels, 0.3, 2).unwrap());
+        assert_ne!(shuffled(100, 0.3, 1).unwrap(), shuffled(100, 0.3, 2).unwrap());
     }
 
     #[test]
     fn a_fraction_outside_its_range_is_an_error() {
         for fraction in [0.0, 1.0, -0.5, 2.0, f64::NAN, f64::INFINITY] {
             let error = shuffled(10, fraction, 0).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("`fraction` is {fraction}, expected a number above 0 and below 1")
-            );
+            assert_eq!(error.to_string(), format!("`fraction` is {fraction}, expected a number above 0 and below 1"));
             assert!(stratified(&[1_u32, 2], fraction, 0).is_err());
         }
     }
@@ -152,10 +124,7 @@ mod tests {
             }
         }
         // Mean 1000, deviation √(4000·¼·¾) ≈ 27: five deviations.
-        assert!(
-            count.iter().all(|&n| (865..=1135).contains(&n)),
-            "{count:?}"
-        );
+        assert!(count.iter().all(|&n| (865..=1135).contains(&n)), "{count:?}");
     }
 
     proptest! {

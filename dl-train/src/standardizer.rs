@@ -61,13 +61,7 @@ mod tests {
     fn a_known_sample() {
         let mut rows = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0].map(|x| [x]);
         let standardizer = Standardizer::fit(&rows).unwrap();
-        assert_eq!(
-            standardizer,
-            Standardizer {
-                mean: [5.0],
-                deviation: [2.0]
-            }
-        );
+        assert_eq!(standardizer, Standardizer { mean: [5.0], deviation: [2.0] });
         standardizer.apply(&mut rows);
         assert_eq!(rows[0], [-1.5]);
         assert_eq!(rows[7], [2.0]);
@@ -90,9 +84,7 @@ mod tests {
             "the training set is empty, expected at least 1 example"
         );
         assert_eq!(
-            Standardizer::fit(&[[1.0, f32::NAN]])
-                .unwrap_err()
-                .to_string(),
+            Standardizer::fit(&[[1.0, f32::NAN]]).unwrap_err().to_string(),
             "`rows` is NaN, expected finite numbers"
         );
     }

@@ -5,10 +5,7 @@
 
 use std::cell::RefCell;
 
-use dl_runtime::{
-    Block, Examples, InputError, Network, Optimizer, Report, Settings, Sgd, Team, TensorInfo,
-    Tensors,
-};
+use dl_runtime::{Block, Examples, InputError, Network, Optimizer, Report, Settings, Sgd, Team, TensorInfo, Tensors};
 
 thread_local! {
     /// The inputs of each step's batch, if someone listens.
@@ -37,10 +34,7 @@ impl Points {
     /// `count` points x = 0, 1, … with y = f(x).
     pub(crate) fn new(count: usize, f: impl Fn(f32) -> f32) -> Self {
         let x: Vec<f32> = (0..count).map(|i| i as f32).collect();
-        Self {
-            y: x.iter().map(|&x| f(x)).collect(),
-            x,
-        }
+        Self { y: x.iter().map(|&x| f(x)).collect(), x }
     }
 }
 
@@ -59,10 +53,7 @@ impl Examples for Points {
     fn extend(&mut self, from: &Self, positions: &[usize]) -> Result<(), InputError> {
         for &found in positions {
             let (Some(&x), Some(&y)) = (from.x.get(found), from.y.get(found)) else {
-                return Err(InputError::PositionOutOfRange {
-                    len: from.len(),
-                    found,
-                });
+                return Err(InputError::PositionOutOfRange { len: from.len(), found });
             };
             self.x.push(x);
             self.y.push(y);
@@ -80,11 +71,7 @@ impl Examples for Points {
 pub(crate) struct Pair(Block);
 
 impl Tensors for Pair {
-    const TENSORS: &'static [TensorInfo] = &[TensorInfo {
-        name: "pair",
-        dims: &[2],
-        offset: 0,
-    }];
+    const TENSORS: &'static [TensorInfo] = &[TensorInfo { name: "pair", dims: &[2], offset: 0 }];
 
     fn zeros() -> Self {
         Self(Block::zeroed(2))
@@ -118,18 +105,10 @@ impl Report for LineReport {
     }
 }
 
-fn report(
-    parameters: &[f32],
-    (x, y): (&[f32], &[f32]),
-    capacity: usize,
-) -> Result<LineReport, InputError> {
+fn report(parameters: &[f32], (x, y): (&[f32], &[f32]), capacity: usize) -> Result<LineReport, InputError> {
     dl_runtime::check_examples(x.len(), capacity)?;
     let n = x.len() as f32;
-    let errors = || {
-        x.iter()
-            .zip(y)
-            .map(|(x, y)| parameters[0] * x + parameters[1] - y)
-    };
+    let errors = || x.iter().zip(y).map(|(x, y)| parameters[0] * x + parameters[1] - y);
     Ok(LineReport {
         loss: errors().map(|e| e * e).sum::<f32>() / n,
         close: errors().filter(|e| e.abs() < 0.5).count() as f32 / n,
@@ -148,18 +127,8 @@ impl Network for Line {
     type Report = LineReport;
 
     fn settings() -> Settings<Sgd> {
-        let optimizer = Sgd {
-            learning_rate: 0.01,
-            momentum: 0.0,
-            nesterov: false,
-            weight_decay: 0.0,
-        };
-        Settings {
-            optimizer,
-            batch: 4,
-            epochs: 3,
-            patience: None,
-        }
+        let optimizer = Sgd { learning_rate: 0.01, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+        Settings { optimizer, batch: 4, epochs: 3, patience: None }
     }
 
     fn initialize(_seed: u64) -> (Pair, Pair) {
@@ -206,11 +175,7 @@ impl Network for Line {
         Ok(report)
     }
 
-    fn evaluate(
-        prepared: &Pair,
-        workspace: &mut usize,
-        batch: (&[f32], &[f32]),
-    ) -> Result<LineReport, InputError> {
+    fn evaluate(prepared: &Pair, workspace: &mut usize, batch: (&[f32], &[f32])) -> Result<LineReport, InputError> {
         report(prepared.as_slice(), batch, *workspace)
     }
 }

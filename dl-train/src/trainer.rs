@@ -6,6 +6,7 @@
 //! generated code's matter; nothing here looks into a network.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,10 +17,7 @@ use crate::progress::View;
 use crate::{EpochRecord, Evaluation, History, Progress, TrainError};
 
 /// Trains `N` with the settings written in its `train` section; see [`Trainer`] for others.
-pub fn fit<N: Network>(
-    train: &N::Examples,
-    validation: &N::Examples,
-) -> Result<Trained<N>, TrainError> {
+pub fn fit<N: Network>(train: &N::Examples, validation: &N::Examples) -> Result<Trained<N>, TrainError> {
     Trainer::<N>::new().fit(train, validation)
 }
 
@@ -35,13 +33,7 @@ pub struct Trainer<N: Network> {
 impl<N: Network> Trainer<N> {
     /// The network's own settings, seed 0, one thread, progress as [`Progress::Auto`], no plots.
     pub fn new() -> Self {
-        Self {
-            settings: N::settings(),
-            seed: 0,
-            threads: 1,
-            progress: Progress::Auto,
-            plots: None,
-        }
+        Self { settings: N::settings(), seed: 0, threads: 1, progress: Progress::Auto, plots: None }
     }
 
     /// Examples in a mini-batch, at least 1.
@@ -102,21 +94,16 @@ impl<N: Network> Trainer<N> {
     /// Trains freshly initialized parameters on `train`, and watches `validation`.
     ///
     /// `validation` should hold examples that are in neither the training nor the test set: early stopping chooses by
-    /// it, so its figures are a little too good. An error leaves nothing half done but, at most, plots unwritten.
-    pub fn fit(
-        &self,
-        train: &N::Examples,
-        validation: &N::Examples,
-    ) -> Result<Trained<N>, TrainError> {
+    /// it, so its figures are a little too good.
+    pub fn fit(&self, train: &N::Examples, validation: &N::Examples) -> Result<Trained<N>, TrainError> {
         self.check()?;
         check_examples("training", train)?;
         check_examples("validation", validation)?;
-        let Settings {
-            optimizer: rule,
-            epochs,
-            patience,
-            ..
-        } = self.settings;
+        if let Some(folder) = &self.plots {
+            // Now rather than after hours of training.
+            fs::create_dir_all(folder).map_err(|error| TrainError::write(folder, error))?;
+        }
+        let Settings { optimizer: rule, epochs, patience, .. } = self.settings;
         let batch = self.settings.batch.min(train.len());
         let validation_batch = self.settings.batch.min(validation.len());
 
@@ -166,9 +153,7 @@ impl<N: Network> Trainer<N> {
                 lowest = evaluation.loss;
                 since_best = 0;
                 if let Some((best_parameters, best_state)) = &mut best {
-                    best_parameters
-                        .as_mut_slice()
-                        .copy_from_slice(parameters.as_slice());
+                    best_parameters.as_mut_slice().copy_from_slice(parameters.as_slice());
                     best_state.as_mut_slice().copy_from_slice(state.as_slice());
                 }
             } else {
@@ -193,11 +178,7 @@ impl<N: Network> Trainer<N> {
             history.generalization_curve_svg(folder.join("generalization.svg"))?;
         }
         let (parameters, state) = best.unwrap_or((parameters, state));
-        Ok(Trained {
-            parameters,
-            state,
-            history,
-        })
+        Ok(Trained { parameters, state, history })
     }
 
     /// Loss and metrics of `examples`, in batches and with threads as set here.
@@ -223,12 +204,7 @@ impl<N: Network> Trainer<N> {
 
     fn check(&self) -> Result<(), TrainError> {
         const AT_LEAST_ONE: &str = "at least 1";
-        let Settings {
-            optimizer,
-            batch,
-            epochs,
-            patience,
-        } = &self.settings;
+        let Settings { optimizer, batch, epochs, patience } = &self.settings;
         if *batch == 0 {
             return Err(TrainError::setting("batch", AT_LEAST_ONE, batch));
         }
@@ -239,20 +215,12 @@ impl<N: Network> Trainer<N> {
             return Err(TrainError::setting("patience", AT_LEAST_ONE, 0));
         }
         if self.threads == 0 || self.threads > MOST_THREADS {
-            return Err(TrainError::setting(
-                "threads",
-                "from 1 to 1024",
-                self.threads,
-            ));
+            return Err(TrainError::setting("threads", "from 1 to 1024", self.threads));
         }
         let learning_rate = optimizer.learning_rate();
         if !(learning_rate > 0.0 && learning_rate.is_finite()) {
             let expected = "a finite number above 0";
-            return Err(TrainError::setting(
-                "learning_rate",
-                expected,
-                learning_rate,
-            ));
+            return Err(TrainError::setting("learning_rate", expected, learning_rate));
         }
         Ok(())
     }
@@ -266,10 +234,7 @@ impl<N: Network> Default for Trainer<N> {
 
 impl<N: Network> Clone for Trainer<N> {
     fn clone(&self) -> Self {
-        Self {
-            plots: self.plots.clone(),
-            ..*self
-        }
+        Self { plots: self.plots.clone(), ..*self }
     }
 }
 
@@ -310,10 +275,7 @@ impl<N: Network> Trained<N> {
 
 impl<N: Network> fmt::Debug for Trained<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trained")
-            .field("network", &N::NAME)
-            .field("history", &self.history)
-            .finish_non_exhaustive()
+        f.debug_struct("Trained").field("network", &N::NAME).field("history", &self.history).finish_non_exhaustive()
     }
 }
 
@@ -321,11 +283,7 @@ impl<N: Network> fmt::Debug for Trained<N> {
 const MOST_THREADS: usize = 1024;
 
 fn check_examples(set: &'static str, examples: &impl Examples) -> Result<(), TrainError> {
-    if examples.is_empty() {
-        Err(TrainError::NoExamples { set })
-    } else {
-        Ok(())
-    }
+    if examples.is_empty() { Err(TrainError::NoExamples { set }) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -18,27 +18,12 @@ fn frozen() -> Trainer<Line> {
 fn a_line_is_found() {
     let points = Points {
         x: (0..40).map(|i| i as f32 / 10.0 - 2.0).collect(),
-        y: (0..40)
-            .map(|i| 3.0 * (i as f32 / 10.0 - 2.0) - 1.0)
-            .collect(),
+        y: (0..40).map(|i| 3.0 * (i as f32 / 10.0 - 2.0) - 1.0).collect(),
     };
-    let trained = trainer()
-        .learning_rate(0.05)
-        .epochs(200)
-        .fit(&points, &points)
-        .unwrap();
-    let [weight, bias] = [
-        trained.parameters.as_slice()[0],
-        trained.parameters.as_slice()[1],
-    ];
-    assert!(
-        (weight - 3.0).abs() < 1e-3 && (bias + 1.0).abs() < 1e-3,
-        "{weight} {bias}"
-    );
-    assert_eq!(
-        trained.evaluate(&points).unwrap().metric("close"),
-        Some(1.0)
-    );
+    let trained = trainer().learning_rate(0.05).epochs(200).fit(&points, &points).unwrap();
+    let [weight, bias] = [trained.parameters.as_slice()[0], trained.parameters.as_slice()[1]];
+    assert!((weight - 3.0).abs() < 1e-3 && (bias + 1.0).abs() < 1e-3, "{weight} {bias}");
+    assert_eq!(trained.evaluate(&points).unwrap().metric("close"), Some(1.0));
     assert_eq!(trained.history.epochs.len(), 200);
     assert!(!trained.history.stopped_early);
 }
@@ -50,10 +35,7 @@ fn every_epoch_shuffles_and_visits_every_example_once() {
     let log = logged(|| {
         trainer().batch(4).epochs(3).fit(&points, &points).unwrap();
     });
-    assert_eq!(
-        log.iter().map(Vec::len).collect::<Vec<_>>(),
-        [4, 4, 2, 4, 4, 2, 4, 4, 2]
-    );
+    assert_eq!(log.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2, 4, 4, 2, 4, 4, 2]);
     let epochs: Vec<Vec<f32>> = log.chunks(3).map(<[_]>::concat).collect();
     for epoch in &epochs {
         let mut sorted = epoch.clone();
@@ -70,18 +52,10 @@ fn means_weigh_examples_alike() {
     let points = Points::new(10, |x| 0.1 * x);
     let expected = (0..10).map(|i| (0.1 * f64::from(i)).powi(2)).sum::<f64>() / 10.0;
     for batch in [1, 3, 4, 7, 10, 99] {
-        let trained = frozen()
-            .batch(batch)
-            .epochs(1)
-            .fit(&points, &points)
-            .unwrap();
+        let trained = frozen().batch(batch).epochs(1).fit(&points, &points).unwrap();
         let record = &trained.history.epochs[0];
         for evaluation in [&record.train, &record.validation] {
-            assert!(
-                (evaluation.loss - expected).abs() < 1e-7,
-                "{batch}: {}",
-                evaluation.loss
-            );
+            assert!((evaluation.loss - expected).abs() < 1e-7, "{batch}: {}", evaluation.loss);
             // Within ½ of 0: y = 0, 0.1, … 0.4.
             assert!((evaluation.metric("close").unwrap() - 0.5).abs() < 1e-7);
         }
@@ -93,11 +67,7 @@ fn means_weigh_examples_alike() {
 fn early_stopping_returns_the_best_epoch() {
     let (train, validation) = (Points::new(4, |x| x), Points::new(4, |x| -x));
     let once = trainer().epochs(1).fit(&train, &validation).unwrap();
-    let stopped = trainer()
-        .epochs(50)
-        .patience(Some(3))
-        .fit(&train, &validation)
-        .unwrap();
+    let stopped = trainer().epochs(50).patience(Some(3)).fit(&train, &validation).unwrap();
     assert_eq!(stopped.history.epochs.len(), 4);
     assert!(stopped.history.stopped_early);
     assert_eq!(stopped.history.best().unwrap().epoch, 1);
@@ -115,35 +85,18 @@ fn early_stopping_returns_the_best_epoch() {
 #[test]
 fn improving_epochs_are_not_stopped() {
     let points = Points::new(4, |x| x);
-    let trained = trainer()
-        .epochs(6)
-        .patience(Some(1))
-        .batch(4)
-        .fit(&points, &points)
-        .unwrap();
+    let trained = trainer().epochs(6).patience(Some(1)).batch(4).fit(&points, &points).unwrap();
     assert_eq!(trained.history.epochs.len(), 6);
     assert!(!trained.history.stopped_early);
-    assert_eq!(
-        trained.evaluate(&points).unwrap(),
-        trained.history.last().unwrap().validation
-    );
+    assert_eq!(trained.evaluate(&points).unwrap(), trained.history.last().unwrap().validation);
 }
 
 #[test]
 fn a_seed_gives_the_same_bits_and_another_seed_others() {
     let points = Points::new(30, |x| (x * 0.7).sin());
     let run = |seed| {
-        let trained = trainer()
-            .learning_rate(1e-3)
-            .seed(seed)
-            .fit(&points, &points)
-            .unwrap();
-        let losses: Vec<f64> = trained
-            .history
-            .epochs
-            .iter()
-            .map(|r| r.train.loss)
-            .collect();
+        let trained = trainer().learning_rate(1e-3).seed(seed).fit(&points, &points).unwrap();
+        let losses: Vec<f64> = trained.history.epochs.iter().map(|r| r.train.loss).collect();
         (trained.parameters.as_slice().to_vec(), losses)
     };
     assert_eq!(run(5), run(5));
@@ -153,39 +106,18 @@ fn a_seed_gives_the_same_bits_and_another_seed_others() {
 #[test]
 fn a_diverging_loss_names_its_epoch() {
     let points = Points::new(8, |x| x + 1.0);
-    let error = trainer()
-        .learning_rate(1e6)
-        .epochs(50)
-        .fit(&points, &points)
-        .unwrap_err();
-    let TrainError::NotFinite {
-        set, epoch, loss, ..
-    } = error
-    else {
+    let error = trainer().learning_rate(1e6).epochs(50).fit(&points, &points).unwrap_err();
+    let TrainError::NotFinite { set, epoch, loss, .. } = error else {
         panic!("another error: {error}");
     };
     // Each step multiplies the error by some 10⁷: f32 holds the square of three of them.
     assert!((1..=3).contains(&epoch) && set == "training" && !loss.is_finite());
-    assert!(
-        error.to_string().contains(&format!("epoch {epoch}, batch")),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&format!("epoch {epoch}, batch")), "{error}");
 
     let mut spoiled = points.clone();
     spoiled.y[5] = f32::NAN;
     let error = frozen().fit(&points, &spoiled).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            TrainError::NotFinite {
-                set: "validation",
-                epoch: 1,
-                batch: 2,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, TrainError::NotFinite { set: "validation", epoch: 1, batch: 2, .. }), "{error}");
 }
 
 #[test]
@@ -194,33 +126,15 @@ fn settings_out_of_range_are_errors() {
     let message = |trainer: Trainer<Line>| {
         let fit = trainer.fit(&points, &points).unwrap_err().to_string();
         let (parameters, state) = Line::initialize(0);
-        let evaluate = trainer
-            .evaluate(&parameters, &state, &points)
-            .unwrap_err()
-            .to_string();
+        let evaluate = trainer.evaluate(&parameters, &state, &points).unwrap_err().to_string();
         assert_eq!(fit, evaluate);
         fit
     };
-    assert_eq!(
-        message(trainer().batch(0)),
-        "`batch` is 0, expected at least 1"
-    );
-    assert_eq!(
-        message(trainer().epochs(0)),
-        "`epochs` is 0, expected at least 1"
-    );
-    assert_eq!(
-        message(trainer().patience(Some(0))),
-        "`patience` is 0, expected at least 1"
-    );
-    assert_eq!(
-        message(trainer().threads(0)),
-        "`threads` is 0, expected from 1 to 1024"
-    );
-    assert_eq!(
-        message(trainer().threads(usize::MAX)),
-        format!("`threads` is {}, expected from 1 to 1024", usize::MAX)
-    );
+    assert_eq!(message(trainer().batch(0)), "`batch` is 0, expected at least 1");
+    assert_eq!(message(trainer().epochs(0)), "`epochs` is 0, expected at least 1");
+    assert_eq!(message(trainer().patience(Some(0))), "`patience` is 0, expected at least 1");
+    assert_eq!(message(trainer().threads(0)), "`threads` is 0, expected from 1 to 1024");
+    assert_eq!(message(trainer().threads(usize::MAX)), format!("`threads` is {}, expected from 1 to 1024", usize::MAX));
     for rate in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         assert_eq!(
             message(trainer().learning_rate(rate)),
@@ -233,19 +147,11 @@ fn settings_out_of_range_are_errors() {
 fn empty_sets_are_errors() {
     let (points, none) = (Points::new(4, |x| x), Points::default());
     let message = |train, validation| trainer().fit(train, validation).unwrap_err().to_string();
-    assert_eq!(
-        message(&none, &points),
-        "the training set is empty, expected at least 1 example"
-    );
-    assert_eq!(
-        message(&points, &none),
-        "the validation set is empty, expected at least 1 example"
-    );
+    assert_eq!(message(&none, &points), "the training set is empty, expected at least 1 example");
+    assert_eq!(message(&points, &none), "the validation set is empty, expected at least 1 example");
     let (parameters, state) = Line::initialize(0);
     assert_eq!(
-        crate::evaluate::<Line>(&parameters, &state, &none)
-            .unwrap_err()
-            .to_string(),
+        crate::evaluate::<Line>(&parameters, &state, &none).unwrap_err().to_string(),
         "the evaluation set is empty, expected at least 1 example"
     );
 }
@@ -253,26 +159,16 @@ fn empty_sets_are_errors() {
 /// Inputs and labels that disagree in number: the network's own error, passed on.
 #[test]
 fn a_network_that_refuses_examples_is_heard() {
-    let points = Points {
-        x: vec![1.0, 2.0],
-        y: vec![1.0],
-    };
+    let points = Points { x: vec![1.0, 2.0], y: vec![1.0] };
     let error = trainer().fit(&points, &points).unwrap_err();
-    assert!(matches!(
-        error,
-        TrainError::Input(InputError::PositionOutOfRange { len: 2, found: 1 })
-    ));
+    assert!(matches!(error, TrainError::Input(InputError::PositionOutOfRange { len: 2, found: 1 })));
 }
 
 #[test]
 fn a_batch_larger_than_the_set_is_the_whole_set() {
     let points = Points::new(5, |x| x);
     let log = logged(|| {
-        trainer()
-            .batch(usize::MAX)
-            .epochs(1)
-            .fit(&points, &points)
-            .unwrap();
+        trainer().batch(usize::MAX).epochs(1).fit(&points, &points).unwrap();
     });
     assert_eq!(log.len(), 1);
     assert_eq!(log[0].len(), 5);
@@ -296,22 +192,13 @@ fn steps_do_not_allocate() {
 fn plots_are_written_where_asked() {
     let folder = std::env::temp_dir().join(format!("dl-train-{}", std::process::id()));
     let points = Points::new(8, |x| x);
-    frozen()
-        .plots(folder.join("deep"))
-        .fit(&points, &points)
-        .unwrap();
+    frozen().plots(folder.join("deep")).fit(&points, &points).unwrap();
     for name in ["loss.svg", "generalization.svg"] {
         let svg = std::fs::read_to_string(folder.join("deep").join(name)).unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     }
     // A file where a folder should be.
-    let error = frozen()
-        .plots(folder.join("deep/loss.svg"))
-        .fit(&points, &points)
-        .unwrap_err();
-    assert!(
-        matches!(&error, TrainError::Write { path, .. } if path.ends_with("loss.svg")),
-        "{error}"
-    );
+    let error = frozen().plots(folder.join("deep/loss.svg")).fit(&points, &points).unwrap_err();
+    assert!(matches!(&error, TrainError::Write { path, .. } if path.ends_with("loss.svg")), "{error}");
     std::fs::remove_dir_all(&folder).unwrap();
 }

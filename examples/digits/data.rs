@@ -19,7 +19,10 @@ pub fn load() -> io::Result<(Vec<Image>, Vec<u32>)> {
     GzDecoder::new(RECORDS).read_to_end(&mut bytes)?;
     let (records, rest) = bytes.as_chunks::<{ PIXELS + 1 }>();
     if !rest.is_empty() || records.iter().any(|record| record.iter().any(|&value| value > INK)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "expected records of 64 values from 0 to 16 and a digit"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "expected records of 64 values from 0 to 16 and a digit",
+        ));
     }
     let grey = |value: u8| f32::from(value) / f32::from(INK);
     let image = |record: &[u8; PIXELS + 1]| {

@@ -66,22 +66,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Trains with one seed, and tests: the accuracy from 0 to 1.
-fn run(
-    all: &digits::Examples,
-    seed: u64,
-    progress: Progress,
-    folder: &Path,
-) -> Result<f64, Box<dyn Error>> {
+fn run(all: &digits::Examples, seed: u64, progress: Progress, folder: &Path) -> Result<f64, Box<dyn Error>> {
     let (rest, test) = split::stratified(&all.digit, 0.2, seed)?;
     let (rest, test) = (split::select(all, &rest)?, split::select(all, &test)?);
     let (train, validation) = split::stratified(&rest.digit, 0.1, seed)?;
     let (train, validation) = (split::select(&rest, &train)?, split::select(&rest, &validation)?);
 
-    let trained = Trainer::<Digits>::new()
-        .seed(seed)
-        .progress(progress)
-        .plots(folder)
-        .fit(&train, &validation)?;
+    let trained = Trainer::<Digits>::new().seed(seed).progress(progress).plots(folder).fit(&train, &validation)?;
     std::fs::write(folder.join("parameters.safetensors"), trained.parameters.save()?)?;
     let evaluation = trained.evaluate(&test)?;
     Ok(evaluation.metric("accuracy").ok_or("the network has no metric `accuracy`")?)

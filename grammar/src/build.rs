@@ -9,7 +9,7 @@ use crate::ast::{
     Argument, Const, Docs, Expr, ExprKind, File, Function, Item, Layer, Name, Network, Pattern, PatternDim,
 };
 use crate::diagnostic::{Code, Diagnostic};
-use crate::expression::invalid;
+use crate::expression::{Built, invalid};
 use crate::literal;
 use crate::report::Reporter;
 use crate::source::{FileId, Span};
@@ -246,7 +246,7 @@ impl<'a> Builder<'a> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::name => name = Some(self.name(&piece)),
-                Rule::pattern => pattern = Some(self.pattern(piece)),
+                Rule::pattern => pattern = Some(self.pattern(piece).tree),
                 Rule::expr => default = Some(self.expr(piece).tree),
                 _ => {}
             }
@@ -254,11 +254,12 @@ impl<'a> Builder<'a> {
         Some(Argument { name: name?, pattern, default })
     }
 
-    /// `[.., features]`
-    pub(crate) fn pattern(&mut self, pair: Pair<'_>) -> Pattern {
+    /// `[.., features]`, and the depth of the deepest dimension.
+    pub(crate) fn pattern(&mut self, pair: Pair<'_>) -> Built<Pattern> {
         let span = self.span(&pair);
         let mut dims = Vec::new();
         let mut rest: Option<Span> = None;
+        let mut depth = 0;
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::pattern_dim => {
@@ -276,7 +277,11 @@ impl<'a> Builder<'a> {
                                 }
                                 rest = rest.or(Some(here));
                             }
-                            Rule::expr => dims.push(PatternDim::Dim(self.expr(part).tree)),
+                            Rule::expr => {
+                                let built = self.expr(part);
+                                depth = depth.max(built.depth);
+                                dims.push(PatternDim::Dim(built.tree));
+                            }
                             _ => {}
                         }
                     }
@@ -288,7 +293,7 @@ impl<'a> Builder<'a> {
                 _ => {}
             }
         }
-        Pattern { dims, span }
+        Built { tree: Pattern { dims, span }, depth }
     }
 
     /// Reports an element of a list that could not be read; its name if it has one.

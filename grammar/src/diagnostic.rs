@@ -66,7 +66,7 @@ impl Diagnostic {
 macro_rules! codes {
     ($($variant:ident = $number:literal, $title:literal;)*) => {
         /// The numbers of the error catalogue. `E00xx` reading, `E01xx` names, `E02xx` calls,
-        /// `E03xx` shapes, `E04xx` networks, `E05xx` limits.
+        /// `E03xx` shapes, `E04xx` networks, `E05xx` limits, `E09xx` the compiler itself.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = $title] $variant,)*
@@ -130,4 +130,6 @@ codes! {
 
     TooLarge = "E0501", "the network is larger than the limit";
     TooManyNodes = "E0502", "the program unfolds to more operations than the limit";
+
+    Internal = "E0901", "the compiler contradicts itself";
 }

@@ -16,6 +16,9 @@ use crate::syntax::{ITEM_KEYWORDS, Pair, RESERVED, Rule, STATEMENT_KEYWORDS, Syn
 /// Longer words of the source are not quoted in full.
 const QUOTED: usize = 30;
 
+/// So many bytes after a piece are read again with it.
+const BEYOND: usize = 200;
+
 /// What could stand at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Expected {
@@ -35,8 +38,8 @@ struct Place<'a> {
     /// What was expected.
     list: &'a [&'a str],
     rule: Rule,
-    /// The first word of the piece.
-    first: &'a str,
+    /// The word before it.
+    previous: &'a str,
     /// Whether a condition of an `if` has just been read.
     is_condition: bool,
 }
@@ -48,7 +51,9 @@ impl Builder<'_> {
             return;
         }
         let start = pair.as_span().start();
-        let Some(rest) = self.text.get(start..) else { return };
+        // The rule gets stuck within the piece or at a token soon after; errors of pest cost time for all of the line.
+        let end = self.text.floor_char_boundary(pair.as_span().end().saturating_add(BEYOND));
+        let Some(rest) = self.text.get(start..end) else { return };
         match Syntax::parse(rule, rest) {
             Err(error) => self.stuck(&error, start, rule, noun),
             Ok(_) => {
@@ -58,9 +63,15 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports that the whole text could not be read, which recovery should have prevented.
+    /// Reports that the whole text could not be read: pest stops before the stack is exhausted, where a caller has
+    /// left very little of it.
     pub(crate) fn unreadable(&mut self, error: &Error<Rule>) {
-        self.stuck(error, 0, Rule::file, "declaration");
+        if let ErrorVariant::CustomError { .. } = error.variant {
+            let start = self.bytes(0, 0);
+            self.report(Diagnostic::new(Code::NestingTooDeep, start, "the text is nested too deeply for the stack"));
+        } else {
+            self.stuck(error, 0, Rule::file, "declaration");
+        }
     }
 
     /// Whether something in the piece has been reported before the grammar saw it.
@@ -164,6 +175,13 @@ impl Builder<'_> {
         if list.contains(&VALUE) {
             list = vec![VALUE];
         }
+        if list.contains(&"`:`") {
+            list.retain(|words| *words != "`=`");
+        }
+        let is_value = token.starts_with(|c: char| c.is_ascii_digit() || c == '"');
+        if rule == Rule::statement && is_second && is_word && is_value {
+            list = vec!["`=`"];
+        }
         list.sort_by_key(|words| *words != "`,`");
         let wanted = if list.is_empty() { "something else".to_owned() } else { enumerate(&list) };
         let context = match list.as_slice() {
@@ -185,7 +203,7 @@ impl Builder<'_> {
             Diagnostic::new(Code::Syntax, here, message).label(format!("expected {wanted}"))
         };
         let is_condition = list == ["`{`"] && expected.contains(&Expected::Possible("an operator"));
-        let place = Place { at, token: &token, before, list: &list, rule, first: &first, is_condition };
+        let place = Place { at, token: &token, before, list: &list, rule, previous, is_condition };
         let diagnostic = self.with_help(diagnostic, &place);
         self.report(diagnostic);
     }
@@ -202,7 +220,7 @@ impl Builder<'_> {
 
     /// Adds what helps against common slips.
     fn with_help(&self, diagnostic: Diagnostic, place: &Place<'_>) -> Diagnostic {
-        let &Place { at, token, before, list, rule, first, is_condition } = place;
+        let &Place { at, token, before, list, rule, previous, is_condition } = place;
         let is_adjacent = before.len() == at;
         let next = self.text.as_bytes().get(at + 1);
         if token == "." && is_adjacent && before.ends_with(|c: char| c.is_ascii_digit()) {
@@ -218,8 +236,8 @@ impl Builder<'_> {
         if token == "=" && is_condition {
             return diagnostic.help("to compare, write `==`");
         }
-        if token == "=" && before.ends_with(first) && ["loss", "metric", "output"].contains(&first) {
-            return diagnostic.help(format!("write `{first} name = …;`"));
+        if token == "=" && ["loss", "metric", "output"].contains(&previous) {
+            return diagnostic.help(format!("write `{previous} name = …;`"));
         }
         if is_keyword(token) && list == [NAME] {
             return diagnostic.note(format!("`{token}` is a word of the language and cannot be a name"));
@@ -270,7 +288,9 @@ fn words(rule: Rule) -> Option<Expected> {
     use Expected::{Needed, Possible};
     Some(match rule {
         Rule::expr
+        | Rule::condition
         | Rule::operation
+        | Rule::plain_operation
         | Rule::strict_value
         | Rule::value
         | Rule::number
@@ -293,12 +313,12 @@ fn words(rule: Rule) -> Option<Expected> {
         Rule::close_brace => Needed("`}`"),
         Rule::block | Rule::open_brace => Needed("`{`"),
         Rule::parameters => Needed("`(`"),
-        Rule::list | Rule::pattern | Rule::open_bracket => Needed("`[`"),
+        Rule::list | Rule::pattern | Rule::open_bracket => Possible("`[`"),
         Rule::field => Needed("`[dimensions]`, `f32` or `index(bound)`"),
         Rule::statement => Needed("a statement"),
         Rule::item => Needed(DECLARATION),
         Rule::kw_network => Needed("`network`"),
-        Rule::equals => Needed("`=`"),
+        Rule::equals => Possible("`=`"),
         Rule::colon => Possible("`:`"),
         Rule::arguments | Rule::open_paren => Possible("`(`"),
         Rule::infix => Possible("an operator"),

@@ -4,9 +4,7 @@
 //! recursion, so that a row may be of any length. What would be deeper than [`MAX_DEPTH`] is reported and
 //! becomes [`ExprKind::Invalid`]. Recursion follows brackets only, and those are counted before.
 
-use crate::ast::{
-    BinaryOp, Block, Call, CallArgument, Expr, ExprKind, If, Name, Stage, UnaryOp,
-};
+use crate::ast::{BinaryOp, Block, Call, CallArgument, Expr, ExprKind, If, Name, Stage, UnaryOp};
 use crate::build::Builder;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::literal;
@@ -95,7 +93,7 @@ fn binary(written: &str) -> (BinaryOp, Option<&'static str>) {
 }
 
 impl Builder<'_> {
-    /// The tree of an `expr`.
+    /// The tree of an `expr` or `condition`.
     pub(crate) fn expr(&mut self, pair: Pair<'_>) -> Built<Expr> {
         let span = self.span(&pair);
         let mut first = Built::leaf(invalid(span));
@@ -103,7 +101,7 @@ impl Builder<'_> {
         let mut depth = 0;
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::operation => first = self.operation(piece),
+                Rule::operation | Rule::plain_operation => first = self.operation(piece),
                 Rule::stage => {
                     let stage = self.stage(piece);
                     depth = depth.max(stage.depth);
@@ -252,38 +250,19 @@ impl Builder<'_> {
         let whole = self.span(&pair);
         let mut row = Row { operands: Vec::new(), waiting: Vec::new(), too_deep: false };
         for piece in pair.into_inner() {
-            let span = self.span(&piece);
             match piece.as_rule() {
-                Rule::prefix => {
-                    let operator = self.prefix(&piece, row.waiting.last());
-                    row.waiting.push(Waiting { operator: Operator::Unary(operator), span });
-                }
-                Rule::infix => {
-                    let (operator, meant) = binary(piece.as_str());
-                    if let Some(meant) = meant {
-                        let message = format!("unknown operator `{}`", piece.as_str());
-                        let diagnostic = Diagnostic::new(Code::Syntax, span, message).label("not an operator here");
-                        self.report(diagnostic.help(format!("write `{meant}`")));
-                    }
-                    let operator = Operator::Binary(operator);
-                    let is_right = operator == Operator::Binary(BinaryOp::Power);
-                    while let Some(&last) = row.waiting.last()
-                        && (last.operator.precedence() > operator.precedence()
-                            || (last.operator.precedence() == operator.precedence() && !is_right))
-                    {
-                        row.reduce();
-                        if last.operator.precedence() == COMPARISON && operator.precedence() == COMPARISON {
-                            self.chained(&mut row, last.span, span);
-                        }
-                    }
-                    row.waiting.push(Waiting { operator, span });
-                }
+                Rule::prefix => self.prefix(&piece, &mut row),
+                Rule::infix => self.infix(&piece, &mut row),
                 _ => {
                     let operand = self.primary(piece);
                     row.operands.push(operand);
                 }
             }
         }
+        self.finish_row(row, whole)
+    }
+
+    fn finish_row(&mut self, mut row: Row, whole: Span) -> Built<Expr> {
         while !row.waiting.is_empty() {
             row.reduce();
         }
@@ -294,27 +273,55 @@ impl Builder<'_> {
         row.operands.pop().unwrap_or_else(|| Built::leaf(invalid(whole)))
     }
 
-    fn prefix(&mut self, piece: &Pair<'_>, before: Option<&Waiting>) -> UnaryOp {
+    /// Puts together what binds more tightly than the operator, which then waits.
+    fn infix(&mut self, piece: &Pair<'_>, row: &mut Row) {
         let span = self.span(piece);
-        match piece.as_str() {
-            "-" => return UnaryOp::Negate,
-            "!" => self.report(
-                Diagnostic::new(Code::Syntax, span, "unknown operator `!`")
-                    .label("not an operator here")
-                    .help("write `not`"),
-            ),
-            _ => {}
+        let (operator, meant) = binary(piece.as_str());
+        if let Some(meant) = meant {
+            self.unknown_operator(piece, meant);
         }
-        if let Some(before) = before.filter(|before| before.operator.precedence() >= COMPARISON) {
-            let operator = self.excerpt(before.span);
+        let operator = Operator::Binary(operator);
+        let is_right = operator == Operator::Binary(BinaryOp::Power);
+        while let Some(&last) = row.waiting.last()
+            && (last.operator.precedence() > operator.precedence()
+                || (last.operator.precedence() == operator.precedence() && !is_right))
+        {
+            row.reduce();
+            if last.operator.precedence() == COMPARISON && operator.precedence() == COMPARISON {
+                self.chained(row, last.span, span);
+            }
+        }
+        row.waiting.push(Waiting { operator, span });
+    }
+
+    fn unknown_operator(&mut self, piece: &Pair<'_>, meant: &str) {
+        let span = self.span(piece);
+        self.report(
+            Diagnostic::new(Code::Syntax, span, format!("unknown operator `{}`", piece.as_str()))
+                .label("not an operator")
+                .help(format!("write `{meant}`")),
+        );
+    }
+
+    fn prefix(&mut self, piece: &Pair<'_>, row: &mut Row) {
+        let span = self.span(piece);
+        let operator = if piece.as_str() == "-" { UnaryOp::Negate } else { UnaryOp::Not };
+        if piece.as_str() == "!" {
+            self.unknown_operator(piece, "not");
+        }
+        let before = row.waiting.last().filter(|before| before.operator.precedence() >= COMPARISON);
+        if operator == UnaryOp::Not
+            && let Some(before) = before
+        {
+            let written = self.excerpt(before.span);
             self.report(
-                Diagnostic::new(Code::Syntax, span, format!("expected an operand of `{operator}`, found `not`"))
-                    .label(format!("`not` binds more loosely than `{operator}`"))
+                Diagnostic::new(Code::Syntax, span, format!("expected an operand of `{written}`, found `not`"))
+                    .label(format!("`not` binds more loosely than `{written}`"))
                     .related(before.span, "its operand is expected after this")
                     .help("put it into parentheses: `(not …)`"),
             );
         }
-        UnaryOp::Not
+        row.waiting.push(Waiting { operator: Operator::Unary(operator), span });
     }
 
     /// `a < b < c`, of which `a < b` has just been put together.
@@ -339,35 +346,44 @@ impl Builder<'_> {
     }
 
     fn primary(&mut self, pair: Pair<'_>) -> Built<Expr> {
+        match pair.as_rule() {
+            Rule::paren => self.paren(pair),
+            Rule::list => self.list_value(pair),
+            Rule::conditional => self.conditional(pair),
+            Rule::call => self.call(pair),
+            _ => self.literal(pair),
+        }
+    }
+
+    fn literal(&mut self, pair: Pair<'_>) -> Built<Expr> {
         let span = self.span(&pair);
         let kind = match pair.as_rule() {
-            Rule::number => match literal::number(pair.as_str(), span) {
-                Ok(kind) => kind,
-                Err(diagnostic) => {
-                    self.report(diagnostic);
-                    ExprKind::Invalid
-                }
-            },
             Rule::text => ExprKind::Text(self.text_value(&pair)),
             Rule::boolean => ExprKind::Bool(pair.as_str() == "true"),
-            Rule::paren => {
-                let inner = pair.into_inner().find(|piece| piece.as_rule() == Rule::expr);
-                let mut built = match inner {
-                    Some(inner) => self.expr(inner),
-                    None => Built::leaf(invalid(span)),
-                };
-                // What underlines a sum in parentheses underlines them too.
-                built.tree.span = span;
-                return built;
-            }
-            Rule::list => {
-                let elements = self.list(pair);
-                return self.limited(Expr { kind: ExprKind::List(elements.tree), span }, elements.depth + 1);
-            }
-            Rule::conditional => return self.conditional(pair),
-            _ => return self.call(pair),
+            _ => literal::number(pair.as_str(), span).unwrap_or_else(|diagnostic| {
+                self.report(diagnostic);
+                ExprKind::Invalid
+            }),
         };
         Built::leaf(Expr { kind, span })
+    }
+
+    /// What underlines a sum in parentheses underlines them too.
+    fn paren(&mut self, pair: Pair<'_>) -> Built<Expr> {
+        let span = self.span(&pair);
+        let inner = pair.into_inner().find(|piece| piece.as_rule() == Rule::expr);
+        let mut built = match inner {
+            Some(inner) => self.expr(inner),
+            None => Built::leaf(invalid(span)),
+        };
+        built.tree.span = span;
+        built
+    }
+
+    fn list_value(&mut self, pair: Pair<'_>) -> Built<Expr> {
+        let span = self.span(&pair);
+        let elements = self.list(pair);
+        self.limited(Expr { kind: ExprKind::List(elements.tree), span }, elements.depth + 1)
     }
 
     fn call(&mut self, pair: Pair<'_>) -> Built<Expr> {
@@ -386,56 +402,65 @@ impl Builder<'_> {
         }
     }
 
-    /// `if a { … } else if b { … } else { … }`: read as a row, nested from its end.
+    /// `if a { … } else if b { … } else { … }`
     fn conditional(&mut self, pair: Pair<'_>) -> Built<Expr> {
         let whole = self.span(&pair);
-        let mut conditions: Vec<(Span, Built<Expr>)> = Vec::new();
-        let mut blocks: Vec<Built<Block>> = Vec::new();
-        let mut keyword = whole;
+        let mut chain = Chain { keyword: whole, conditions: Vec::new(), blocks: Vec::new() };
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::kw_if => keyword = self.span(&piece),
-                Rule::expr => {
+                Rule::kw_if => chain.keyword = self.span(&piece),
+                Rule::condition => {
                     let condition = self.expr(piece);
-                    conditions.push((keyword, condition));
+                    chain.conditions.push((chain.keyword, condition));
                 }
                 Rule::block => {
                     let block = self.branch(piece);
-                    blocks.push(block);
+                    chain.blocks.push(block);
                 }
                 _ => {}
             }
         }
-        if blocks.len() == conditions.len() {
+        self.finish_chain(chain, whole)
+    }
+
+    /// Nests the branches from the last one on: recursion would be as deep as the chain is long.
+    fn finish_chain(&mut self, mut chain: Chain, whole: Span) -> Built<Expr> {
+        if chain.blocks.len() == chain.conditions.len() {
+            let last = self.last_of(whole);
             let message = "expected `else` after the branch: an `if` has a value in every case";
-            let last = Span { start: whole.end.saturating_sub(1), ..whole };
             self.report(
                 Diagnostic::new(Code::Syntax, last, message)
                     .label("expected `else` after this")
                     .help("add `else { … }`"),
             );
-            let value = invalid(last);
-            blocks.push(Built::leaf(Block { members: Vec::new(), value }));
+            chain.blocks.push(Built::leaf(Block { members: Vec::new(), value: invalid(last) }));
         }
-        let Some(mut otherwise) = blocks.pop() else { return Built::leaf(invalid(whole)) };
-        let mut built = Built::leaf(invalid(whole));
-        while let (Some((keyword, condition)), Some(then)) = (conditions.pop(), blocks.pop()) {
-            let depth = condition.depth.max(then.depth).max(otherwise.depth) + 1;
-            let span = Span { end: whole.end, ..keyword };
+        let mut otherwise = chain.blocks.pop();
+        while let (Some((keyword, condition)), Some(then), Some(last)) =
+            (chain.conditions.pop(), chain.blocks.pop(), otherwise.take())
+        {
+            let depth = condition.depth.max(then.depth).max(last.depth) + 1;
             if depth > MAX_DEPTH {
                 self.too_deep(whole);
-                return Built::leaf(invalid(whole));
+                break;
             }
-            let node = If { condition: condition.tree, then: then.tree, otherwise: otherwise.tree };
-            built = Built { tree: Expr { kind: ExprKind::If(Box::new(node)), span }, depth };
-            if conditions.is_empty() {
-                return built;
+            let node = If { condition: condition.tree, then: then.tree, otherwise: last.tree };
+            let expr = Expr { kind: ExprKind::If(Box::new(node)), span: Span { end: whole.end, ..keyword } };
+            if chain.conditions.is_empty() {
+                return Built { tree: expr, depth };
             }
-            otherwise = Built { tree: Block { members: Vec::new(), value: built.tree }, depth };
-            built = Built::leaf(invalid(whole));
+            otherwise = Some(Built { tree: Block { members: Vec::new(), value: expr }, depth });
         }
-        built
+        Built::leaf(invalid(whole))
     }
+}
+
+/// The parts of an `if` with all its `else if`: one block more than conditions.
+struct Chain {
+    /// The last `if`.
+    keyword: Span,
+    conditions: Vec<(Span, Built<Expr>)>,
+    blocks: Vec<Built<Block>>,
 }
 
 /// The two stacks of a row.

@@ -5,10 +5,16 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostic::Diagnostic;
-use crate::source::{FileId, Sources, Span};
+use crate::source::{Source, Sources, Span};
+
+/// Places that are farther from each other, in bytes, are shown apart.
+const FARTHEST: u32 = 1 << 13;
+
+/// Longer lines, in bytes, are not shown: laying them out takes long, and nobody could read them.
+const LONGEST_LINE: usize = 1 << 12;
 
 /// Renders diagnostics in their order, with an empty line between two and a line feed at the end; nothing for none.
 /// With `color`, ANSI escapes highlight the levels and marks.
@@ -26,17 +32,25 @@ pub fn render(sources: &Sources, diagnostics: &[Diagnostic], color: bool) -> Str
 }
 
 fn group<'a>(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Group<'a> {
-    // The place itself first, then other files in the order in which they are mentioned.
-    let mut files = vec![diagnostic.span.file];
-    for (span, _) in &diagnostic.related {
-        if !files.contains(&span.file) {
-            files.push(span.file);
-        }
-    }
     let title = Level::ERROR.primary_title(diagnostic.message.as_str()).id(diagnostic.code.number());
     let mut group = Group::with_title(title);
-    for file in files {
-        group = group.element(snippet(sources, file, diagnostic));
+    for cluster in clusters(diagnostic) {
+        let Some(first) = cluster.first() else { continue };
+        let source = sources.get(first.span.file);
+        let (start, end) = cluster.iter().fold((first.span.start, first.span.end), |(start, end), mark| {
+            (start.min(mark.span.start), end.max(mark.span.end))
+        });
+        let range = range(&source.text, Span { start, end, ..first.span });
+        let window = window(&source.text, range.clone());
+        if window.end - window.start > range.end - range.start + LONGEST_LINE {
+            let (line, column) = sources.line_column(first.span);
+            group = group.element(Origin::path(source.name.as_str()).line(line).char_column(column));
+            for mark in cluster.iter().filter(|mark| !mark.label.is_empty()) {
+                group = group.element(Level::NOTE.message(mark.label));
+            }
+            continue;
+        }
+        group = group.element(snippet(source, window, &cluster));
     }
     for note in &diagnostic.notes {
         group = group.element(Level::NOTE.message(note.as_str()));
@@ -47,24 +61,47 @@ fn group<'a>(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Group<'a> {
     group
 }
 
-fn snippet<'a>(
-    sources: &'a Sources,
-    file: FileId,
-    diagnostic: &'a Diagnostic,
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let source = sources.get(file);
-    let mut snippet = Snippet::source(source.text.as_str()).path(source.name.as_str());
-    if file == diagnostic.span.file {
-        let mut annotation = AnnotationKind::Primary.span(range(&source.text, diagnostic.span));
-        if !diagnostic.label.is_empty() {
-            annotation = annotation.label(diagnostic.label.as_str());
+/// A marked place.
+struct Mark<'a> {
+    kind: AnnotationKind,
+    span: Span,
+    label: &'a str,
+}
+
+/// The marks that are shown together: those of one file that are not too far from the first. The offending place comes first.
+fn clusters(diagnostic: &Diagnostic) -> Vec<Vec<Mark<'_>>> {
+    let mut clusters =
+        vec![vec![Mark { kind: AnnotationKind::Primary, span: diagnostic.span, label: &diagnostic.label }]];
+    for (span, label) in &diagnostic.related {
+        let mark = Mark { kind: AnnotationKind::Context, span: *span, label };
+        let near = clusters.iter_mut().find(|cluster| {
+            cluster
+                .first()
+                .is_some_and(|first| first.span.file == span.file && first.span.start.abs_diff(span.start) < FARTHEST)
+        });
+        match near {
+            Some(cluster) => cluster.push(mark),
+            None => clusters.push(vec![mark]),
         }
-        snippet = snippet.annotation(annotation);
     }
-    for (span, text) in diagnostic.related.iter().filter(|(span, _)| span.file == file) {
-        let mut annotation = AnnotationKind::Context.span(range(&source.text, *span));
-        if !text.is_empty() {
-            annotation = annotation.label(text.as_str());
+    clusters
+}
+
+/// The whole lines around a range.
+fn window(text: &str, range: Range<usize>) -> Range<usize> {
+    let start = text[..range.start].rfind('\n').map_or(0, |end| end + 1);
+    let end = text[range.end..].find('\n').map_or(text.len(), |length| range.end + length);
+    start..end
+}
+
+fn snippet<'a>(source: &'a Source, window: Range<usize>, marks: &[Mark<'a>]) -> Snippet<'a, Annotation<'a>> {
+    let line = source.text[..window.start].bytes().filter(|&byte| byte == b'\n').count() + 1;
+    let mut snippet = Snippet::source(&source.text[window.clone()]).line_start(line).path(source.name.as_str());
+    for mark in marks {
+        let range = range(&source.text, mark.span);
+        let mut annotation = mark.kind.span(range.start - window.start..range.end - window.start);
+        if !mark.label.is_empty() {
+            annotation = annotation.label(mark.label);
         }
         snippet = snippet.annotation(annotation);
     }

@@ -21,6 +21,9 @@ pub(crate) const MARK: u8 = 1;
 /// So many unclosed brackets are reported where one sign shows that all of them are; the others are likely guesses.
 const UNCLOSED_AT_ONCE: usize = 3;
 
+/// What people write instead of `"`.
+const QUOTES: [char; 7] = ['\'', '`', '“', '”', '„', '‘', '’'];
+
 /// Prepares the text.
 pub(crate) fn scan(file: FileId, text: &str, reporter: &mut Reporter) -> String {
     let mut characters = Characters {
@@ -246,6 +249,11 @@ impl Characters<'_> {
         let is_word = character.is_alphanumeric();
         let length = if is_word {
             rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
+        } else if QUOTES.contains(&character) {
+            // What is quoted is as wrong as its quotes.
+            let line = rest.lines().next().unwrap_or("");
+            let mut others = line.char_indices().skip(1);
+            others.find(|(_, c)| QUOTES.contains(c)).map_or(character.len_utf8(), |(at, c)| at + c.len_utf8())
         } else {
             character.len_utf8()
         };
@@ -296,15 +304,16 @@ struct Outcome {
 
 /// Matches brackets and tells whether the braces are balanced. A `;` or `}` closes what parentheses and square brackets
 /// are open, because neither may stand in them. With `items_close`, the keyword of a declaration closes everything.
-fn match_brackets(
-    file: FileId,
-    signs: &[(usize, Sign)],
-    out: &[u8],
-    items_close: bool,
-    cut: bool,
-) -> (Outcome, bool) {
-    let mut matcher =
-        Matcher { file, bytes: out, stack: Vec::new(), braces: 0, too_deep: None, outcome: Outcome::default() };
+fn match_brackets(file: FileId, signs: &[(usize, Sign)], out: &[u8], items_close: bool, cut: bool) -> (Outcome, bool) {
+    let mut matcher = Matcher {
+        file,
+        bytes: out,
+        stack: Vec::new(),
+        braces: 0,
+        too_deep: None,
+        is_reported: false,
+        outcome: Outcome::default(),
+    };
     let mut balanced = true;
     for &(at, sign) in signs {
         match sign {
@@ -331,6 +340,8 @@ struct Matcher<'a> {
     braces: usize,
     /// The first bracket beyond the limit.
     too_deep: Option<usize>,
+    /// Whether this statement has been reported as too deep.
+    is_reported: bool,
     outcome: Outcome,
 }
 
@@ -350,8 +361,11 @@ impl Matcher<'_> {
     fn open(&mut self, at: usize) {
         self.stack.push(at);
         self.braces += usize::from(self.byte(at) == '{');
-        if self.stack.len() > MAX_NESTING && self.too_deep.is_none() {
-            self.too_deep = Some(at);
+        if self.stack.len() <= MAX_NESTING || self.too_deep.is_some() {
+            return;
+        }
+        self.too_deep = Some(at);
+        if !std::mem::replace(&mut self.is_reported, true) {
             let message = format!("brackets are nested more than {MAX_NESTING} deep");
             self.outcome.diagnostics.push(
                 Diagnostic::new(Code::NestingTooDeep, self.span(at), message)
@@ -370,6 +384,7 @@ impl Matcher<'_> {
         {
             self.outcome.hidden.push((start, end));
         }
+        self.is_reported &= self.stack.len() > 1;
         Some(opened)
     }
 

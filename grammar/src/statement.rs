@@ -47,6 +47,10 @@ impl Builder<'_> {
     /// A body that ends with its result.
     fn block(&mut self, pair: Pair<'_>, noun: &str) -> Built<Block> {
         let body = self.body(pair);
+        self.with_result(body, noun)
+    }
+
+    fn with_result(&mut self, body: Body, noun: &str) -> Built<Block> {
         let value = match body.last {
             Some((expr, false)) => expr,
             Some((expr, true)) => {
@@ -144,32 +148,29 @@ impl Builder<'_> {
     fn statement(&mut self, pair: Pair<'_>, body: &mut Body) {
         let mut docs = Docs::new();
         for piece in pair.into_inner() {
-            let rule = piece.as_rule();
-            let member = match rule {
-                Rule::doc => {
-                    docs.push(doc_line(&piece));
-                    continue;
-                }
-                Rule::input => self.field(piece, &mut docs, "input", body).map(Member::Input),
-                Rule::label => self.field(piece, &mut docs, "label", body).map(Member::Label),
-                Rule::output => Some(Member::Output(self.output(piece, &mut docs, body))),
-                Rule::loss => Some(Member::Loss(self.measure(piece, &mut docs, "loss", body))),
-                Rule::metric => Some(Member::Metric(self.measure(piece, &mut docs, "metric", body))),
-                Rule::param => self.param(piece, &mut docs, body).map(Member::Param),
-                Rule::assertion => self.assertion(piece, body).map(Member::Assert),
-                Rule::train => Some(Member::Train(self.train(piece, body))),
-                Rule::binding => {
-                    self.binding(piece, &mut docs, body);
-                    None
-                }
-                Rule::bare => {
-                    self.bare(piece, body);
-                    None
-                }
-                _ => None,
-            };
-            body.members.extend(member);
+            match piece.as_rule() {
+                Rule::doc => docs.push(doc_line(&piece)),
+                Rule::binding => self.binding(piece, &mut docs, body),
+                Rule::bare => self.bare(piece, body),
+                _ => self.keyword_statement(piece, &mut docs, body),
+            }
         }
+    }
+
+    /// A statement that begins with its keyword.
+    fn keyword_statement(&mut self, piece: Pair<'_>, docs: &mut Docs, body: &mut Body) {
+        let member = match piece.as_rule() {
+            Rule::input => self.field(piece, docs, "input", body).map(Member::Input),
+            Rule::label => self.field(piece, docs, "label", body).map(Member::Label),
+            Rule::output => Some(Member::Output(self.output(piece, docs, body))),
+            Rule::loss => Some(Member::Loss(self.measure(piece, docs, "loss", body))),
+            Rule::metric => Some(Member::Metric(self.measure(piece, docs, "metric", body))),
+            Rule::param => self.param(piece, docs, body).map(Member::Param),
+            Rule::assertion => self.assertion(piece, body).map(Member::Assert),
+            Rule::train => Some(Member::Train(self.train(piece, body))),
+            _ => None,
+        };
+        body.members.extend(member);
     }
 
     /// `strict_value` or what was swallowed in its place.
@@ -202,6 +203,12 @@ impl Builder<'_> {
 
     fn expr_of(&mut self, pair: Pair<'_>, body: &mut Body) -> Expr {
         let built = self.expr(pair);
+        body.depth = body.depth.max(built.depth);
+        built.tree
+    }
+
+    fn pattern_of(&mut self, pair: Pair<'_>, body: &mut Body) -> Pattern {
+        let built = self.pattern(pair);
         body.depth = body.depth.max(built.depth);
         built.tree
     }
@@ -264,7 +271,7 @@ impl Builder<'_> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::name => name = Some(self.name(&piece)),
-                Rule::pattern => pattern = Some(self.pattern(piece)),
+                Rule::pattern => pattern = Some(self.pattern_of(piece, body)),
                 Rule::value => value = self.value_of(piece, "output", body),
                 _ => {}
             }
@@ -395,7 +402,7 @@ impl Builder<'_> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::name => names.push(self.name(&piece)),
-                Rule::pattern => pattern = Some(self.pattern(piece)),
+                Rule::pattern => pattern = Some(self.pattern_of(piece, body)),
                 Rule::value => value = self.value_of(piece, "binding", body),
                 _ => {}
             }
@@ -484,5 +491,5 @@ impl Builder<'_> {
 /// A word that later constructs need.
 pub(crate) fn reserved(word: &str, span: Span) -> Diagnostic {
     Diagnostic::new(Code::Syntax, span, format!("`{word}` is reserved for a construct that does not exist yet"))
-        .label("a reserved word cannot be a name")
+        .label("a reserved word")
 }

@@ -26,8 +26,21 @@ pub(crate) const EXPRESSION_KEYWORDS: &[&str] = &["if", "else", "and", "or", "no
 /// Words that later constructs need. They are names to the grammar, so that the place where one is used as a name
 /// is still understood.
 pub(crate) const RESERVED: &[&str] = &[
-    "budget", "freeze", "import", "in", "inference", "penalty", "repeat", "scan", "shared", "state", "update",
-    "updates", "where", "with", "yield",
+    "budget",
+    "freeze",
+    "import",
+    "in",
+    "inference",
+    "penalty",
+    "repeat",
+    "scan",
+    "shared",
+    "state",
+    "update",
+    "updates",
+    "where",
+    "with",
+    "yield",
 ];
 
 /// Whether the grammar uses the word.

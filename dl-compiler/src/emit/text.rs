@@ -11,7 +11,7 @@ const MARKER: &str = "__source_line";
 
 /// A comment as a statement.
 pub(super) fn comment(line: &str) -> TokenStream {
-    let marker = super::names::ident(MARKER);
+    let marker = proc_macro2::Ident::new(MARKER, proc_macro2::Span::call_site());
     quote!(#marker!(#line);)
 }
 
@@ -50,14 +50,15 @@ fn comment_of(line: &str) -> Option<String> {
 fn blank_between(before: &str, line: &str, comment: bool) -> bool {
     let (before, line) = (before.trim_start(), line.trim_start());
     let lead = |line: &str| line.starts_with("///") || line.starts_with("#[");
-    if before.is_empty() || before.ends_with('{') || before.ends_with('(') || lead(before) || before.starts_with("//!") {
+    if before.is_empty() || before.ends_with('{') || before.ends_with('(') || lead(before) || before.starts_with("//!")
+    {
         return false;
     }
-    let items = ["pub fn ", "fn ", "pub struct ", "struct ", "impl", "pub mod ", "mod ", "const _"];
-    let after_block = before == "}" && items.iter().any(|item| line.starts_with(item));
-    // Fields and constants stand together; their documentation follows a comma or a semicolon.
-    let documented = lead(line) && (before.ends_with('}') || before.ends_with(';'));
-    comment || after_block || documented
+    let items = ["pub fn ", "fn ", "pub struct ", "struct ", "impl", "pub mod ", "mod ", "const "];
+    let after_block = (before == "}" || before.starts_with("use ")) && items.iter().any(|item| line.starts_with(item));
+    // Fields stand together, since their documentation follows a comma, and so do the constants of a layout.
+    let apart = before.ends_with('}') || before.ends_with(';') && !before.starts_with("pub(super) const");
+    comment || after_block || lead(line) && apart
 }
 
 #[cfg(test)]

@@ -12,8 +12,14 @@ use crate::gradient::Rule;
 use crate::graph::{NodeId, Type};
 use crate::program::Kernel;
 
+mod array;
 pub mod attribute;
+pub mod doc;
+mod epilogue;
+mod pointwise;
+mod pool;
 pub mod shape;
+mod window;
 
 pub use attribute::AttributeValue;
 

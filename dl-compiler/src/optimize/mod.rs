@@ -10,6 +10,8 @@ mod fold;
 mod fuse;
 mod share;
 mod simplify;
+#[cfg(test)]
+mod tests;
 mod view;
 
 /// A stage: its name and what it does.

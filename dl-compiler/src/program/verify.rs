@@ -88,16 +88,14 @@ impl Program {
                 return fail(format!("{} is batch-wide", operand.name));
             }
             // What sums over the batch may read examples; a step of its kind else stays with its kind.
-            let sums = matches!(
-                step.kernel,
-                Kernel::SumBatch(_) | Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(_)
-            );
+            let sums =
+                matches!(step.kernel, Kernel::SumBatch(_) | Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(_));
             if operand.per_example && !per_example && !sums {
                 return fail(format!("{} is per example", operand.name));
             }
             let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
-            let apart = operand.offset + operand.extent() <= result.offset
-                || result.offset + result.extent() <= operand.offset;
+            let apart =
+                operand.offset + operand.extent() <= result.offset || result.offset + result.extent() <= operand.offset;
             if planned && operand.home == result.home && !apart {
                 return fail(format!("written over {}", operand.name));
             }
@@ -106,7 +104,8 @@ impl Program {
             for (view, &id) in expression.views.iter().zip(&step.operands) {
                 let operand = place(id)?;
                 let repeats = view.inner * view.len;
-                let fits = if operand.per_example { repeats == result.floats } else { result.floats.is_multiple_of(repeats) };
+                let fits =
+                    if operand.per_example { repeats == result.floats } else { result.floats.is_multiple_of(repeats) };
                 if view.len != operand.floats || !fits {
                     return fail(format!("{} has {} floats, read as {view:?}", operand.name, operand.floats));
                 }

@@ -4,7 +4,7 @@
 use dl_grammar::{Code, Diagnostic, Span};
 
 use super::call::{Given, Slot};
-use super::evaluator::{Evaluator, Kind};
+use super::evaluator::Evaluator;
 use super::value::{Callee, Value};
 use crate::graph::{NodeId, Type};
 use crate::model::Initializer;
@@ -164,9 +164,6 @@ impl<'a> Evaluator<'_, 'a> {
             Value::Tensor(id) => *id,
             other => return self.wrong_kind("bernoulli", "a tensor", other, like.1),
         };
-        if self.kind() == Kind::Constant {
-            return Value::Poison;
-        }
         if self.training != Some(true) {
             let message = "`bernoulli` draws in inference, but random numbers are drawn in training only";
             let diagnostic = Diagnostic::new(Code::MisplacedMember, at, message)

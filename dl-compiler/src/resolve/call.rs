@@ -6,7 +6,7 @@
 use dl_grammar::ast::{self, Name};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
-use super::evaluator::{Evaluator, Kind};
+use super::evaluator::Evaluator;
 use super::value::{Callee, Value};
 
 /// An argument of a call.
@@ -179,11 +179,6 @@ impl<'a> Evaluator<'_, 'a> {
             .note(format!("it is declared as `{}`", callee.signature()))
             .help(format!("write `{shown}({})`", typed.join(", ")));
         self.report(diagnostic);
-    }
-
-    /// The kind of the innermost frame.
-    pub(super) fn kind(&self) -> Kind {
-        self.frames.last().map_or(Kind::Constant, |frame| frame.kind)
     }
 }
 

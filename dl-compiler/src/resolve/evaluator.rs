@@ -74,6 +74,7 @@ pub(super) struct Evaluator<'p, 'a> {
     depth: usize,
     floats: usize,
     exhausted: bool,
+    too_deep: bool,
 }
 
 impl<'p, 'a> Evaluator<'p, 'a> {
@@ -105,6 +106,7 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             depth: 0,
             floats: 0,
             exhausted: false,
+            too_deep: false,
         }
     }
 
@@ -118,8 +120,15 @@ impl<'p, 'a> Evaluator<'p, 'a> {
         self.frames.last()?.scopes.iter().rev().find_map(|scope| scope.get(name))
     }
 
-    /// Makes a name known until its scope ends.
+    /// Makes a name known until its scope ends. A name that is known already has been reported by `names`; what it
+    /// means is then doubtful, so that nobody says more about it.
     pub(super) fn declare(&mut self, name: &'a str, value: Value<'a>) {
+        let value = if self.value(name).is_some() { Value::Poison } else { value };
+        self.declare_again(name, value);
+    }
+
+    /// The same where the name may replace another.
+    pub(super) fn declare_again(&mut self, name: &'a str, value: Value<'a>) {
         if let Some(scope) = self.frames.last_mut().and_then(|frame| frame.scopes.last_mut()) {
             scope.insert(name, value);
         }
@@ -134,13 +143,17 @@ impl<'p, 'a> Evaluator<'p, 'a> {
         }
         if steps > limits::MAX_STEPS {
             self.exhausted = true;
-            let message = format!("the program unfolds to more than {} expressions", limits::MAX_STEPS);
-            self.report(Diagnostic::new(Code::TooManyNodes, span, message).label("the limit is reached here"));
+            if steps == limits::MAX_STEPS + 1 {
+                let message = format!("the program unfolds to more than {} expressions", limits::MAX_STEPS);
+                self.report(Diagnostic::new(Code::TooManyNodes, span, message).label("the limit is reached here"));
+            }
             return false;
         }
         if self.depth >= limits::MAX_DEPTH {
-            let message = format!("expressions are nested more than {} deep through calls", limits::MAX_DEPTH);
-            self.report(Diagnostic::new(Code::NestingTooDeep, span, message).label("the limit is reached here"));
+            if !std::mem::replace(&mut self.too_deep, true) {
+                let message = format!("expressions are nested more than {} deep through calls", limits::MAX_DEPTH);
+                self.report(Diagnostic::new(Code::NestingTooDeep, span, message).label("the limit is reached here"));
+            }
             return false;
         }
         self.depth += 1;
@@ -182,10 +195,7 @@ impl<'p, 'a> Evaluator<'p, 'a> {
         if in_library {
             let outer = self.frames.iter().rev().take_while(|frame| frame.home == Home::Library).last();
             let name = outer.map_or("", |frame| frame.name);
-            let begins = format!("`{name}`");
-            if !diagnostic.message.starts_with(&begins) {
-                diagnostic.message = format!("{begins}: {}", diagnostic.message);
-            }
+            diagnostic.message = format!("`{name}`: {}", without_subject(&diagnostic.message));
             let (line, _) = self.program.sources.line_column(diagnostic.span);
             let file = &self.program.sources.get(diagnostic.span.file).name;
             diagnostic.notes.insert(0, format!("{file}:{line}: `{}`", self.program.sources.line(diagnostic.span)));
@@ -261,5 +271,13 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             Value::Tensor(id) => self.ty(*id).to_string(),
             other => other.describe(),
         }
+    }
+}
+
+/// A message without the name of the inner operation that it begins with.
+fn without_subject(message: &str) -> &str {
+    match message.strip_prefix('`').and_then(|rest| rest.split_once("`: ")) {
+        Some((subject, rest)) if !subject.contains('`') => rest,
+        _ => message,
     }
 }

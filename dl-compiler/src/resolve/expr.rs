@@ -121,24 +121,27 @@ impl<'a> Evaluator<'_, 'a> {
         if let Some(frame) = self.frames.last_mut() {
             frame.scopes.push(BTreeMap::new());
         }
-        self.members(&block.members);
-        let value = self.expr(&block.value);
+        let value = if self.members(&block.members) { self.expr(&block.value) } else { Value::Poison };
         if let Some(frame) = self.frames.last_mut() {
             frame.scopes.pop();
         }
         value
     }
 
-    /// Statements of a layer or branch; others than bindings, parameters and assertions have been reported by `names`.
-    pub(super) fn members(&mut self, members: &'a [Member]) {
+    /// Statements of a layer or branch, up to an assertion that does not hold (then `false`).
+    /// Others than bindings, parameters and assertions have been reported by `names`.
+    pub(super) fn members(&mut self, members: &'a [Member]) -> bool {
         for member in members {
             match member {
-                Member::Binding(binding) => self.binding(binding),
+                Member::Binding(binding) => {
+                    self.binding(binding);
+                }
                 Member::Param(param) => self.param(param),
-                Member::Assert(assert) => self.assert(assert),
+                Member::Assert(assert) if !self.assert(assert) => return false,
                 _ => {}
             }
         }
+        true
     }
 
     fn list(&mut self, elements: &'a [Expr]) -> Value<'a> {
@@ -188,7 +191,11 @@ impl<'a> Evaluator<'_, 'a> {
             other => self.describe(other),
         };
         let message = format!("a dimension is an integer of at least 1, found {found}");
-        self.error(Code::BadDimension, expr.span, message, "not a dimension");
+        let label = match &expr.kind {
+            ExprKind::Integer(_) | ExprKind::Float(_) => "not a dimension".to_owned(),
+            _ => format!("`{}` is not a dimension", self.excerpt(expr.span)),
+        };
+        self.error(Code::BadDimension, expr.span, message, label);
         None
     }
 

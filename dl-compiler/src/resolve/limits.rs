@@ -16,7 +16,7 @@ pub(super) const MAX_CALLS: usize = 32;
 pub(super) const MAX_DEPTH: usize = 400;
 
 /// Expressions evaluated in one compilation.
-pub(super) const MAX_STEPS: u64 = 10_000_000;
+pub(super) const MAX_STEPS: u64 = 3_000_000;
 
 /// Diagnostics of one compilation.
 pub(super) const MAX_DIAGNOSTICS: usize = 100;

@@ -185,7 +185,7 @@ fn code_of(op: &Op, types: &[&Type], violation: &Violation) -> Code {
         types[violation.operand] = &changed;
         match op.infer(&types) {
             Ok(_) => true,
-            Err(other) => other.constraint != violation.constraint,
+            Err(other) => other.constraint > violation.constraint,
         }
     };
     if is_met_by(Type { per_example: !at_fault.per_example, ..at_fault.clone() }) {

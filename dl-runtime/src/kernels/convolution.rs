@@ -160,21 +160,16 @@ pub fn convolution2d_input(shape: &Convolution2d, n: usize, d_y: &[f32], weight:
 }
 
 /// [`convolution2d_input`] on a given instruction set.
-fn convolution2d_input_on(
-    isa: Isa,
-    shape: &Convolution2d,
-    n: usize,
-    d_y: &[f32],
-    weight: &[f32],
-    d_x: &mut [f32],
-) {
+fn convolution2d_input_on(isa: Isa, shape: &Convolution2d, n: usize, d_y: &[f32], weight: &[f32], d_x: &mut [f32]) {
     let [x_len, y_len, weight_len] = shape.lens();
     let (d_y, weight, d_x) = (&d_y[..n * y_len], &weight[..weight_len], &mut d_x[..n * x_len]);
-    if d_y.is_empty() || weight.is_empty() || shape.stride != [1, 1] {
+    if d_y.is_empty() || weight.is_empty() {
         d_x.fill(0.0);
-        if !d_y.is_empty() && !weight.is_empty() {
-            dispatch(isa, Scatter { shape: *shape, n, d_y, weight, d_x });
-        }
+        return;
+    }
+    if shape.stride != [1, 1] {
+        d_x.fill(0.0);
+        dispatch(isa, Scatter { shape: *shape, d_y, weight, d_x });
         return;
     }
     // With stride 1 it is a convolution of d_y by the flipped kernel, filters and channels having changed places.

@@ -175,14 +175,7 @@ impl Kernel for Forward<'_> {
 ///
 /// # Panics
 /// If an operand is shorter than the shape says.
-pub fn matmul_weights(
-    shape: &MatMul,
-    n: usize,
-    x: Segments<'_>,
-    d_y: Segments<'_>,
-    d_weight: &mut [f32],
-    team: &Team,
-) {
+pub fn matmul_weights(shape: &MatMul, n: usize, x: Segments<'_>, d_y: Segments<'_>, d_weight: &mut [f32], team: &Team) {
     matmul_weights_on(isa(), shape, n, x, d_y, d_weight, team);
 }
 
@@ -305,8 +298,8 @@ mod tests {
         (0..len).map(|_| rng.next_u32() as f32 / 2f32.powi(31) - 1.0).collect()
     }
 
-    /// Values below 1 in magnitude, summed in single precision: k products and additions each round by half an ulp of
-    /// a partial sum below k.
+    /// Random values below 1 in magnitude, summed in single precision: k additions, each rounded by at most half an ulp
+    /// of a partial sum, which grows like √k; and the rounding of the result.
     fn tolerance(k: usize) -> f32 {
         let k = k as f32 + 4.0;
         k.sqrt() * k * 2f32.powi(-24) + 4e-7

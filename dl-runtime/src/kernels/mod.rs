@@ -3,6 +3,7 @@
 mod chunk;
 mod convolution;
 mod epilogue;
+mod halve;
 mod matmul;
 mod pointwise;
 mod pool;

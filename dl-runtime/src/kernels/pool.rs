@@ -8,10 +8,12 @@
 //!
 //! Padding counts as not there: it never wins a maximum and does not dilute an average. A window wholly within
 //! padding has the maximum −∞, the average 0 and no gradient. A NaN in a window is its maximum. Windows of 2×2 at
-//! stride 2 are computed a block at a time; all others tap by tap along rows. Windows are not dilated.
+//! stride 2 have a way of their own (`halve.rs`); all others tap by tap along rows. Windows are not dilated.
 
 use std::ops::Range;
 
+use super::chunk::{load, store};
+use super::halve::{halve_plane, halve_plane_average_gradient, halve_plane_maximum_gradient};
 use crate::simd::{Kernel, Lane, dispatch, isa};
 
 /// The shape of a pooling: `x` is `[n, channels, height, width]`, `y` is
@@ -137,13 +139,13 @@ fn beats(b: f32, a: f32) -> bool {
 }
 
 /// What a forward pass makes of a window.
-trait Window: Copy {
+pub(super) trait Window: Copy {
     /// The value of a window of nothing.
     const START: f32;
-    /// The value after one more element.
-    fn join(so_far: f32, x: f32) -> f32;
-    /// The result of a window of `count` elements.
-    fn finish(joined: f32, count: usize) -> f32;
+    /// Whether the joined elements are divided by their number.
+    const AVERAGES: bool;
+    /// Two values into one.
+    fn join<V: Lane>(a: V, b: V) -> V;
 }
 
 #[derive(Clone, Copy)]
@@ -151,13 +153,10 @@ struct Maximum;
 
 impl Window for Maximum {
     const START: f32 = f32::NEG_INFINITY;
+    const AVERAGES: bool = false;
     #[inline(always)]
-    fn join(so_far: f32, x: f32) -> f32 {
-        if beats(x, so_far) { x } else { so_far }
-    }
-    #[inline(always)]
-    fn finish(joined: f32, _: usize) -> f32 {
-        joined
+    fn join<V: Lane>(a: V, b: V) -> V {
+        a.max(b)
     }
 }
 
@@ -166,13 +165,10 @@ struct Average;
 
 impl Window for Average {
     const START: f32 = 0.0;
+    const AVERAGES: bool = true;
     #[inline(always)]
-    fn join(so_far: f32, x: f32) -> f32 {
-        so_far + x
-    }
-    #[inline(always)]
-    fn finish(joined: f32, count: usize) -> f32 {
-        joined / count.max(1) as f32
+    fn join<V: Lane>(a: V, b: V) -> V {
+        a + b
     }
 }
 
@@ -188,7 +184,7 @@ impl<W: Window> Kernel for Forward<'_, W> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Lane>(self, _: V) {
+    fn run<V: Lane>(self, lane: V) {
         let Self { shape, n, x, y, window } = self;
         let planes = n * shape.channels;
         let (input, output) = (shape.input_plane(), shape.output_plane());
@@ -198,87 +194,54 @@ impl<W: Window> Kernel for Forward<'_, W> {
         }
         for (x, y) in x.chunks_exact(input).zip(y.chunks_exact_mut(output)) {
             if shape.is_halving() {
-                let rows = x.chunks_exact(2 * shape.width).zip(y.chunks_exact_mut(shape.output_width()));
-                for (pair, y) in rows {
-                    let (upper, lower) = pair.split_at(shape.width);
-                    halve_rows(window, upper, lower, y);
-                }
+                halve_plane(lane, window, shape.width, x, y);
             } else {
-                pool_plane(window, Axis::pair(shape), x, y);
+                pool_plane(lane, window, Axis::pair(shape), x, y);
             }
         }
-    }
-}
-
-/// Two rows to one of half their length. Blocks of fixed length become vectors; the last one steps back to end
-/// with the row, so that rows of 4 and more have no remainder.
-#[inline(always)]
-fn halve_rows<W: Window>(window: W, upper: &[f32], lower: &[f32], y: &mut [f32]) {
-    let (upper, lower) = (upper.as_chunks().0, lower.as_chunks().0);
-    for_blocks(y.len(), |start, len| {
-        let (upper, lower, y) = (&upper[start..], &lower[start..], &mut y[start..]);
-        match len {
-            8 => halve_block::<W, 8>(window, upper, lower, y),
-            4 => halve_block::<W, 4>(window, upper, lower, y),
-            _ => halve_block::<W, 1>(window, upper, lower, y),
-        }
-    });
-}
-
-#[inline(always)]
-fn halve_block<W: Window, const N: usize>(_: W, upper: &[[f32; 2]], lower: &[[f32; 2]], y: &mut [f32]) {
-    let (Some(upper), Some(lower), Some(y)) =
-        (upper.first_chunk::<N>(), lower.first_chunk::<N>(), y.first_chunk_mut::<N>())
-    else {
-        return;
-    };
-    for i in 0..N {
-        let above = W::join(upper[i][0], upper[i][1]);
-        let below = W::join(lower[i][0], lower[i][1]);
-        y[i] = W::finish(W::join(above, below), 4);
-    }
-}
-
-/// Covers `0..len` with blocks of 8, 4 or 1; the last block may overlap the one before.
-#[inline(always)]
-fn for_blocks(len: usize, mut body: impl FnMut(usize, usize)) {
-    let block = match len {
-        0..4 => 1,
-        4..8 => 4,
-        _ => 8,
-    };
-    let mut start = 0;
-    while start + block <= len {
-        body(start, block);
-        start += block;
-    }
-    if start < len {
-        body(len - block, block);
     }
 }
 
 /// One plane, tap by tap along the rows.
 #[inline(always)]
-fn pool_plane<W: Window>(_: W, [vertical, horizontal]: [Axis; 2], x: &[f32], y: &mut [f32]) {
+fn pool_plane<V: Lane, W: Window>(lane: V, window: W, [vertical, horizontal]: [Axis; 2], x: &[f32], y: &mut [f32]) {
     y.fill(W::START);
-    for (window, y) in y.chunks_exact_mut(horizontal.windows).enumerate() {
-        let rows = vertical.inside(window);
+    for (row, y) in y.chunks_exact_mut(horizontal.windows).enumerate() {
+        let rows = vertical.inside(row);
         for x in x[rows.start * horizontal.size..rows.end * horizontal.size].chunks_exact(horizontal.size) {
             for tap in 0..horizontal.kernel {
                 let (windows, first) = horizontal.tap(tap);
-                let y = &mut y[windows];
-                let x = x.get(first..).unwrap_or(&[]);
-                if horizontal.stride == 1 {
-                    y.iter_mut().zip(x).for_each(|(y, &x)| *y = W::join(*y, x));
-                } else {
-                    let x = x.iter().step_by(horizontal.stride);
-                    y.iter_mut().zip(x).for_each(|(y, &x)| *y = W::join(*y, x));
+                if !windows.is_empty() {
+                    join_tap(lane, window, horizontal.stride, &x[first..], &mut y[windows]);
                 }
             }
         }
-        for (column, y) in y.iter_mut().enumerate() {
-            *y = W::finish(*y, rows.len() * horizontal.inside(column).len());
+        if W::AVERAGES {
+            for (column, y) in y.iter_mut().enumerate() {
+                *y /= (rows.len() * horizontal.inside(column).len()).max(1) as f32;
+            }
         }
+    }
+}
+
+/// Joins every `stride`-th element of `x` to the elements of `y`.
+#[inline(always)]
+fn join_tap<V: Lane, W: Window>(lane: V, _: W, stride: usize, x: &[f32], y: &mut [f32]) {
+    for (index, y) in y.chunks_mut(V::LANES).enumerate() {
+        let x = &x[index * V::LANES * stride..];
+        let next = match stride {
+            1 => load(lane, &x[..y.len()]),
+            2 => {
+                let (front, back) = x.split_at(x.len().min(V::LANES));
+                load(lane, front).deinterleave(load(lane, back)).0
+            }
+            _ => {
+                let mut strided = [0.0; 16];
+                strided.iter_mut().zip(x.iter().step_by(stride)).take(y.len()).for_each(|(to, x)| *to = *x);
+                load(lane, &strided[..y.len()])
+            }
+        };
+        store(W::join(load(lane, y), next), y);
     }
 }
 
@@ -294,7 +257,7 @@ impl Kernel for MaximumGradient<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Lane>(self, _: V) {
+    fn run<V: Lane>(self, lane: V) {
         let Self { shape, n, x, d_y, d_x } = self;
         let planes = n * shape.channels;
         let (input, output) = (shape.input_plane(), shape.output_plane());
@@ -306,7 +269,7 @@ impl Kernel for MaximumGradient<'_> {
         let planes = x.chunks_exact(input).zip(d_y.chunks_exact(output)).zip(d_x.chunks_exact_mut(input));
         for ((x, d_y), d_x) in planes {
             if shape.is_halving() {
-                widen_plane(shape, x, d_y, d_x);
+                halve_plane_maximum_gradient(lane, shape.width, x, d_y, d_x);
             } else {
                 d_x.fill(0.0);
                 let [vertical, horizontal] = Axis::pair(shape);
@@ -337,79 +300,6 @@ fn first_maximum(x: &[f32], width: usize, rows: Range<usize>, columns: Range<usi
     (!rows.is_empty() && !columns.is_empty()).then_some(best)
 }
 
-/// The gradient of a plane of 2×2 windows at stride 2, which write every element they cover once.
-#[inline(always)]
-fn widen_plane(shape: &Pool2d, x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
-    let (width, half) = (shape.width, shape.output_width());
-    let mut pairs = d_x.chunks_exact_mut(2 * width);
-    for ((x, d_x), d_y) in x.chunks_exact(2 * width).zip(pairs.by_ref()).zip(d_y.chunks_exact(half)) {
-        let (upper, lower) = x.split_at(width);
-        let (d_upper, d_lower) = d_x.split_at_mut(width);
-        let rows = [upper.as_chunks().0, lower.as_chunks().0];
-        let (d_upper, d_upper_rest) = d_upper.as_chunks_mut();
-        let (d_lower, d_lower_rest) = d_lower.as_chunks_mut();
-        for_blocks(half, |start, len| {
-            let rows = rows.map(|row| &row[start..]);
-            let d_rows = [&mut d_upper[start..], &mut d_lower[start..]];
-            match len {
-                8 => widen_block::<8>(rows, &d_y[start..], d_rows),
-                4 => widen_block::<4>(rows, &d_y[start..], d_rows),
-                _ => widen_block::<1>(rows, &d_y[start..], d_rows),
-            }
-        });
-        d_upper_rest.fill(0.0);
-        d_lower_rest.fill(0.0);
-    }
-    pairs.into_remainder().fill(0.0);
-}
-
-#[inline(always)]
-fn widen_block<const N: usize>(
-    [upper, lower]: [&[[f32; 2]]; 2],
-    d_y: &[f32],
-    [d_upper, d_lower]: [&mut [[f32; 2]]; 2],
-) {
-    let (Some(upper), Some(lower), Some(d_y), Some(d_upper), Some(d_lower)) = (
-        upper.first_chunk::<N>(),
-        lower.first_chunk::<N>(),
-        d_y.first_chunk::<N>(),
-        d_upper.first_chunk_mut::<N>(),
-        d_lower.first_chunk_mut::<N>(),
-    ) else {
-        return;
-    };
-    for i in 0..N {
-        [d_upper[i], d_lower[i]] = widen_window([upper[i], lower[i]], d_y[i]);
-    }
-}
-
-/// The gradient of a 2×2 window: all of it to the first maximum.
-#[inline(always)]
-fn widen_window([[a, b], [c, d]]: [[f32; 2]; 2], d_y: f32) -> [[f32; 2]; 2] {
-    // The winner of each row, then of both: the first of equals stays.
-    let (right, right_below) = (beats(b, a), beats(d, c));
-    let (above, below) = (if right { b } else { a }, if right_below { d } else { c });
-    let lower = beats(below, above);
-    let take = |wins: bool| if wins { d_y } else { 0.0 };
-    [[take(!lower & !right), take(!lower & right)], [take(lower & !right_below), take(lower & right_below)]]
-}
-
-/// The gradient of a plane of averages of 2×2 windows at stride 2.
-#[inline(always)]
-fn spread_plane(shape: &Pool2d, d_y: &[f32], d_x: &mut [f32]) {
-    let mut pairs = d_x.chunks_exact_mut(2 * shape.width);
-    for (d_x, d_y) in pairs.by_ref().zip(d_y.chunks_exact(shape.output_width())) {
-        let (upper, lower) = d_x.split_at_mut(shape.width);
-        let (windows, rest) = upper.as_chunks_mut();
-        for (window, d_y) in windows.iter_mut().zip(d_y) {
-            *window = [d_y / 4.0; 2];
-        }
-        rest.fill(0.0);
-        lower.copy_from_slice(upper);
-    }
-    pairs.into_remainder().fill(0.0);
-}
-
 struct AverageGradient<'a> {
     shape: &'a Pool2d,
     n: usize,
@@ -421,7 +311,7 @@ impl Kernel for AverageGradient<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Lane>(self, _: V) {
+    fn run<V: Lane>(self, lane: V) {
         let Self { shape, n, d_y, d_x } = self;
         let planes = n * shape.channels;
         let (input, output) = (shape.input_plane(), shape.output_plane());
@@ -432,7 +322,7 @@ impl Kernel for AverageGradient<'_> {
         let [vertical, horizontal] = Axis::pair(shape);
         for (d_y, d_x) in d_y.chunks_exact(output).zip(d_x.chunks_exact_mut(input)) {
             if shape.is_halving() {
-                spread_plane(shape, d_y, d_x);
+                halve_plane_average_gradient(lane, shape.width, d_y, d_x);
                 continue;
             }
             d_x.fill(0.0);

@@ -6,11 +6,11 @@ use crate::{Epilogue, MatMul, Pack, Segments, Team};
 /// Twin of [`crate::pack`].
 pub fn pack(pack: &Pack, weight: &[f32], panels: &mut [f32]) {
     let (depth, columns) = if pack.transposed { (pack.outputs, pack.inputs) } else { (pack.inputs, pack.outputs) };
-    for place in 0..pack.len() {
+    for (place, panel_float) in panels[..pack.len()].iter_mut().enumerate() {
         let (panel, k, lane) = (place / (16 * depth), place / 16 % depth, place % 16);
         let column = panel * 16 + lane;
         let (input, output) = if pack.transposed { (column, k) } else { (k, column) };
-        panels[place] = if column < columns { weight[input * pack.outputs + output] } else { 0.0 };
+        *panel_float = if column < columns { weight[input * pack.outputs + output] } else { 0.0 };
     }
 }
 

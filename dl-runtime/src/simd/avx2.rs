@@ -136,6 +136,25 @@ impl Vector for Avx2 {
         })
     }
     #[inline(always)]
+    fn deinterleave(self, next: Self) -> (Self, Self) {
+        // Shuffles stay within halves of a register, so pairs of elements are put in order afterwards.
+        avx2!({
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(self.0, next.0));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(self.0, next.0));
+            (
+                Avx2(_mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(even))),
+                Avx2(_mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(odd))),
+            )
+        })
+    }
+    #[inline(always)]
+    fn interleave(self, odd: Self) -> (Self, Self) {
+        avx2!({
+            let (low, high) = (_mm256_unpacklo_ps(self.0, odd.0), _mm256_unpackhi_ps(self.0, odd.0));
+            (Avx2(_mm256_permute2f128_ps::<0x20>(low, high)), Avx2(_mm256_permute2f128_ps::<0x31>(low, high)))
+        })
+    }
+    #[inline(always)]
     fn greatest(self) -> f32 {
         avx2!({
             let four = _mm_max_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));

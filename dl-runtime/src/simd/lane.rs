@@ -137,6 +137,10 @@ pub trait Vector: Copy {
     fn greatest(self) -> f32;
     /// Whether any element is neither 0 nor −0.
     fn any(self) -> bool;
+    /// The elements at even places of `self` followed by `next`, and those at odd places.
+    fn deinterleave(self, next: Self) -> (Self, Self);
+    /// The inverse of [`deinterleave`](Vector::deinterleave): elements of `self` and `odd` in turn.
+    fn interleave(self, odd: Self) -> (Self, Self);
     /// The greater of both; `self` where it is NaN, and where `low` is.
     fn at_least(self, low: Self) -> Self;
     /// The lesser of both; `self` where it is NaN, and where `high` is.

@@ -126,6 +126,16 @@ impl Vector for Scalar {
         ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
     #[inline(always)]
+    fn deinterleave(self, next: Self) -> (Self, Self) {
+        let at = |i: usize| if i < 8 { self.0[i] } else { next.0[i - 8] };
+        (Scalar(std::array::from_fn(|i| at(2 * i))), Scalar(std::array::from_fn(|i| at(2 * i + 1))))
+    }
+    #[inline(always)]
+    fn interleave(self, odd: Self) -> (Self, Self) {
+        let at = |i: usize| if i.is_multiple_of(2) { self.0[i / 2] } else { odd.0[i / 2] };
+        (Scalar(std::array::from_fn(at)), Scalar(std::array::from_fn(|i| at(i + 8))))
+    }
+    #[inline(always)]
     fn greatest(self) -> f32 {
         self.0.into_iter().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
     }

@@ -105,7 +105,13 @@ fn elementary_functions_are_as_accurate_as_documented() {
     accurate("log", function!(|x| x.log()), f64::ln, 2.0, &with(0.4, 2.5));
     accurate("tanh", function!(|x| x.tanh()), f64::tanh, 3.0, &with(-10.0, 10.0));
     accurate("sigmoid", function!(|x| x.sigmoid()), |x| 1.0 / (1.0 + (-x).exp()), 4.0, &with(-90.0, 30.0));
-    accurate("softplus", function!(|x| x.softplus()), |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), 4.0, &with(-90.0, 30.0));
+    accurate(
+        "softplus",
+        function!(|x| x.softplus()),
+        |x| x.max(0.0) + (-x.abs()).exp().ln_1p(),
+        4.0,
+        &with(-90.0, 30.0),
+    );
     accurate("erf", function!(|x| x.erf()), erf, 3.0, &with(-4.5, 4.5));
     accurate("sin", function!(|x| x.sin()), f64::sin, 3.0, &with(-8200.0, 8200.0));
     accurate("cos", function!(|x| x.cos()), f64::cos, 3.0, &with(-8200.0, 8200.0));

@@ -5,15 +5,25 @@
 //! is first copied away, some rows at a time. The few results between the rows are thrown away; where they would be too
 //! many, and for other strides, the pixels of a tile are packed for all taps, and one packing serves all rows (*packed*).
 
-use super::super::product::{COLUMNS, Left, Right, Sink, Steps, Stride, Table, product};
-use super::geometry::{Geometry, Planes, Tap, Tile};
+use super::super::product::{COLUMNS, Left, Right, Sink, Table, product};
+use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
 use crate::simd::{Kernel, Lane};
 
 /// Taps that a tile runs through at a time.
 const DEPTH: usize = 512;
 /// Floats of the block on the stack.
 const BLOCK: usize = DEPTH * COLUMNS;
-/// What packing one tap's pixels costs, in rows of a product.
+/// The offsets of a packed tile: a table like those of unpacked ones, so that one product serves both.
+static PACKED: [usize; DEPTH] = {
+    let mut offsets = [0; DEPTH];
+    let mut k = 0;
+    while k < DEPTH {
+        offsets[k] = k * COLUMNS;
+        k += 1;
+    }
+    offsets
+};
+/// What packing one row of a tap's pixels costs, in rows of a product.
 const PACKING: usize = 10;
 
 /// `y = max(source ⋆ weight + bias, floor)` for `n` examples; slices have exactly their lengths, none is empty.
@@ -104,7 +114,8 @@ impl Correlation<'_> {
         let pitch = width + geometry.extent(1) - 1;
         let taps = geometry.taps();
         let places = ((height - 1) * pitch + width).next_multiple_of(COLUMNS);
-        let packed = geometry.output_len().next_multiple_of(COLUMNS) * (self.rows + PACKING);
+        let packing = PACKING * (1 + COLUMNS / width);
+        let packed = geometry.output_len().next_multiple_of(COLUMNS) * (self.rows + packing);
         if geometry.stride != [1, 1] || taps > DEPTH || places * self.rows > packed {
             return Plan::Packed;
         }
@@ -177,28 +188,27 @@ impl Correlation<'_> {
                     while row < self.rows {
                         // Twelve rows of weights at a time stay in the first-level cache through all tiles.
                         let height = if self.rows - row <= 18 { self.rows - row } else { 12 };
+                        let (mut first, mut column) = (line, 0);
                         for start in (line * pitch..(end - 1) * pitch + width).step_by(COLUMNS) {
-                            scratch.tile.set([usize::MAX, width], pitch, start, end);
-                            // SAFETY: the furthest pixel that a tile reads is at its start + reach, which is checked
-                            // for the source and within the block and its margin for copies; the tables hold
-                            // place.depth offsets of weights of this group.
-                            unsafe {
-                                if copied == 1 {
-                                    let base = scratch.block.0.as_ptr().add(start - line * pitch);
-                                    let right = Right { base, steps: Table(&scratch.right[..place.depth]) };
-                                    self.tile(lane, place, row, height, right, scratch);
-                                } else if start + reach <= source.len() {
-                                    let base = source.as_ptr().add(start);
-                                    let right = Right { base, steps: Table(&scratch.right[..place.depth]) };
-                                    self.tile(lane, place, row, height, right, scratch);
-                                } else {
-                                    let block = &mut scratch.block.0[..place.depth * COLUMNS];
-                                    let planes = Planes { floats, example: 0 };
-                                    geometry.pack(lane, planes, &scratch.tile, place.first, block);
-                                    let right = Right { base: scratch.block.0.as_ptr(), steps: Stride(COLUMNS) };
-                                    self.tile(lane, place, row, height, right, scratch);
-                                }
+                            let cell = Piece { example: 0, row: first, column, ..Piece::default() };
+                            scratch.tile.set_from([usize::MAX, width], pitch, cell, end);
+                            column += COLUMNS;
+                            while column >= pitch {
+                                (first, column) = (first + 1, column - pitch);
                             }
+                            let (base, steps) = if copied == 1 {
+                                (scratch.block.0[start - line * pitch..].as_ptr(), &scratch.right[..place.depth])
+                            } else if start + reach <= source.len() {
+                                (source[start..].as_ptr(), &scratch.right[..place.depth])
+                            } else {
+                                let block = &mut scratch.block.0[..place.depth * COLUMNS];
+                                geometry.pack(lane, Planes { floats, example: 0 }, &scratch.tile, place.first, block);
+                                (scratch.block.0.as_ptr(), &PACKED[..place.depth])
+                            };
+                            // SAFETY: the furthest pixel that a tile reads lies `reach` after its start, which is within
+                            // the source, as checked, or within the block of copies and its margin; a packed tile holds
+                            // place.depth rows of 16. The tables hold place.depth offsets.
+                            unsafe { self.tile(lane, place, row, height, Right { base, steps: Table(steps) }, scratch) }
                         }
                         row += height;
                     }
@@ -222,7 +232,7 @@ impl Correlation<'_> {
                 self.tables(scratch, first, place.depth, 0, 0);
                 let block = &mut scratch.block.0[..place.depth * COLUMNS];
                 geometry.pack(lane, planes, &scratch.tile, first, block);
-                let right = Right { base: scratch.block.0.as_ptr(), steps: Stride(COLUMNS) };
+                let right = Right { base: scratch.block.0.as_ptr(), steps: Table(&PACKED[..place.depth]) };
                 // SAFETY: the block holds place.depth rows of 16; the tables hold place.depth offsets of weights of
                 // this group.
                 unsafe { self.tile(lane, place, 0, self.rows, right, scratch) }
@@ -235,13 +245,13 @@ impl Correlation<'_> {
     /// # Safety
     /// `right` must be readable for place.depth steps, and `scratch.left` hold as many offsets of weights.
     #[inline(always)]
-    unsafe fn tile<V: Lane, S: Steps>(
+    unsafe fn tile<V: Lane>(
         &mut self,
         lane: V,
         place: Place,
         row: usize,
         rows: usize,
-        right: Right<S>,
+        right: Right<Table<'_>>,
         scratch: &Scratch,
     ) {
         let [_, y_example] = self.example_lens();
@@ -303,39 +313,81 @@ impl Sink for Pixels<'_> {
     #[inline(always)]
     unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]) {
         let lane = acc[0][0];
-        let floor = lane.splat(self.floor);
-        for (i, acc) in acc.into_iter().enumerate() {
-            let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[row + i]));
-            let mut results = [0.0; 2 * COLUMNS];
-            // SAFETY: pieces lie within 16 lanes and, by the caller's promise, within y; the array has 16 floats more
-            // than lanes, and masked accesses touch no others.
+        if let [Piece { lane: 0, len, .. }] = *self.tile.pieces() {
+            let rows = self.rows(row, &self.tile.pieces()[0]);
+            for (i, acc) in acc.into_iter().enumerate() {
+                // SAFETY: the piece lies within y by the caller's promise; masked accesses touch no other floats.
+                unsafe {
+                    rows.put(lane, row, i, 0, len, acc[0]);
+                    rows.put(lane, row, i, V::LANES, len, acc[1]);
+                }
+            }
+            return;
+        }
+        // A vector that starts at the last lane reads so far past it.
+        let mut results = [[0.0; 2 * COLUMNS]; MR];
+        for (results, acc) in results.iter_mut().zip(acc) {
+            // SAFETY: the array holds more than 16 floats.
             unsafe {
                 acc[0].store(results.as_mut_ptr());
                 acc[1].store(results.as_mut_ptr().add(V::LANES));
-                let plane = self.y.add((row + i) * self.plane);
-                for piece in self.tile.pieces() {
-                    let y = plane.add(piece.example * self.example + piece.row * self.width + piece.column);
+            }
+        }
+        for piece in self.tile.pieces() {
+            let rows = self.rows(row, piece);
+            for (i, results) in results.iter().enumerate() {
+                // SAFETY: the piece lies within the 16 lanes and, by the caller's promise, within y; the array has 16
+                // floats more, and masked accesses touch no others.
+                unsafe {
                     let from = results.as_ptr().add(piece.lane);
-                    let mut j = 0;
-                    while j < piece.len {
-                        let (y, from) = (y.add(j), from.add(j));
-                        let count = piece.len - j;
-                        if count >= V::LANES {
-                            let mut result = lane.load(from);
-                            if self.accumulate {
-                                result = lane.load(y) + result;
-                            }
-                            (result + bias).at_least(floor).store(y);
-                        } else {
-                            let mut result = lane.load(from);
-                            if self.accumulate {
-                                result = lane.load_first(y, count) + result;
-                            }
-                            (result + bias).at_least(floor).store_first(y, count);
-                        }
-                        j += V::LANES;
+                    rows.put(lane, row, i, 0, piece.len, lane.load(from));
+                    if piece.len > V::LANES {
+                        rows.put(lane, row, i, V::LANES, piece.len, lane.load(from.add(V::LANES)));
                     }
                 }
+            }
+        }
+    }
+}
+
+impl Pixels<'_> {
+    /// Where a piece of the planes from `row` on goes.
+    #[inline(always)]
+    fn rows(&self, row: usize, piece: &Piece) -> PieceOfRows<'_> {
+        let place = piece.example * self.example + piece.row * self.width + piece.column;
+        PieceOfRows { pixels: self, y: self.y.wrapping_add(row * self.plane + place) }
+    }
+}
+
+/// A piece of a tile in several planes.
+struct PieceOfRows<'a> {
+    pixels: &'a Pixels<'a>,
+    y: *mut f32,
+}
+
+impl PieceOfRows<'_> {
+    /// Writes one vector of results of plane `row + i`: those from pixel `from` of `len` on.
+    ///
+    /// # Safety
+    /// `len` floats of that plane must be writable at the piece.
+    #[inline(always)]
+    unsafe fn put<V: Lane>(&self, lane: V, row: usize, i: usize, from: usize, len: usize, mut result: V) {
+        let pixels = self.pixels;
+        let bias = lane.splat(pixels.bias.map_or(0.0, |bias| bias[row + i]));
+        let floor = lane.splat(pixels.floor);
+        let y = self.y.wrapping_add(i * pixels.plane + from);
+        // SAFETY: the caller's promise.
+        unsafe {
+            if len >= from + V::LANES {
+                if pixels.accumulate {
+                    result = lane.load(y) + result;
+                }
+                (result + bias).at_least(floor).store(y);
+            } else if len > from {
+                if pixels.accumulate {
+                    result = lane.load_first(y, len - from) + result;
+                }
+                (result + bias).at_least(floor).store_first(y, len - from);
             }
         }
     }

@@ -105,21 +105,29 @@ impl<const L: usize> Tile<L> {
     }
 
     /// Takes the pixels at places `start..start + L` of a grid whose rows are `pitch` wide, of which the first
-    /// `outputs[1]` are pixels. Rows are counted through all examples and end before row `end`.
+    /// `outputs[1]` are pixels. Rows are counted through all examples, `outputs[0]` in each, and end before row `end`.
     #[inline(always)]
     pub(super) fn set(&mut self, outputs: [usize; 2], pitch: usize, start: usize, end: usize) {
+        let (line, column) = (start / pitch, start % pitch);
+        let (example, row) = (line / outputs[0], line % outputs[0]);
+        self.set_from(outputs, pitch, Piece { example, row, column, ..Piece::default() }, end - example * outputs[0]);
+    }
+
+    /// [`set`](Self::set) from a given place on; `end` counts from its example.
+    #[inline(always)]
+    pub(super) fn set_from(&mut self, outputs: [usize; 2], pitch: usize, from: Piece, end: usize) {
         self.count = 0;
-        let (mut line, mut column) = (start / pitch, start % pitch);
-        let (mut example, mut row) = (line / outputs[0], line % outputs[0]);
+        let Piece { mut example, mut row, mut column, .. } = from;
+        let mut left = end - row;
         let mut lane = 0;
-        while lane < L && line < end {
+        while lane < L && left > 0 {
             if column < outputs[1] {
                 let len = (outputs[1] - column).min(L - lane);
                 self.pieces[self.count] = Piece { lane, len, example, row, column };
                 self.count += 1;
             }
             lane += pitch - column;
-            (line, column, row) = (line + 1, 0, row + 1);
+            (left, column, row) = (left - 1, 0, row + 1);
             if row == outputs[0] {
                 (example, row) = (example + 1, 0);
             }

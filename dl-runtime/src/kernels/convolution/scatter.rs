@@ -12,7 +12,6 @@ const DEPTH: usize = 256;
 /// Adds to d_x; slices have exactly their lengths, none is empty.
 pub(super) struct Scatter<'a> {
     pub(super) shape: Convolution2d,
-    pub(super) n: usize,
     pub(super) d_y: &'a [f32],
     pub(super) weight: &'a [f32],
     pub(super) d_x: &'a mut [f32],

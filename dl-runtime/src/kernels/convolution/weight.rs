@@ -74,12 +74,8 @@ impl Kernel for Weight<'_> {
         let geometry = self.shape.geometry();
         let filters = self.shape.filters / self.shape.groups;
         let end = self.first + self.part.len() / self.row_len();
-        let mut scratch = Scratch {
-            source: Block([0.0; BLOCK]),
-            d_y: Block([0.0; BLOCK]),
-            starts: [0; TAPS],
-            tile: Tile::empty(),
-        };
+        let mut scratch =
+            Scratch { source: Block([0.0; BLOCK]), d_y: Block([0.0; BLOCK]), starts: [0; TAPS], tile: Tile::empty() };
         let plan = self.plan(&geometry);
         let mut first = self.first;
         while first < end {
@@ -155,7 +151,9 @@ impl Weight<'_> {
                     let d_y = &d_y[filter * output_len + line * width..];
                     let spread = rows > 1 && pitch != width;
                     if spread {
-                        for (to, from) in scratch.d_y.0.chunks_exact_mut(lines * pitch).zip(d_y.chunks(output_len)).take(count) {
+                        for (to, from) in
+                            scratch.d_y.0.chunks_exact_mut(lines * pitch).zip(d_y.chunks(output_len)).take(count)
+                        {
                             for (to, from) in to.chunks_exact_mut(pitch).zip(from.chunks_exact(width)).take(rows) {
                                 // SAFETY: both slices have at least `width` floats.
                                 unsafe { copy(lane, from.as_ptr(), to.as_mut_ptr(), width) }

@@ -1,0 +1,310 @@
+//! One step as a call of the runtime: the compiler's table of kernels, written down.
+//!
+//! What enters are the step's kernel and the code of its operands; shapes of some size become named constants of the module.
+
+use std::collections::BTreeMap;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote};
+
+use super::names::Names;
+use super::pointwise::float;
+use crate::program::{
+    Activation, AxisShape, Convolution2dShape, Epilogue, Kernel, MatMulShape, Pool2dShape, SoftmaxShape,
+};
+
+/// The shapes of a module's kernels, each a constant named after the layer that has it.
+#[derive(Default)]
+pub(super) struct Shapes {
+    names: Names,
+    known: BTreeMap<String, Ident>,
+    items: Vec<TokenStream>,
+}
+
+impl Shapes {
+    /// The constant that holds a shape of that type; `layer` names it if it is new.
+    fn constant(&mut self, layer: &str, ty: &str, value: TokenStream) -> TokenStream {
+        let key = value.to_string();
+        let ty = format_ident!("{ty}");
+        let name = self.known.get(&key).cloned().unwrap_or_else(|| {
+            let name = Ident::new(&self.names.unique(&super::names::upper(layer)), Span::call_site());
+            self.items.push(quote!(const #name: rt::#ty = #value;));
+            self.known.insert(key, name.clone());
+            name
+        });
+        quote!(&#name)
+    }
+
+    /// The constants.
+    pub(super) fn items(self) -> Vec<TokenStream> {
+        self.items
+    }
+}
+
+/// Code of what a kernel reads or writes.
+#[derive(Debug, Clone)]
+pub(super) enum Piece {
+    /// A variable that is a reference.
+    Reference(Ident),
+    /// Floats within something, such as `fixed[layout::MEAN]`.
+    Place(TokenStream),
+    /// A value, such as the segments of a batch.
+    Value(TokenStream),
+}
+
+impl Piece {
+    /// As an argument that is read.
+    fn read(&self) -> TokenStream {
+        match self {
+            Piece::Reference(name) => quote!(#name),
+            Piece::Place(place) => quote!(&#place),
+            Piece::Value(value) => value.clone(),
+        }
+    }
+
+    /// As an argument that is written.
+    fn write(&self) -> TokenStream {
+        match self {
+            Piece::Place(place) => quote!(&mut #place),
+            other => other.read(),
+        }
+    }
+
+    /// As what a method is called on or a range is taken of.
+    fn place(&self) -> TokenStream {
+        match self {
+            Piece::Place(place) => place.clone(),
+            other => other.read(),
+        }
+    }
+}
+
+/// A step's kernel with the code of what it works on.
+pub(super) struct Call<'a> {
+    /// The kernel.
+    pub(super) kernel: &'a Kernel,
+    /// The layer it belongs to, for the name of its shape.
+    pub(super) layer: &'a str,
+    /// The operands: slices, or segments for kernels that sum over the batch.
+    pub(super) operands: &'a [Piece],
+    /// For each operand, how many floats it has, and whether that is for each example.
+    pub(super) sizes: &'a [(usize, bool)],
+    /// The result, at least as long as it has to be.
+    pub(super) result: Piece,
+    /// Floats of the result (for one example if it is per example).
+    pub(super) floats: usize,
+    /// Code of the number of examples at hand; `None` for a batch-wide result of batch-wide operands.
+    pub(super) rows: Option<TokenStream>,
+    /// The type that computes a pointwise expression.
+    pub(super) expression: Option<Ident>,
+}
+
+impl Call<'_> {
+    /// The statement.
+    pub(super) fn tokens(&self, shapes: &mut Shapes) -> TokenStream {
+        let layer = self.layer;
+        let operands: Vec<TokenStream> = self.operands.iter().map(Piece::read).collect();
+        let y = self.result.write();
+        let n = self.rows.clone().unwrap_or_else(|| quote!(1));
+        let name = format_ident!("{}", self.kernel.name());
+        match self.kernel {
+            Kernel::Pack { inputs, outputs, transposed } => {
+                let value = quote!(rt::Pack { inputs: #inputs, outputs: #outputs, transposed: #transposed });
+                let name = if *transposed { "panels_transposed" } else { "panels" };
+                let shape = shapes.constant(&format!("{layer}_{name}"), "Pack", value);
+                quote!(rt::pack(#shape, #(#operands),*, #y);)
+            }
+            Kernel::MatMul(shape, transposed, epilogue) => {
+                let shape = if *transposed {
+                    let swapped = MatMulShape { inputs: shape.outputs, outputs: shape.inputs, ..*shape };
+                    shapes.constant(&format!("{layer}_transposed"), "MatMul", matmul(&swapped))
+                } else {
+                    shapes.constant(layer, "MatMul", matmul(shape))
+                };
+                let (x, panels) = (operands.first(), operands.get(1));
+                let epilogue = self.epilogue(*epilogue);
+                quote!(rt::matmul(#shape, #n, #x, #panels, #epilogue, #y);)
+            }
+            Kernel::Convolution2d(shape, epilogue) => {
+                let shape = shapes.constant(layer, "Convolution2d", convolution2d(shape));
+                let (x, weight) = (operands.first(), operands.get(1));
+                let epilogue = self.epilogue(*epilogue);
+                quote!(rt::convolution2d(#shape, #n, #x, #weight, #epilogue, #y);)
+            }
+            Kernel::Convolution2dInput(shape) => {
+                let shape = shapes.constant(layer, "Convolution2d", convolution2d(shape));
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
+            }
+            Kernel::MatMulWeights(shape) => {
+                let shape = shapes.constant(layer, "MatMul", matmul(shape));
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y, team);)
+            }
+            Kernel::Convolution2dWeight(shape) => {
+                let shape = shapes.constant(layer, "Convolution2d", convolution2d(shape));
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y, team);)
+            }
+            Kernel::MaxPool2d(shape)
+            | Kernel::MaxPool2dGradient(shape)
+            | Kernel::AvgPool2d(shape)
+            | Kernel::AvgPool2dGradient(shape) => {
+                let shape = shapes.constant(layer, "Pool2d", pool2d(shape));
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
+            }
+            Kernel::Softmax(shape)
+            | Kernel::SoftmaxGradient(shape)
+            | Kernel::CrossEntropy(shape)
+            | Kernel::CrossEntropyGradient(shape)
+            | Kernel::Accuracy(shape) => {
+                let SoftmaxShape { rows, classes } = shape;
+                let shape = shapes.constant(layer, "Softmax", quote!(rt::Softmax { rows: #rows, classes: #classes }));
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
+            }
+            Kernel::Sum(AxisShape { outer, middle, inner }) => {
+                let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
+                let shape = shapes.constant(layer, "Sum", value);
+                quote!(rt::sum(#shape, #n, #(#operands),*, #y);)
+            }
+            Kernel::Expand(shape) => self.expand(shape),
+            Kernel::SumBatch(len) => quote!(rt::sum_batch(#len, #n, #(#operands),*, #y, team);),
+            Kernel::Pointwise(expression) => match &self.expression {
+                None => {
+                    let (value, y) = (float(expression.eval(&[])), self.exact());
+                    quote!(#y.fill(#value);)
+                }
+                Some(ty) => {
+                    let views = expression.views.iter().zip(&operands).zip(self.sizes);
+                    let views = views.map(|((view, x), &(floats, per_example))| {
+                        if per_example == self.rows.is_some() && view.inner == 1 && floats == self.floats {
+                            return quote!(rt::Operand::full(#x));
+                        }
+                        let (inner, len) =
+                            (view.inner, count(view.len, if per_example { self.rows.as_ref() } else { None }));
+                        quote!(rt::Operand::new(#x, #inner, #len))
+                    });
+                    let y = self.exact_mut();
+                    let views = views.collect::<Vec<_>>();
+                    quote! {
+                        let operands = [#(#views),*];
+                        rt::pointwise::<#ty, _>(operands, #y);
+                    }
+                }
+            },
+            Kernel::Bernoulli { instance, keep } => {
+                let (keep, len) = (float(*keep), self.floats);
+                quote!(rt::bernoulli(&rt::Draw { instance: #instance, ..draw }, #keep, first, #n, #len, #y);)
+            }
+            Kernel::ExampleWeight => quote!(rt::example_weights(first, #n, weights, total, #y);),
+            Kernel::Copy => {
+                let (x, y) = (operands.first(), self.exact());
+                match &self.rows {
+                    Some(rows) => {
+                        let len = count(self.floats, Some(rows));
+                        quote!(#y.copy_from_slice(&#x[..#len]);)
+                    }
+                    None => quote!(#y.copy_from_slice(#x);),
+                }
+            }
+        }
+    }
+
+    fn epilogue(&self, epilogue: Epilogue) -> TokenStream {
+        if epilogue == Epilogue::default() {
+            return quote!(rt::Epilogue::NONE);
+        }
+        let bias = match (epilogue.bias, self.operands.get(2).map(Piece::read)) {
+            (true, Some(bias)) => quote!(Some(#bias)),
+            _ => quote!(None),
+        };
+        let activation = match epilogue.activation {
+            Activation::Identity => quote!(Identity),
+            Activation::Relu => quote!(Relu),
+            Activation::Sigmoid => quote!(Sigmoid),
+            Activation::Tanh => quote!(Tanh),
+        };
+        quote!(rt::Epilogue { bias: #bias, activation: rt::Activation::#activation })
+    }
+
+    /// Copies along an axis; kernels repeat what they read, so this is for what has to lie in full.
+    fn expand(&self, &AxisShape { outer, middle, inner }: &AxisShape) -> TokenStream {
+        let Some(x) = self.operands.first() else { return TokenStream::new() };
+        let (place, x, y) = (x.place(), x.read(), self.exact_mut());
+        let wide = self.sizes.first().is_some_and(|(_, per_example)| !per_example);
+        if inner == 1 || outer == 1 && (wide || self.rows.is_none()) {
+            let (repeat, len) = if inner == 1 { (middle, outer) } else { (1, inner) };
+            let len = count(len, if wide { None } else { self.rows.as_ref() });
+            return quote!(rt::broadcast(rt::Operand::new(#x, #repeat, #len), #y););
+        }
+        let (len, chunk) = (count(outer * inner, self.rows.as_ref()), middle * inner);
+        let y = self.exact();
+        quote! {
+            for (x, y) in #place[..#len].chunks(#inner).zip(#y.chunks_mut(#chunk)) {
+                rt::broadcast(rt::Operand::new(x, 1, #inner), y);
+            }
+        }
+    }
+
+    /// The result, exactly as long as it is, as a place.
+    fn exact(&self) -> TokenStream {
+        let y = self.result.place();
+        match &self.rows {
+            Some(rows) => {
+                let len = count(self.floats, Some(rows));
+                quote!(#y[..#len])
+            }
+            None => y,
+        }
+    }
+
+    /// The result, exactly as long as it is, as an argument.
+    fn exact_mut(&self) -> TokenStream {
+        match &self.rows {
+            Some(_) => {
+                let y = self.exact();
+                quote!(&mut #y)
+            }
+            None => self.result.write(),
+        }
+    }
+}
+
+/// `rows * len`, or `len` for what the batch has once.
+pub(super) fn count(len: usize, rows: Option<&TokenStream>) -> TokenStream {
+    match rows {
+        None => quote!(#len),
+        Some(rows) if len == 1 => quote!(#rows),
+        Some(rows) => quote!(#rows * #len),
+    }
+}
+
+fn matmul(MatMulShape { rows, inputs, outputs }: &MatMulShape) -> TokenStream {
+    quote!(rt::MatMul { rows: #rows, inputs: #inputs, outputs: #outputs })
+}
+
+fn convolution2d(shape: &Convolution2dShape) -> TokenStream {
+    let Convolution2dShape { channels, height, width, filters, groups, .. } = shape;
+    let ([k0, k1], [s0, s1], [p0, p1], [d0, d1]) = (shape.kernel, shape.stride, shape.padding, shape.dilation);
+    quote!(rt::Convolution2d {
+        channels: #channels,
+        height: #height,
+        width: #width,
+        filters: #filters,
+        kernel: [#k0, #k1],
+        stride: [#s0, #s1],
+        padding: [#p0, #p1],
+        dilation: [#d0, #d1],
+        groups: #groups,
+    })
+}
+
+fn pool2d(shape: &Pool2dShape) -> TokenStream {
+    let Pool2dShape { channels, height, width, .. } = shape;
+    let ([k0, k1], [s0, s1], [p0, p1]) = (shape.kernel, shape.stride, shape.padding);
+    quote!(rt::Pool2d {
+        channels: #channels,
+        height: #height,
+        width: #width,
+        kernel: [#k0, #k1],
+        stride: [#s0, #s1],
+        padding: [#p0, #p1],
+    })
+}

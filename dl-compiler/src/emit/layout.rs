@@ -1,0 +1,152 @@
+//! The planned places as constants: private modules of ranges, one for each block and program.
+//!
+//! `mod step_layout { pub(super) const HIDDEN: Range<usize> = 0..2048; … }`
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote};
+
+use super::names::{Interface, Names, ident, snake, upper};
+use crate::model::Model;
+use crate::plan::parameter_offsets;
+use crate::program::{BufferId, Home, Program};
+
+/// What the functions of one program call its buffers.
+pub(super) struct Layout {
+    /// The module of its constants.
+    pub(super) module: Ident,
+    /// For each buffer its range's constant, as a path.
+    pub(super) ranges: Vec<TokenStream>,
+    /// For each buffer its variable.
+    pub(super) variables: Vec<Ident>,
+    /// The module of constants.
+    pub(super) item: TokenStream,
+}
+
+/// The layout of a program; `prepared` names the prepared block's ranges if it is a module of its own.
+pub(super) fn layout(
+    interface: &Interface,
+    program: &Program,
+    name: &str,
+    prepared: Option<&[(usize, TokenStream)]>,
+) -> Layout {
+    let module = format_ident!("{name}_layout");
+    let mut names = Names::new(["SHARD_FLOATS", "FIXED_FLOATS", "PREPARED_FLOATS"]);
+    let fields: Vec<String> = interface.fields.iter().map(|(name, _)| name.to_string()).collect();
+    let taken = super::names::VARIABLES.iter().copied().chain(fields.iter().map(String::as_str));
+    let mut variables = Names::new(taken);
+    let (mut ranges, mut idents, mut items) = (Vec::new(), Vec::new(), TokenStream::new());
+    for buffer in &program.buffers {
+        idents.push(match buffer.home {
+            Home::Field(field) => interface.fields[field].0.clone(),
+            _ => ident(&variables.unique(&snake(&buffer.name))),
+        });
+        let own = match buffer.home {
+            Home::Parameter(parameter) | Home::Gradient(parameter) => {
+                let (_, _, name) = &interface.parameters[parameter];
+                ranges.push(quote!(parameter_layout::#name));
+                continue;
+            }
+            Home::Field(_) => {
+                ranges.push(TokenStream::new());
+                continue;
+            }
+            Home::Prepared => prepared.and_then(|known| known.iter().find(|(offset, _)| *offset == buffer.offset)),
+            Home::Shard | Home::Fixed => None,
+        };
+        if let Some((_, path)) = own {
+            ranges.push(path.clone());
+            continue;
+        }
+        let constant = Ident::new(&names.unique(&upper(&buffer.name)), Span::call_site());
+        items.extend(range(&constant, &buffer.dims, buffer.offset, buffer.extent()));
+        ranges.push(quote!(layout::#constant));
+    }
+    let sizes = [
+        ("SHARD_FLOATS", "Floats of a shard.", program.shard_floats),
+        ("FIXED_FLOATS", "Floats that the batch has once.", program.fixed_floats),
+        ("PREPARED_FLOATS", "Floats that are made from the parameters.", program.prepared_floats),
+    ];
+    let sizes =
+        sizes.into_iter().filter(|(name, _, floats)| *floats > 0 && (*name != "PREPARED_FLOATS" || prepared.is_none()));
+    let sizes = sizes.map(|(name, doc, floats)| constant(name, doc, floats));
+    let sizes: TokenStream = sizes.collect();
+    let doc =
+        format!(" Where `{name}` keeps its values: ranges of floats, shared by values that are never needed at once.");
+    let item = module_of(&module, &doc, sizes, items);
+    Layout { module, ranges, variables: idents, item }
+}
+
+/// The places of what inference reads, by offset, and their module.
+pub(super) fn prepared(program: &Program) -> (Vec<(usize, TokenStream)>, TokenStream) {
+    let mut names = Names::new(["PREPARED_FLOATS"]);
+    let (mut known, mut items) = (Vec::new(), TokenStream::new());
+    for step in &program.prepare {
+        let buffer = program.buffer(step.result);
+        let constant = Ident::new(&names.unique(&upper(&buffer.name)), Span::call_site());
+        items.extend(range(&constant, &buffer.dims, buffer.offset, buffer.extent()));
+        known.push((buffer.offset, quote!(prepared_layout::#constant)));
+    }
+    let size = constant("PREPARED_FLOATS", "Floats of all.", program.prepared_floats);
+    let module = format_ident!("prepared_layout");
+    (known, module_of(&module, " Where [`Prepared`](super::Prepared) keeps what: ranges of floats.", size, items))
+}
+
+/// The places of the parameters, which are those of their gradients too.
+pub(super) fn parameters(interface: &Interface, model: &Model) -> TokenStream {
+    let (offsets, total) = parameter_offsets(model);
+    let mut items = TokenStream::new();
+    let named = interface.parameters.iter().zip(&model.parameters).zip(offsets);
+    for (((_, _, name), parameter), offset) in named {
+        items.extend(range(name, &parameter.dims, offset, parameter.dims.iter().product()));
+    }
+    let size = constant("FLOATS", "Floats of all.", total);
+    let module = format_ident!("parameter_layout");
+    module_of(&module, " Where each parameter and its gradient lie: ranges of floats.", size, items)
+}
+
+impl Layout {
+    /// The range of a buffer.
+    pub(super) fn range(&self, id: BufferId) -> &TokenStream {
+        &self.ranges[id.0 as usize]
+    }
+
+    /// The variable of a buffer.
+    pub(super) fn variable(&self, id: BufferId) -> &Ident {
+        &self.variables[id.0 as usize]
+    }
+}
+
+fn constant(name: &str, doc: &str, value: usize) -> TokenStream {
+    let (name, doc) = (format_ident!("{name}"), format!(" {doc}"));
+    quote! {
+        #[doc = #doc]
+        pub(super) const #name: usize = #value;
+    }
+}
+
+fn range(name: &Ident, dims: &[usize], offset: usize, floats: usize) -> TokenStream {
+    let (doc, end) = (format!(" `{dims:?}`"), offset + floats);
+    quote! {
+        #[doc = #doc]
+        pub(super) const #name: Range<usize> = #offset..#end;
+    }
+}
+
+fn module_of(name: &Ident, doc: &str, sizes: TokenStream, ranges: TokenStream) -> TokenStream {
+    if sizes.is_empty() && ranges.is_empty() {
+        return TokenStream::new();
+    }
+    let import = (!ranges.is_empty()).then(|| {
+        quote!(
+            use ::core::ops::Range;
+        )
+    });
+    quote! {
+        #[doc = #doc]
+        mod #name {
+            #import
+            #sizes
+            #ranges
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The private functions of a program: one for each phase, and one that prepares.
+//!
+//! A function of shards gets one shard and computes its rows; a function of the batch reads all shards and writes what the
+//! batch has once. Values are cut out of their block by range, together for a run of steps from one source line.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{format_ident, quote};
+
+use super::Module;
+use super::kernel::{Call, Piece};
+use super::layout::Layout;
+use crate::program::{BufferId, Home, Kernel, Phase, Program, Step};
+
+/// The most steps of one function.
+const STEPS: usize = 200;
+
+/// The most values cut at once.
+const CUT: usize = 10;
+
+/// One function: what it is called and its code.
+pub(super) struct Function {
+    /// Its name.
+    pub(super) name: Ident,
+    /// The variables it takes, in order, a shard last.
+    pub(super) arguments: Vec<Ident>,
+    /// All of it.
+    pub(super) item: TokenStream,
+}
+
+/// Writes the functions of one program.
+pub(super) struct Writer<'a> {
+    /// The program.
+    pub(super) program: &'a Program,
+    /// Its names.
+    pub(super) layout: &'a Layout,
+    /// What its functions are called first of all: `forward`, `evaluate`, `gradients`.
+    pub(super) name: &'a str,
+    /// Whether the labels are at hand.
+    pub(super) training: bool,
+}
+
+impl Writer<'_> {
+    /// The functions of all phases, each phase one list.
+    pub(super) fn phases(&self, module: &mut Module<'_>) -> Vec<Vec<Function>> {
+        let mut functions = Vec::new();
+        let (mut shards, mut batches) = (0, 0);
+        for phase in &self.program.phases {
+            let (kind, number) = match phase {
+                Phase::Shards(_) => ("shard", &mut shards),
+                Phase::Batch(_) => ("batch", &mut batches),
+            };
+            *number += 1;
+            let suffix = if *number == 1 { String::new() } else { format!("_{number}") };
+            let name = format!("{}_{kind}{suffix}", self.name);
+            let parts: Vec<&[Step]> = phase.steps().chunks(STEPS).collect();
+            let functions_of_phase = parts.iter().enumerate().map(|(part, steps)| {
+                let name = if parts.len() == 1 { name.clone() } else { format!("{name}_part_{}", part + 1) };
+                match phase {
+                    Phase::Shards(_) => self.shard_function(module, &name, steps),
+                    Phase::Batch(_) => self.batch_function(module, &name, steps),
+                }
+            });
+            functions.push(functions_of_phase.collect());
+        }
+        functions
+    }
+
+    /// The function that makes panels and the like out of the parameters, if there are any.
+    pub(super) fn prepare(&self, module: &mut Module<'_>, name: &str) -> Vec<Function> {
+        let parts: Vec<&[Step]> = self.program.prepare.chunks(STEPS).collect();
+        let functions = parts.iter().enumerate().map(|(part, steps)| {
+            let name = if parts.len() == 1 { name.to_owned() } else { format!("{name}_part_{}", part + 1) };
+            let doc = " Writes what is computed from the parameters once.";
+            let body = self.batch_steps(module, steps);
+            self.function(module, &name, doc, body, steps)
+        });
+        functions.collect()
+    }
+
+    fn shard_function(&self, module: &mut Module<'_>, name: &str, steps: &[Step]) -> Function {
+        let mut body = TokenStream::new();
+        let mut line = None;
+        for run in self.runs(module, steps) {
+            if let Some(step) = run.first() {
+                body.extend(module.source_line(step.span, &mut line));
+            }
+            body.extend(self.cut(&self.of_home(run, Home::Shard), &quote!(floats)));
+            for step in run {
+                let operands: Vec<Piece> = step.operands.iter().map(|&operand| self.shard_piece(operand)).collect();
+                let result = Piece::Reference(self.layout.variable(step.result).clone());
+                body.extend(self.call(module, step, &operands, result, Some(quote!(rows))));
+            }
+        }
+        let mut inputs = TokenStream::new();
+        for (id, buffer) in self.program.buffers.iter().enumerate() {
+            let Home::Field(field) = buffer.home else { continue };
+            let variable = &self.layout.variables[id];
+            if mentions(&body, variable) {
+                let source = self.field(module, field);
+                inputs.extend(quote!(let #variable = rt::flat(&#source[first..first + rows]);));
+            }
+        }
+        let body = quote!(#inputs #body);
+        let mut names: Vec<TokenStream> = Vec::new();
+        for name in ["first", "rows", "floats"] {
+            let name = format_ident!("{name}");
+            if mentions(&body, &name) {
+                names.push(quote!(#name));
+            }
+        }
+        let rest = (names.len() < 3).then(|| quote!(..));
+        let body = quote! {
+            let rt::Shard { #(#names,)* #rest } = shard;
+            #body
+        };
+        self.function(module, name, " Computes the values of one shard of examples.", body, steps)
+    }
+
+    fn batch_function(&self, module: &mut Module<'_>, name: &str, steps: &[Step]) -> Function {
+        let body = self.batch_steps(module, steps);
+        let segments = format_ident!("segments");
+        let helper = mentions(&body, &segments).then(|| {
+            quote! {
+                let segments = |range: ::core::ops::Range<usize>| {
+                    rt::Segments::of_shards(shards, layout::SHARD_FLOATS, range.start, range.len() / rt::SHARD)
+                };
+            }
+        });
+        let doc = " Computes the values that the batch has once.";
+        self.function(module, name, doc, quote!(#helper #body), steps)
+    }
+
+    fn batch_steps(&self, module: &mut Module<'_>, steps: &[Step]) -> TokenStream {
+        let mut body = TokenStream::new();
+        let mut line = None;
+        for step in steps {
+            body.extend(module.source_line(step.span, &mut line));
+            let home = self.program.buffer(step.result).home;
+            let same = |id: &BufferId| same_block(self.program.buffer(*id).home, home);
+            let mut together: Vec<BufferId> = step.operands.iter().copied().filter(same).collect();
+            if !together.is_empty() {
+                together.push(step.result);
+                together.sort_unstable();
+                together.dedup();
+                body.extend(self.cut(&together, &self.block(step.result)));
+            }
+            let piece = |id: BufferId| {
+                if together.contains(&id) {
+                    return Piece::Reference(self.layout.variable(id).clone());
+                }
+                let (block, range) = (self.block(id), self.layout.range(id));
+                Piece::Place(quote!(#block[#range]))
+            };
+            let operands = step
+                .operands
+                .iter()
+                .map(|&id| if self.program.buffer(id).per_example { self.segments(module, id) } else { piece(id) });
+            let operands: Vec<Piece> = operands.collect();
+            let sums = step.operands.iter().any(|&id| self.program.buffer(id).per_example);
+            body.extend(self.call(module, step, &operands, piece(step.result), sums.then(|| quote!(n))));
+        }
+        body
+    }
+
+    fn call(
+        &self,
+        module: &mut Module<'_>,
+        step: &Step,
+        operands: &[Piece],
+        result: Piece,
+        rows: Option<TokenStream>,
+    ) -> TokenStream {
+        let buffers: Vec<_> = step.operands.iter().map(|&operand| self.program.buffer(operand)).collect();
+        let y = self.program.buffer(step.result);
+        let expression = match &step.kernel {
+            Kernel::Pointwise(expression) if !operands.is_empty() => {
+                let names: Vec<String> = buffers.iter().map(|buffer| buffer.name.clone()).collect();
+                let place = module.place(step.span);
+                Some(module.expressions.name(expression, &y.name, &names, &place))
+            }
+            _ => None,
+        };
+        let sizes: Vec<(usize, bool)> = buffers.iter().map(|buffer| (buffer.floats, buffer.per_example)).collect();
+        let layer = self.layer(step);
+        let call = Call {
+            kernel: &step.kernel,
+            layer: &layer,
+            operands,
+            sizes: &sizes,
+            result,
+            floats: y.floats,
+            rows,
+            expression,
+        };
+        call.tokens(&mut module.shapes)
+    }
+
+    /// The layer a step belongs to: that of its weight, else that of its result or of what its result is the gradient of.
+    fn layer(&self, step: &Step) -> String {
+        let result = &self.program.buffer(step.result).name;
+        let name = match (&step.kernel, step.operands.get(1)) {
+            (Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_), Some(&weight)) => {
+                self.program.buffer(weight).name.as_str()
+            }
+            (
+                Kernel::Softmax(_)
+                | Kernel::SoftmaxGradient(_)
+                | Kernel::CrossEntropy(_)
+                | Kernel::CrossEntropyGradient(_)
+                | Kernel::Accuracy(_),
+                _,
+            ) => step.operands.first().map_or(result.as_str(), |&logits| &self.program.buffer(logits).name),
+            _ => result.strip_prefix("d_").unwrap_or(result),
+        };
+        let name = name.strip_suffix("_transposed").unwrap_or(name);
+        let name = name.strip_suffix("_panels").unwrap_or(name);
+        let name = name.strip_suffix("weight").map_or(name, |layer| layer.trim_end_matches(['.', '_']));
+        if name.is_empty() { result.clone() } else { name.to_owned() }
+    }
+
+    /// Splits steps into runs that come from one source line and whose values in the shard lie apart.
+    fn runs<'s>(&self, module: &Module<'_>, steps: &'s [Step]) -> Vec<&'s [Step]> {
+        let (mut runs, mut start) = (Vec::new(), 0);
+        for end in 1..=steps.len() {
+            let together = steps.get(start..=end).is_some_and(|run| {
+                let cut = self.of_home(run, Home::Shard);
+                let line = |step: &Step| module.sources.line_column(step.span).0;
+                let one_line =
+                    run.first().zip(run.last()).is_some_and(|(a, b)| a.span.file == b.span.file && line(a) == line(b));
+                one_line && cut.len() <= CUT && self.apart(&cut)
+            });
+            if !together {
+                runs.extend(steps.get(start..end));
+                start = end;
+            }
+        }
+        runs
+    }
+
+    fn apart(&self, ids: &[BufferId]) -> bool {
+        let mut ranges: Vec<(usize, usize)> = ids
+            .iter()
+            .map(|&id| self.program.buffer(id))
+            .map(|buffer| (buffer.offset, buffer.offset + buffer.extent()))
+            .collect();
+        ranges.sort_unstable();
+        ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
+    }
+
+    /// The buffers of that home that a run of steps touches, in the order in which it does.
+    fn of_home(&self, steps: &[Step], home: Home) -> Vec<BufferId> {
+        let mut ids: Vec<BufferId> = Vec::new();
+        for id in steps.iter().flat_map(|step| step.operands.iter().copied().chain([step.result])) {
+            if self.program.buffer(id).home == home && !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
+    /// `let [a, b] = rt::cut(floats, [layout::A, layout::B]);`
+    fn cut(&self, ids: &[BufferId], block: &TokenStream) -> TokenStream {
+        let variables: Vec<&Ident> = ids.iter().map(|&id| self.layout.variable(id)).collect();
+        let ranges: Vec<&TokenStream> = ids.iter().map(|&id| self.layout.range(id)).collect();
+        match (variables.as_slice(), ranges.as_slice()) {
+            ([], _) => TokenStream::new(),
+            ([variable], [range]) => quote!(let #variable = &mut #block[#range];),
+            _ => quote!(let [#(#variables),*] = rt::cut(#block, [#(#ranges),*]);),
+        }
+    }
+
+    /// What a step of a shard reads.
+    fn shard_piece(&self, id: BufferId) -> Piece {
+        match self.program.buffer(id).home {
+            Home::Shard | Home::Field(_) => Piece::Reference(self.layout.variable(id).clone()),
+            _ => {
+                let (block, range) = (self.block(id), self.layout.range(id));
+                Piece::Place(quote!(#block[#range]))
+            }
+        }
+    }
+
+    /// A value per example, over all shards.
+    fn segments(&self, module: &Module<'_>, id: BufferId) -> Piece {
+        let buffer = self.program.buffer(id);
+        Piece::Value(match buffer.home {
+            Home::Field(field) => {
+                let (source, len) = (self.field(module, field), buffer.floats);
+                quote!(rt::Segments::of_examples(rt::flat(#source), #len))
+            }
+            _ => {
+                let range = self.layout.range(id);
+                quote!(segments(#range))
+            }
+        })
+    }
+
+    /// The caller's slice of a field: an argument in inference, part of the batch otherwise.
+    fn field(&self, module: &Module<'_>, field: usize) -> TokenStream {
+        let (name, _) = &module.interface.fields[field];
+        if self.training { quote!(batch.#name) } else { quote!(#name) }
+    }
+
+    /// The block a batch-wide buffer lies in.
+    fn block(&self, id: BufferId) -> TokenStream {
+        match self.program.buffer(id).home {
+            Home::Parameter(_) => quote!(parameters),
+            Home::Gradient(_) => quote!(gradients),
+            Home::Prepared => quote!(prepared),
+            Home::Fixed | Home::Shard | Home::Field(_) => quote!(fixed),
+        }
+    }
+
+    /// A function that takes what its body mentions and writes to blocks of those homes.
+    fn function(&self, module: &Module<'_>, name: &str, doc: &str, body: TokenStream, steps: &[Step]) -> Function {
+        let layout = format_ident!("layout");
+        let import = mentions(&body, &layout).then(|| {
+            let module = &self.layout.module;
+            quote!(use self::#module as layout;)
+        });
+        let written: Vec<String> = steps.iter().map(|step| self.block(step.result).to_string()).collect();
+        let mut arguments: Vec<(Ident, TokenStream)> = Vec::new();
+        for (variable, ty) in ARGUMENTS {
+            let mutable = written.iter().any(|block| block == variable);
+            let ty = ty.replace("&[f32]", if mutable { "&mut [f32]" } else { "&[f32]" });
+            arguments.push((format_ident!("{variable}"), ty.parse().unwrap_or_default()));
+        }
+        if !self.training {
+            let fields = module.model.fields.iter().zip(&module.interface.fields).filter(|(field, _)| !field.label);
+            arguments.extend(fields.map(|(_, (name, ty))| (name.clone(), quote!(&[#ty]))));
+        }
+        arguments.push((format_ident!("shard"), quote!(rt::Shard<'_>)));
+        arguments.retain(|(name, _)| mentions(&body, name));
+        let (names, types): (Vec<Ident>, Vec<TokenStream>) = arguments.into_iter().unzip();
+        let name = format_ident!("{name}");
+        let item = quote! {
+            #[doc = #doc]
+            fn #name(#(#names: #types),*) {
+                #import
+                #body
+            }
+        };
+        Function { name, arguments: names, item }
+    }
+}
+
+/// What functions may take besides fields and a shard, in order.
+const ARGUMENTS: &[(&str, &str)] = &[
+    ("n", "usize"),
+    ("parameters", "&[f32]"),
+    ("prepared", "&[f32]"),
+    ("fixed", "&[f32]"),
+    ("gradients", "&[f32]"),
+    ("batch", "Batch<'_>"),
+    ("weights", "Option<&[f32]>"),
+    ("total", "f32"),
+    ("draw", "rt::Draw"),
+    ("shards", "&[f32]"),
+    ("team", "&rt::Team"),
+];
+
+/// Whether two homes are one block.
+fn same_block(a: Home, b: Home) -> bool {
+    a == b || matches!((a, b), (Home::Gradient(_), Home::Gradient(_)))
+}
+
+/// Whether an identifier stands anywhere in the code.
+pub(super) fn mentions(code: &TokenStream, name: &Ident) -> bool {
+    code.clone().into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}

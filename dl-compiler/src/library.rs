@@ -1,0 +1,25 @@
+//! The standard library: layers and formulas written in the language itself, embedded as texts.
+//!
+//! [`load`] adds them to the sources of a compilation and parses them. A user's file may replace any of them; they see
+//! each other only.
+
+use dl_grammar::{Source, Sources, ast, parse};
+
+/// The files of the library: the name that messages give each, and its text.
+pub const FILES: &[(&str, &str)] = &[
+    ("std/dense.dln", include_str!("../std/dense.dln")),
+    ("std/convolution.dln", include_str!("../std/convolution.dln")),
+    ("std/dropout.dln", include_str!("../std/dropout.dln")),
+    ("std/losses.dln", include_str!("../std/losses.dln")),
+];
+
+/// Adds the library to the sources and returns its trees. It has no mistakes (a test sees to that).
+pub fn load(sources: &mut Sources) -> Vec<ast::File> {
+    FILES
+        .iter()
+        .map(|(name, text)| {
+            let id = sources.add(Source::new(*name, *text));
+            parse(id, text).0
+        })
+        .collect()
+}

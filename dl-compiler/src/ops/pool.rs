@@ -1,0 +1,85 @@
+//! What poolings share: attributes, shape rule, documentation.
+
+use super::attribute::{self, AttributeValue};
+use super::{Attribute, Constant, Violation, shape, window};
+use crate::graph::Type;
+use crate::program::Pool2dShape;
+
+/// Kernel, stride and padding.
+pub(super) const ATTRIBUTES: &[Attribute] = &[
+    Attribute { name: "kernel", default: None, doc: "Height and width of a window" },
+    Attribute {
+        name: "stride",
+        default: Some(Constant::SameAs(0)),
+        doc: "How far apart neighbouring windows are, down and right",
+    },
+    Attribute {
+        name: "padding",
+        default: Some(Constant::Integer(0)),
+        doc: "How far windows reach over the edge; nothing is there, so nothing counts",
+    },
+];
+
+/// What the image and the attributes must meet.
+pub(super) const CONSTRAINTS: &[&str] = &[
+    "x holds f32, one [channels, height, width] for each example",
+    "padding is smaller than the kernel, along both axes",
+    "the window is not larger than the padded image",
+];
+
+/// Kernel, stride and padding of a pooling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Windows {
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) padding: [usize; 2],
+}
+
+impl Windows {
+    /// Three attributes, the first at `place`.
+    pub(super) fn build(values: &[AttributeValue], place: usize) -> Result<Windows, (usize, String)> {
+        Ok(Windows {
+            kernel: attribute::pair(values, place, 1)?,
+            stride: attribute::pair(values, place + 1, 1)?,
+            padding: attribute::pair(values, place + 2, 0)?,
+        })
+    }
+
+    /// As dumps show them.
+    pub(super) fn show(&self) -> String {
+        let Windows { kernel, stride, padding } = self;
+        format!("kernel: {kernel:?}, stride: {stride:?}, padding: {padding:?}")
+    }
+
+    /// The whole shape of the pooling of an image.
+    pub(super) fn shape(&self, image: &[usize]) -> Pool2dShape {
+        let [channels, height, width] = shape::fixed(image);
+        let Windows { kernel, stride, padding } = *self;
+        Pool2dShape { channels, height, width, kernel, stride, padding }
+    }
+
+    /// The type of the result, by [`CONSTRAINTS`].
+    pub(super) fn infer(&self, x: &Type) -> Result<Type, Violation> {
+        let Windows { kernel, padding, .. } = self;
+        shape::image(1, 0, x)?;
+        if padding.iter().zip(kernel).any(|(padding, kernel)| padding >= kernel) {
+            let message = format!("expected padding below the kernel {kernel:?}, found {padding:?}");
+            return Err(Violation::new(2, 0, message));
+        }
+        match window::pooled(&self.shape(&x.dims)) {
+            Some(dims) => Ok(Type::per_example(dims)),
+            None => {
+                let message = format!(
+                    "expected an image of at least the size of the {kernel:?} window, \
+                     found {x} (padding {padding:?})"
+                );
+                Err(Violation::new(3, 0, message))
+            }
+        }
+    }
+
+    /// Operations of looking at every window once.
+    pub(super) fn flops(&self, pooled: &Type) -> usize {
+        shape::product(&[shape::product(&pooled.dims), self.kernel[0], self.kernel[1]])
+    }
+}

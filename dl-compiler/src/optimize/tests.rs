@@ -1,0 +1,214 @@
+//! Every stage keeps the meaning of a graph: random graphs, with gradients, evaluated before and after.
+
+use ndarray::{ArrayD, IxDyn};
+use proptest::prelude::*;
+
+use super::*;
+use crate::eval::{Context, eval, root};
+use crate::gradient::differentiate;
+use crate::graph::{Element, Origin, Role, Type};
+use crate::ops::{self, Op};
+use crate::program::{Activation, Epilogue};
+
+const BATCH: usize = 3;
+
+/// Builds graphs from a row of small numbers: each picks an operation and operands among the values so far.
+struct Maker {
+    graph: Graph,
+    parameters: Vec<Vec<usize>>,
+    choices: std::vec::IntoIter<u8>,
+}
+
+impl Maker {
+    fn choose(&mut self, below: usize) -> usize {
+        usize::from(self.choices.next().unwrap_or(0)) % below
+    }
+
+    fn add(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> NodeId {
+        self.graph.add(op.into(), operands, Origin::default()).unwrap()
+    }
+
+    fn parameter(&mut self, dims: &[usize]) -> NodeId {
+        self.parameters.push(dims.to_vec());
+        let parameter = self.parameters.len() - 1;
+        self.add(ops::parameter::Parameter { parameter, dims: dims.to_vec() }, &[])
+    }
+
+    /// A value of the same dimensions: an earlier one, a number, or one that is copied along axes.
+    fn partner(&mut self, of: NodeId) -> NodeId {
+        let dims = self.graph.ty(of).dims.clone();
+        let same: Vec<NodeId> = self
+            .graph
+            .iter()
+            .filter(|(_, node)| node.ty.dims == dims && node.ty.element == Element::F32)
+            .map(|(id, _)| id)
+            .collect();
+        match self.choose(4) {
+            0 => {
+                let value = [0.0, 1.0, -0.5, 2.0][self.choose(4)];
+                self.add(ops::constant::Splat { value, dims }, &[])
+            }
+            1 if !dims.is_empty() => {
+                let axis = self.choose(dims.len());
+                let mut small = dims.clone();
+                small[axis] = 1;
+                let parameter = self.parameter(&small);
+                self.add(ops::expand::Expand { axis, dims: vec![dims[axis]] }, &[parameter])
+            }
+            _ => same[self.choose(same.len())],
+        }
+    }
+
+    fn step(&mut self, at: NodeId) -> NodeId {
+        let dims = self.graph.ty(at).dims.clone();
+        match self.choose(12) {
+            0 => self.add(ops::relu::Relu, &[at]),
+            1 => self.add(ops::sigmoid::Sigmoid, &[at]),
+            2 => self.add(ops::tanh::Tanh, &[at]),
+            3 => self.add(ops::negate::Negate, &[at]),
+            4 | 5 => {
+                let with = self.partner(at);
+                self.add(ops::add::Add, &[at, with])
+            }
+            6 => {
+                let with = self.partner(at);
+                self.add(ops::multiply::Multiply, &[at, with])
+            }
+            7 => {
+                let with = self.partner(at);
+                self.add(ops::subtract::Subtract, &[with, at])
+            }
+            8 => {
+                let with = self.partner(at);
+                let other = self.partner(at);
+                let greater = self.add(ops::greater::Greater, &[at, with]);
+                self.add(ops::select::Select, &[greater, other, at])
+            }
+            9 if !dims.is_empty() => {
+                let outputs = 1 + self.choose(3);
+                let weight = self.parameter(&[dims[dims.len() - 1], outputs]);
+                let plain = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
+                let product = self.add(plain, &[at, weight]);
+                let bias = self.parameter(&[outputs]);
+                let mut full = self.graph.ty(product).dims.clone();
+                let rank = full.len();
+                let mut thin = vec![1; rank];
+                thin[rank - 1] = outputs;
+                let thin = self.add(ops::reshape::Reshape { dims: thin }, &[bias]);
+                full.pop();
+                let bias = match full.is_empty() {
+                    true => thin,
+                    false => self.add(ops::expand::Expand { axis: 0, dims: full }, &[thin]),
+                };
+                self.add(ops::add::Add, &[product, bias])
+            }
+            10 if !dims.is_empty() => self.add(ops::reshape::Reshape { dims: vec![dims.iter().product()] }, &[at]),
+            11 if !dims.is_empty() => {
+                let sum = self.add(ops::sum::Sum { axis: 0, count: 1 }, &[at]);
+                self.add(ops::expand::Expand { axis: 0, dims: vec![dims[0]] }, &[sum])
+            }
+            _ => self.add(ops::exp::Exp, &[at]),
+        }
+    }
+}
+
+/// A random network with a loss and its gradients, and the dimensions of its parameters.
+fn network(choices: Vec<u8>) -> (Graph, Vec<Vec<usize>>) {
+    let mut maker = Maker { graph: Graph::default(), parameters: Vec::new(), choices: choices.into_iter() };
+    let ty = Type::per_example(vec![2, 3]);
+    let mut at = maker.add(ops::input::Input { field: 0, ty }, &[]);
+    let weight = maker.parameter(&[2, 3]);
+    at = maker.add(ops::multiply::Multiply, &[at, weight]);
+    for _ in 0..10 {
+        at = maker.step(at);
+    }
+    let bounded = maker.add(ops::tanh::Tanh, &[at]);
+    let rank = maker.graph.ty(bounded).dims.len();
+    let sum = match rank {
+        0 => bounded,
+        rank => maker.add(ops::sum::Sum { axis: 0, count: rank }, &[bounded]),
+    };
+    let loss = maker.add(ops::reshape::Reshape { dims: Vec::new() }, &[sum]);
+    maker.graph.roots = vec![(Role::Output(0), at), (Role::Loss, loss)];
+    let Maker { mut graph, parameters, .. } = maker;
+    differentiate(&mut graph, parameters.len()).unwrap();
+    (graph, parameters)
+}
+
+/// Numbers that differ and are easy to make.
+fn numbers(dims: &[usize], seed: usize) -> ArrayD<f64> {
+    let len = dims.iter().product();
+    let values = (0..len).map(|i: usize| ((i * 37 + seed * 101 + 13) % 97) as f64 / 48.5 - 1.0).collect();
+    ArrayD::from_shape_vec(IxDyn(dims), values).unwrap()
+}
+
+fn roots(graph: &Graph, parameters: &[Vec<usize>]) -> Vec<(Role, ArrayD<f64>)> {
+    let fields = [numbers(&[BATCH, 2, 3], 0)];
+    let parameters: Vec<_> = parameters.iter().enumerate().map(|(seed, dims)| numbers(dims, seed + 1)).collect();
+    let context =
+        Context { batch: BATCH, fields: &fields, parameters: &parameters, weights: None, uniform: &|_, _, _| 0.5 };
+    let values = eval(graph, &context);
+    graph.roots.iter().map(|&(role, _)| (role, root(graph, &values, &context, role).unwrap())).collect()
+}
+
+fn assert_same(before: &Graph, after: &Graph, parameters: &[Vec<usize>], stage: &str) {
+    assert_eq!(after.verify(), Ok(()), "after {stage}:\n{after}");
+    for ((role, x), (_, y)) in roots(before, parameters).into_iter().zip(roots(after, parameters)) {
+        assert_eq!(x.shape(), y.shape(), "{stage}, {role:?}");
+        for (x, y) in x.iter().zip(&y) {
+            let close = (x - y).abs() <= 1e-9 * (1.0 + x.abs()) || x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan());
+            assert!(close, "{stage}, {role:?}: {x} became {y}\nbefore\n{before}\nafter\n{after}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn stages_keep_the_meaning(choices in proptest::collection::vec(any::<u8>(), 60)) {
+        let (graph, parameters) = network(choices);
+        prop_assert_eq!(graph.verify(), Ok(()));
+        let mut now = graph.clone();
+        for (name, stage) in STAGES {
+            let next = stage(&now);
+            assert_same(&now, &next, &parameters, name);
+            now = next;
+        }
+        assert_same(&graph, &now, &parameters, "all stages");
+        let left = now.nodes.iter().filter(|node| matches!(node.op, Op::Relu(_) | Op::Add(_) | Op::Multiply(_))).count();
+        prop_assert_eq!(left, 0, "a pointwise operation was left outside a loop:\n{}", now);
+    }
+}
+
+#[test]
+fn a_dense_layer_with_relu_is_one_node() {
+    let mut graph = Graph::default();
+    let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+    let x = add(ops::input::Input { field: 0, ty: Type::per_example(vec![4]) }.into(), &[]);
+    let weight = add(ops::parameter::Parameter { parameter: 0, dims: vec![4, 5] }.into(), &[]);
+    let bias = add(ops::parameter::Parameter { parameter: 1, dims: vec![5] }.into(), &[]);
+    let plain = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
+    let product = add(plain.into(), &[x, weight]);
+    let sum = add(ops::add::Add.into(), &[product, bias]);
+    let relu = add(ops::relu::Relu.into(), &[sum]);
+    graph.roots = vec![(Role::Output(0), relu)];
+    let graph = optimize(&graph);
+    let last = graph.nodes.last().unwrap();
+    let epilogue = Epilogue { bias: true, activation: Activation::Relu };
+    assert_eq!(last.op, ops::matmul::MatMul { transposed: false, epilogue }.into(), "{graph}");
+    assert_eq!(graph.nodes.len(), 4, "{graph}");
+}
+
+#[test]
+fn a_value_that_somebody_else_needs_is_not_absorbed() {
+    let mut graph = Graph::default();
+    let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+    let x = add(ops::input::Input { field: 0, ty: Type::per_example(vec![4]) }.into(), &[]);
+    let weight = add(ops::parameter::Parameter { parameter: 0, dims: vec![4, 5] }.into(), &[]);
+    let plain = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
+    let product = add(plain.into(), &[x, weight]);
+    let relu = add(ops::relu::Relu.into(), &[product]);
+    graph.roots = vec![(Role::Output(0), relu), (Role::Output(1), product)];
+    let graph = optimize(&graph);
+    assert!(graph.nodes.iter().any(|node| matches!(&node.op, Op::Fused(_))), "{graph}");
+    assert_eq!(graph.nodes.len(), 4, "{graph}");
+}

@@ -1,0 +1,115 @@
+//! The stages, in order: the one list of what happens to a program between its text and its code.
+//!
+//! parse → resolve → differentiate → optimize → schedule → plan → emit. Every representation is kept, so that
+//! [`dump`](crate::dump) can print any of them. Graphs and Programs are verified after each stage that makes one.
+
+use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
+
+use crate::gradient::differentiate;
+use crate::graph::{Graph, Role};
+use crate::model::Model;
+use crate::optimize::optimize;
+use crate::plan::{plan, plan_together};
+use crate::program::Program;
+use crate::resolve::{Resolved, Skeleton, resolve};
+use crate::schedule::schedule;
+
+/// A network in all its representations.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// What was resolved: tables and the two graphs as written.
+    pub model: Model,
+    /// The training graph with gradients.
+    pub gradient: Graph,
+    /// The optimized graphs.
+    pub graphs: Three<Graph>,
+    /// The planned programs.
+    pub programs: Three<Program>,
+}
+
+/// One of a kind for each thing a network does.
+#[derive(Debug, Clone, Default)]
+pub struct Three<T> {
+    /// Outputs.
+    pub inference: T,
+    /// Loss and metrics of the inference graph.
+    pub evaluation: T,
+    /// Loss, metrics and gradients of the training graph.
+    pub training: T,
+}
+
+impl<T> Three<T> {
+    /// Each with its name.
+    pub fn named(&self) -> [(&'static str, &T); 3] {
+        [("inference", &self.inference), ("evaluation", &self.evaluation), ("training", &self.training)]
+    }
+}
+
+/// Everything known of a program.
+#[derive(Debug)]
+pub struct Output {
+    /// The program's text and those of the library.
+    pub sources: Sources,
+    /// The syntax tree.
+    pub file: ast::File,
+    /// The networks without mistakes.
+    pub networks: Vec<Network>,
+    /// What is known of the others.
+    pub skeletons: Vec<Skeleton>,
+    /// All mistakes, in order of place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Runs all stages up to the planned programs.
+pub fn run(source: Source) -> Output {
+    let mut sources = Sources::default();
+    let main = sources.add(source);
+    let (file, mut diagnostics) = dl_grammar::parse(main, &sources.get(main).text);
+    let Resolved { models, skeletons, diagnostics: found } = resolve(&file, main, &mut sources);
+    diagnostics.extend(found);
+    let mut networks = Vec::new();
+    for model in models {
+        match lower(model) {
+            Ok(network) => networks.push(network),
+            Err(diagnostic) => diagnostics.push(diagnostic),
+        }
+    }
+    if diagnostics.is_empty() && networks.is_empty() {
+        let span = Span { file: main, start: 0, end: 0 };
+        diagnostics.push(Diagnostic::new(Code::Empty, span, "the program declares no network").help("network Name { … }"));
+    }
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file != FileId(0), diagnostic.span));
+    Output { sources, file, networks, skeletons, diagnostics }
+}
+
+fn lower(model: Model) -> Result<Network, Diagnostic> {
+    let mut gradient = model.training.with_roots(|role| !matches!(role, Role::Output(_)));
+    differentiate(&mut gradient, model.parameters.len())
+        .map_err(|violation| internal(&model, &format!("differentiation: {}", violation.message)))?;
+    let graphs = Three {
+        inference: optimize(&model.inference.with_roots(|role| matches!(role, Role::Output(_)))),
+        evaluation: optimize(&model.inference.with_roots(|role| !matches!(role, Role::Output(_)))),
+        training: optimize(&gradient),
+    };
+    for (name, graph) in graphs.named() {
+        graph.verify().map_err(|problem| internal(&model, &format!("{name} graph: {problem}")))?;
+    }
+    let mut programs = Three {
+        inference: schedule(&model, &graphs.inference, true),
+        evaluation: schedule(&model, &graphs.evaluation, true),
+        training: schedule(&model, &graphs.training, false),
+    };
+    plan_together(&mut programs.inference, &mut programs.evaluation);
+    plan(&mut programs.training);
+    for (name, program) in programs.named() {
+        program.verify().map_err(|problem| internal(&model, &format!("{name} program: {problem}")))?;
+    }
+    Ok(Network { model, gradient, graphs, programs })
+}
+
+/// A mistake of the compiler itself, told at the network instead of ending the process.
+fn internal(model: &Model, problem: &str) -> Diagnostic {
+    Diagnostic::new(Code::Internal, model.span, format!("the compiler contradicts itself in `{}`", model.name))
+        .note(problem)
+        .help("this is a mistake of the compiler, not of the program; please report the program")
+}

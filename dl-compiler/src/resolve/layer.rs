@@ -1,0 +1,312 @@
+//! Applying functions and layers, and the statements that layers and networks share: bindings, parameters, assertions.
+
+use std::collections::BTreeMap;
+
+use dl_grammar::ast::{self, Argument, Assert, Binding, Param};
+use dl_grammar::{Code, Diagnostic, Span};
+
+use super::call::{Given, Slot};
+use super::evaluator::{Evaluator, Frame, Kind};
+use super::limits;
+use super::value::{Callee, Home, Value};
+use crate::graph::Type;
+use crate::model::{Initializer, Parameter};
+use crate::ops::parameter;
+
+impl<'a> Evaluator<'_, 'a> {
+    /// `swish(x)`: the formula with its arguments in place.
+    pub(super) fn apply_function(
+        &mut self,
+        function: &'a ast::Function,
+        home: Home,
+        at: Span,
+        given: Vec<Given<'a>>,
+    ) -> Value<'a> {
+        let order = ordered(&function.arguments, |argument| argument.default.is_none());
+        let Some(values) = self.arguments(Callee::Function(function, home), at, &order, given) else {
+            return Value::Poison;
+        };
+        if !self.enter_call(Kind::Function, home, &function.name.text, at, None) {
+            return Value::Poison;
+        }
+        let mut value = Value::Poison;
+        if self.declare_all(&order, values) {
+            value = self.expr(&function.value);
+        }
+        self.frames.pop();
+        value
+    }
+
+    /// `dense(x, 10)`: operands are matched, parameters made, the result evaluated.
+    pub(super) fn apply_layer(
+        &mut self,
+        layer: &'a ast::Layer,
+        home: Home,
+        at: Span,
+        given: Vec<Given<'a>>,
+        prefix: Option<String>,
+    ) -> Value<'a> {
+        let order = ordered(&layer.arguments, |argument| argument.pattern.is_some());
+        let callee = Callee::Layer(layer, home);
+        if let Some(operand) = left_out(&order, &given) {
+            let name = &layer.name.text;
+            let diagnostic = Diagnostic::new(Code::MissingArgument, at, format!("`{name}` needs its operand `{operand}`"))
+                .label("nothing is piped into this call")
+                .note(format!("it is declared as `{}`", callee.signature()))
+                .help(format!("write `{operand} |> {name}(…)` or `{name}({operand}, …)`"));
+            self.report(diagnostic);
+            return Value::Poison;
+        }
+        let Some(values) = self.arguments(callee, at, &order, given) else { return Value::Poison };
+        let shapes = match self.shapes(&layer.name.text, &order, &values) {
+            Some(shapes) => shapes,
+            None => return Value::Poison,
+        };
+        if !self.enter_call(Kind::Layer, home, &layer.name.text, at, prefix) {
+            return Value::Poison;
+        }
+        let mut misfit = None;
+        let mut is_sound = true;
+        for (argument, dims, place) in shapes {
+            let Some(pattern) = &argument.pattern else { continue };
+            match self.match_pattern(pattern, &dims) {
+                Ok(fits) => is_sound &= fits,
+                Err(found) => {
+                    misfit = Some((pattern.span, dims, place, found));
+                    break;
+                }
+            }
+        }
+        let mut value = Value::Poison;
+        if misfit.is_none() && is_sound && self.declare_all(&order, values) {
+            if self.members(&layer.members) {
+                self.open_statement(None, &layer.result);
+                value = self.expr(&layer.result);
+                self.close_statement(None);
+            }
+        }
+        self.frames.pop();
+        if let Some((pattern, dims, place, misfit)) = misfit {
+            let expected = self.excerpt(pattern);
+            let message = format!("`{}` expects {expected}, found {dims:?}", layer.name.text);
+            let mut diagnostic = Diagnostic::new(Code::ShapeMismatch, at, message).label(misfit.label);
+            if place.end <= at.start || at.end <= place.start {
+                diagnostic = diagnostic.related(place, format!("{dims:?}"));
+            }
+            let (line, _) = self.program.sources.line_column(misfit.span);
+            let file = &self.program.sources.get(misfit.span.file).name;
+            let diagnostic = diagnostic.note(format!("{file}:{line} declares `{expected}`"));
+            self.report(diagnostic);
+        }
+        value
+    }
+
+    /// The arguments by their place in `order`, unless one is missing or wrong already.
+    fn arguments(
+        &mut self,
+        callee: Callee<'a>,
+        at: Span,
+        order: &[(&'a Argument, bool)],
+        given: Vec<Given<'a>>,
+    ) -> Option<Vec<Option<(Value<'a>, Span)>>> {
+        let slots: Vec<Slot<'a>> = order
+            .iter()
+            .map(|(argument, _)| Slot { name: &argument.name.text, is_required: argument.default.is_none() })
+            .collect();
+        let bound = self.bind(callee, at, &slots, given)?;
+        let is_poisoned = bound.iter().flatten().any(|(value, _)| value.is_poison());
+        (!is_poisoned).then_some(bound)
+    }
+
+    /// The shapes of a layer's operands.
+    fn shapes(
+        &mut self,
+        shown: &str,
+        order: &[(&'a Argument, bool)],
+        values: &[Option<(Value<'a>, Span)>],
+    ) -> Option<Vec<(&'a Argument, Vec<usize>, Span)>> {
+        let mut shapes = Vec::new();
+        for ((argument, is_operand), value) in order.iter().zip(values) {
+            match value {
+                Some((Value::Tensor(id), place)) if *is_operand => {
+                    shapes.push((*argument, self.ty(*id).dims.clone(), *place));
+                }
+                Some((other, place)) if *is_operand => {
+                    let expected = format!("a tensor for `{}`", argument.name.text);
+                    self.wrong_kind(shown, &expected, other, *place);
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        Some(shapes)
+    }
+
+    /// Begins the frame of a call, unless calls are nested too deeply.
+    fn enter_call(&mut self, kind: Kind, home: Home, name: &'a str, call: Span, prefix: Option<String>) -> bool {
+        if self.frames.len() > limits::MAX_CALLS {
+            const SHOWN: usize = 4;
+            let last: Vec<&str> = self.frames.iter().rev().take(SHOWN).rev().map(|frame| frame.name).collect();
+            let message = format!("calls are nested more than {} deep", limits::MAX_CALLS);
+            let diagnostic = Diagnostic::new(Code::Recursion, call, message)
+                .label("the limit is reached here")
+                .note(format!("the last of the chain: `{}` calls `{name}`", last.join("` calls `")));
+            self.report(diagnostic);
+            return false;
+        }
+        let scopes = vec![BTreeMap::new()];
+        self.frames.push(Frame { kind, home, name, call, scopes, prefix, statements: Vec::new() });
+        true
+    }
+
+    /// Makes the arguments known, evaluating defaults in order; `false` if a default is wrong.
+    fn declare_all(&mut self, order: &[(&'a Argument, bool)], values: Vec<Option<(Value<'a>, Span)>>) -> bool {
+        let mut is_sound = true;
+        for ((argument, _), value) in order.iter().zip(values) {
+            let value = match (value, &argument.default) {
+                (Some((value, _)), _) => value,
+                (None, Some(default)) => self.expr(default),
+                (None, None) => Value::Poison,
+            };
+            is_sound &= !value.is_poison();
+            self.declare(&argument.name.text, value);
+        }
+        is_sound
+    }
+
+    /// `name = value;`
+    pub(super) fn binding(&mut self, binding: &'a Binding) -> Value<'a> {
+        let first_node = self.graph.nodes.len();
+        self.open_statement(Some(&binding.name.text), &binding.value);
+        let mut value = self.expr(&binding.value);
+        self.close_statement(Some(&binding.name.text));
+        if let Some(pattern) = &binding.pattern {
+            value = self.checked(&binding.name, pattern, value, binding.value.span);
+        }
+        if let Value::Tensor(id) = value
+            && id.index() >= first_node
+            && let Some(prefix) = self.frames.last().and_then(|frame| frame.prefix.as_deref())
+        {
+            let separator = if prefix.is_empty() { "" } else { "_" };
+            self.graph.nodes[id.index()].origin.name = format!("{prefix}{separator}{}", binding.name.text);
+        }
+        self.declare(&binding.name.text, value.clone());
+        value
+    }
+
+    /// `name: [..] = value;`
+    fn checked(&mut self, name: &ast::Name, pattern: &'a ast::Pattern, value: Value<'a>, place: Span) -> Value<'a> {
+        let id = match &value {
+            Value::Poison => return value,
+            Value::Tensor(id) => *id,
+            other => return self.wrong_kind(&name.text, "a tensor", other, place),
+        };
+        let dims = self.ty(id).dims.clone();
+        match self.match_pattern(pattern, &dims) {
+            Ok(true) => value,
+            Ok(false) => Value::Poison,
+            Err(misfit) => {
+                let expected = self.excerpt(pattern.span);
+                let message = format!("`{}` is declared as {expected}, found {dims:?}", name.text);
+                let diagnostic = Diagnostic::new(Code::ShapeMismatch, misfit.span, message)
+                    .label(misfit.label)
+                    .related(place, format!("this is {dims:?}"));
+                self.report(diagnostic);
+                Value::Poison
+            }
+        }
+    }
+
+    /// `param weight: [in, units] = glorot_uniform;`
+    pub(super) fn param(&mut self, param: &'a Param) {
+        let dims = self.dims(&param.dims);
+        let initializer = self.expr(&param.initializer);
+        let initializer = match initializer {
+            Value::Initializer(initializer) => Some(initializer),
+            Value::Integer(value) => Some(Initializer::Constant(value as f64)),
+            Value::Float(value) => Some(Initializer::Constant(value)),
+            Value::Poison => None,
+            other => {
+                let expected = "an initializer such as `glorot_uniform` or a number";
+                self.wrong_kind(&format!("param {}", param.name.text), expected, &other, param.initializer.span);
+                None
+            }
+        };
+        let mut value = Value::Poison;
+        if let (Some(dims), Some(initializer)) = (dims, initializer) {
+            let op = parameter::Parameter { parameter: self.parameters.len(), dims: dims.clone() };
+            value = self.push(op.into(), &[], Type::batch_wide(dims.clone()), param.span);
+            if !value.is_poison() && !self.count_floats(&dims, param.span) {
+                value = Value::Poison;
+            }
+            let span = self.origin(param.span);
+            self.parameters.push(Parameter { path: param.name.text.clone(), dims, initializer, span });
+        }
+        // In a branch it may bear the name of the attribute that asks for it.
+        let is_in_branch = self.frames.last().is_some_and(|frame| frame.scopes.len() > 1);
+        if is_in_branch {
+            self.declare_again(&param.name.text, value);
+        } else {
+            self.declare(&param.name.text, value);
+        }
+    }
+
+    /// `assert condition, "message";`: whether it holds.
+    pub(super) fn assert(&mut self, assert: &'a Assert) -> bool {
+        let value = self.expr(&assert.condition);
+        match value {
+            Value::Bool(true) => return true,
+            Value::Poison => {}
+            Value::Bool(false) => {
+                let shown = self.excerpt(assert.condition.span);
+                let message = match &assert.message {
+                    Some((message, _)) => self.with_values(message),
+                    None => format!("the assertion `{shown}` does not hold"),
+                };
+                self.error(Code::AssertionFailed, assert.condition.span, message, format!("`{shown}` does not hold"));
+            }
+            other => {
+                self.wrong_kind("assert", "a condition known at compile time", &other, assert.condition.span);
+            }
+        }
+        false
+    }
+
+    /// The message with the values of the names in braces.
+    fn with_values(&self, message: &str) -> String {
+        let mut text = String::with_capacity(message.len());
+        let mut rest = message;
+        while let Some((before, after)) = rest.split_once('{') {
+            text.push_str(before);
+            let Some((name, after)) = after.split_once('}') else {
+                text.push('{');
+                rest = after;
+                continue;
+            };
+            let value = self.value(name).or_else(|| self.program.constants.get(&(self.home(), name)));
+            match value {
+                Some(value @ Value::Tensor(_)) => text.push_str(&self.describe(value)),
+                Some(value) => text.push_str(&value.show()),
+                None => text.push_str(name),
+            }
+            rest = after;
+        }
+        text + rest
+    }
+}
+
+/// Arguments in the order in which calls fill them, operands first, each with whether it is one.
+fn ordered(arguments: &[Argument], is_operand: impl Fn(&Argument) -> bool) -> Vec<(&Argument, bool)> {
+    let operands = arguments.iter().filter(|argument| is_operand(argument)).map(|argument| (argument, true));
+    let attributes = arguments.iter().filter(|argument| !is_operand(argument)).map(|argument| (argument, false));
+    operands.chain(attributes).collect()
+}
+
+/// The first operand, if the call gives no tensor at all by position.
+fn left_out<'a>(order: &[(&'a Argument, bool)], given: &[Given<'a>]) -> Option<&'a str> {
+    let (operand, is_operand) = order.first()?;
+    let is_named = given.iter().any(|given| given.name.is_some_and(|name| name.text == operand.name.text));
+    let mut positional = given.iter().filter(|given| given.name.is_none());
+    let has_tensor = positional.any(|given| matches!(given.value, Value::Tensor(_) | Value::Poison));
+    (*is_operand && !is_named && !has_tensor).then_some(&operand.name.text)
+}

@@ -1,0 +1,199 @@
+//! From tree to models: names, shapes and attributes are found, layers unfolded, everything checked.
+//!
+//! An [`ast::File`] enters; a [`Model`] for each network without mistakes, a [`Skeleton`] for each of the others, and
+//! all diagnostics leave. It is an interpreter: constants, functions and layers are evaluated with compile-time values,
+//! and what is left is a graph of operations. Every network is walked twice, for training and for inference. It does
+//! not optimize and keeps what nothing needs.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use dl_grammar::ast::{self, Item};
+use dl_grammar::{Code, Diagnostic, FileId, Sources, Span};
+
+use crate::library;
+use crate::model::{Field, Model, Named};
+
+mod broadcast;
+mod builtin;
+mod call;
+mod catalog;
+mod check;
+mod evaluator;
+mod expr;
+mod layer;
+mod limits;
+mod names;
+mod network;
+mod operation;
+mod operator;
+mod order;
+mod path;
+mod pattern;
+mod reserved;
+mod train;
+mod value;
+
+use catalog::Catalog;
+use evaluator::{Evaluator, Kind, Program};
+use network::Half;
+use value::{Home, Value};
+
+/// What came of a file.
+#[derive(Debug, Clone, Default)]
+pub struct Resolved {
+    /// The networks without mistakes, in order of declaration.
+    pub models: Vec<Model>,
+    /// What is known of the others, in order of declaration.
+    pub skeletons: Vec<Skeleton>,
+    /// All mistakes, in order of place, each once.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What is known of a network with mistakes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Skeleton {
+    /// What it is called.
+    pub name: String,
+    /// Its documentation.
+    pub docs: Vec<String>,
+    /// Whether `pub` stands before it.
+    pub public: bool,
+    /// Where it is declared.
+    pub span: Span,
+    /// Inputs, then labels, as far as their types are known.
+    pub fields: Vec<Field>,
+    /// Outputs, as far as their shapes are known.
+    pub outputs: Vec<Named>,
+    /// Whether there is a loss.
+    pub has_loss: bool,
+}
+
+/// Resolves all networks of a file; the library's texts are added to `sources`. `main` is the file's own text.
+pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolved {
+    let library = library::load(sources);
+    let catalog = Catalog::new(file, &library);
+    let found = names::names(file, &catalog, Home::User);
+    let order = order::order(file, &found.mentions);
+    let mut diagnostics = found.diagnostics;
+    diagnostics.extend(order.diagnostics);
+
+    let mut program = Program {
+        catalog,
+        sources,
+        constants: BTreeMap::new(),
+        recursive: BTreeSet::new(),
+        steps: Cell::new(0),
+    };
+    for (item, is_cyclic) in file.items.iter().zip(&order.cyclic) {
+        let name = match item {
+            Item::Function(function) => &function.name,
+            Item::Layer(layer) => &layer.name,
+            _ => continue,
+        };
+        if *is_cyclic {
+            program.recursive.insert((Home::User, &name.text));
+        }
+    }
+    for &place in &order.items {
+        if let Some(Item::Const(constant)) = file.items.get(place)
+            && !order.cyclic.get(place).is_some_and(|is_cyclic| *is_cyclic)
+        {
+            let (value, found) = evaluate(&program, constant);
+            program.constants.entry((Home::User, &constant.name.text)).or_insert(value);
+            diagnostics.extend(found);
+        }
+    }
+
+    let mut resolved = Resolved::default();
+    for item in &file.items {
+        let Item::Network(network) = item else { continue };
+        let mut found = check::parts(network);
+        let training = network::half(&program, network, true);
+        let inference = network::half(&program, network, false);
+        found.extend(training.diagnostics.iter().chain(&inference.diagnostics).cloned());
+        let is_touched = |diagnostic: &&Diagnostic| inside(diagnostic.span, network.span);
+        let is_broken = is_poisoned(&training) || is_poisoned(&inference);
+        if found.is_empty() && !is_broken && !diagnostics.iter().any(|diagnostic| is_touched(&diagnostic)) {
+            found.extend(check::halves(network, &training, &inference));
+            found.extend(reserved::parameters(&training.parameters));
+        }
+        let is_complete = found.is_empty() && !is_broken;
+        diagnostics.extend(found);
+        if is_complete && !diagnostics.iter().any(|diagnostic| is_touched(&diagnostic)) {
+            resolved.models.push(model(network, training, inference));
+        } else if !diagnostics.iter().any(|diagnostic| diagnostic.span == network.name.span && is_about_names(diagnostic)) {
+            resolved.skeletons.push(skeleton(network, training));
+        }
+    }
+    resolved.diagnostics = tidy(diagnostics, main);
+    resolved
+}
+
+/// The value of a constant, and what is wrong with it.
+fn evaluate<'a>(program: &Program<'a>, constant: &'a ast::Const) -> (Value<'a>, Vec<Diagnostic>) {
+    let mut evaluator = Evaluator::new(program, None, Kind::Constant, Home::User, &constant.name);
+    let mut value = evaluator.expr(&constant.value);
+    if let Value::Tensor(_) = value {
+        let found = value.clone();
+        value = evaluator.wrong_kind(&format!("const {}", constant.name.text), "a value known at compile time", &found, constant.value.span);
+    }
+    (value, evaluator.diagnostics)
+}
+
+/// Whether something is missing in a walk that reported nothing itself: what it used was wrong already.
+fn is_poisoned(half: &Half) -> bool {
+    half.fields.iter().any(Option::is_none) || half.outputs.iter().any(Option::is_none) || half.is_poisoned
+}
+
+/// Whether a network of that name would be a second mistake in Rust.
+fn is_about_names(diagnostic: &Diagnostic) -> bool {
+    matches!(diagnostic.code, Code::DuplicateName | Code::ReservedName)
+}
+
+fn inside(span: Span, outer: Span) -> bool {
+    span.file == outer.file && span.start >= outer.start && span.end <= outer.end
+}
+
+fn model(network: &ast::Network, training: Half, inference: Half) -> Model {
+    Model {
+        name: network.name.text.clone(),
+        docs: network.docs.clone(),
+        public: network.public,
+        span: network.name.span,
+        fields: training.fields.into_iter().flatten().collect(),
+        parameters: training.parameters,
+        outputs: training.outputs.into_iter().flatten().collect(),
+        metrics: training.metrics,
+        has_loss: has_loss(network),
+        train: training.train.unwrap_or(train::DEFAULT),
+        training: training.graph,
+        inference: inference.graph,
+        bindings: inference.rows,
+    }
+}
+
+fn skeleton(network: &ast::Network, half: Half) -> Skeleton {
+    Skeleton {
+        name: network.name.text.clone(),
+        docs: network.docs.clone(),
+        public: network.public,
+        span: network.name.span,
+        fields: half.fields.into_iter().flatten().collect(),
+        outputs: half.outputs.into_iter().flatten().collect(),
+        has_loss: has_loss(network),
+    }
+}
+
+fn has_loss(network: &ast::Network) -> bool {
+    network.members.iter().any(|member| matches!(member, ast::Member::Loss(_)))
+}
+
+/// Diagnostics in order of place, each once: what both walks find, and what several calls of one layer find at one place.
+fn tidy(mut diagnostics: Vec<Diagnostic>, main: FileId) -> Vec<Diagnostic> {
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file != main, diagnostic.span, diagnostic.code));
+    let mut seen = BTreeSet::new();
+    diagnostics.retain(|diagnostic| seen.insert((diagnostic.span, diagnostic.code, diagnostic.message.clone())));
+    diagnostics.truncate(limits::MAX_DIAGNOSTICS);
+    diagnostics
+}

@@ -1,0 +1,279 @@
+//! One walk over a network: its statements go in, one graph and the tables of a model come out.
+//!
+//! A network is walked twice, once for training and once for inference; `check` compares the two.
+
+use dl_grammar::ast::{self, Expr, ExprKind, Measure, Member};
+use dl_grammar::{Code, Diagnostic, Span};
+
+use super::evaluator::{Evaluator, Kind, Program};
+use super::value::{Home, Value};
+use crate::graph::{Element, Graph, NodeId, Origin, Role, Type};
+use crate::model::{BindingRow, Field, Named, Parameter, Train};
+use crate::ops::{Op, add, input};
+
+/// What one walk found.
+pub(super) struct Half {
+    /// Nodes and roots.
+    pub(super) graph: Graph,
+    /// Parameters with their whole paths.
+    pub(super) parameters: Vec<Parameter>,
+    /// Inputs, then labels; `None` where the type is wrong.
+    pub(super) fields: Vec<Option<Field>>,
+    /// Outputs; `None` where the value is wrong.
+    pub(super) outputs: Vec<Option<Named>>,
+    /// Metrics whose values are sound.
+    pub(super) metrics: Vec<Named>,
+    /// Rows of the layer table.
+    pub(super) rows: Vec<BindingRow>,
+    /// The train section, if there is one.
+    pub(super) train: Option<Train>,
+    /// All mistakes.
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Whether a value is missing, be it for a mistake reported elsewhere.
+    pub(super) is_poisoned: bool,
+}
+
+/// Walks a network.
+pub(super) fn half<'a>(program: &Program<'a>, network: &'a ast::Network, training: bool) -> Half {
+    let evaluator = Evaluator::new(program, Some(training), Kind::Network, Home::User, &network.name);
+    let mut walk = Walk {
+        evaluator,
+        fields: Vec::new(),
+        outputs: Vec::new(),
+        metrics: Vec::new(),
+        losses: Vec::new(),
+        rows: Vec::new(),
+        train: None,
+        is_poisoned: false,
+    };
+    let inputs = network.members.iter().filter(|member| matches!(member, Member::Input(_))).count();
+    let labels = network.members.iter().filter(|member| matches!(member, Member::Label(_))).count();
+    walk.fields.resize(inputs + labels, None);
+    let (mut input, mut label) = (0, inputs);
+    for member in &network.members {
+        match member {
+            Member::Input(field) => {
+                walk.field(field, input, false);
+                input += 1;
+            }
+            Member::Label(field) => {
+                walk.field(field, label, true);
+                label += 1;
+            }
+            Member::Binding(binding) => {
+                walk.row(&binding.name.text, binding.name.span, |walk| walk.evaluator.binding(binding));
+            }
+            Member::Output(binding) => walk.output(binding),
+            Member::Loss(measure) => walk.loss(measure),
+            Member::Metric(measure) => walk.metric(measure),
+            Member::Param(param) => {
+                walk.row(&param.name.text, param.name.span, |walk| {
+                    walk.evaluator.param(param);
+                    walk.evaluator.value(&param.name.text).cloned().unwrap_or(Value::Poison)
+                });
+            }
+            Member::Assert(assert) => {
+                walk.evaluator.assert(assert);
+            }
+            Member::Train(train) => walk.train = walk.train.or(walk.evaluator.train(train)),
+        }
+    }
+    walk.finish(network)
+}
+
+struct Walk<'p, 'a> {
+    evaluator: Evaluator<'p, 'a>,
+    fields: Vec<Option<Field>>,
+    outputs: Vec<Option<Named>>,
+    metrics: Vec<Named>,
+    losses: Vec<NodeId>,
+    rows: Vec<BindingRow>,
+    train: Option<Train>,
+    is_poisoned: bool,
+}
+
+impl<'a> Walk<'_, 'a> {
+    /// `input image: [1, 28, 28];` or `label digit: index(10);`
+    fn field(&mut self, field: &'a ast::Field, place: usize, label: bool) {
+        let element = match &field.element {
+            ast::Element::F32 => Some(Element::F32),
+            ast::Element::Index(bound) => self.bound(bound).map(Element::Index),
+        };
+        let dims = self.evaluator.dims(&field.dims);
+        let mut value = Value::Poison;
+        if let (Some(element), Some(dims)) = (element, dims) {
+            let ty = Type { element, dims: dims.clone(), per_example: true };
+            let op = input::Input { field: place, ty: ty.clone() };
+            value = self.evaluator.push(op.into(), &[], ty, field.span);
+            if let Value::Tensor(id) = value {
+                self.evaluator.graph.nodes[id.index()].origin.name = field.name.text.clone();
+                let (name, docs) = (field.name.text.clone(), field.docs.clone());
+                if let Some(slot) = self.fields.get_mut(place) {
+                    *slot = Some(Field { name, docs, label, element, dims, span: field.name.span });
+                }
+            }
+        }
+        self.evaluator.declare(&field.name.text, value);
+    }
+
+    /// The bound of an index type.
+    fn bound(&mut self, expr: &'a Expr) -> Option<usize> {
+        let bound = self.evaluator.dim(expr)?;
+        if i32::try_from(bound).is_err() {
+            let message = format!("an index below {bound} is larger than the limit");
+            self.evaluator.error(Code::TooLarge, expr.span, message, format!("at most {}", i32::MAX));
+            return None;
+        }
+        Some(bound)
+    }
+
+    /// Evaluates a statement and adds its row to the layer table.
+    fn row(&mut self, name: &str, span: Span, evaluate: impl FnOnce(&mut Self) -> Value<'a>) -> Value<'a> {
+        let (node, parameter) = (self.evaluator.graph.nodes.len(), self.evaluator.parameters.len());
+        let value = evaluate(self);
+        self.is_poisoned |= value.is_poison();
+        if let Value::Tensor(id) = value {
+            self.rows.push(BindingRow {
+                name: name.to_owned(),
+                dims: self.evaluator.ty(id).dims.clone(),
+                parameters: (parameter..self.evaluator.parameters.len()).collect(),
+                nodes: (node, self.evaluator.graph.nodes.len()),
+                span,
+            });
+        }
+        value
+    }
+
+    /// `output probabilities = softmax(logits);`
+    fn output(&mut self, binding: &'a ast::Binding) {
+        let value = self.row(&binding.name.text, binding.name.span, |walk| walk.evaluator.binding(binding));
+        let place = self.outputs.len();
+        self.outputs.push(None);
+        let id = match value {
+            Value::Poison => return,
+            Value::Tensor(id) => id,
+            other => {
+                let shown = format!("output {}", binding.name.text);
+                self.evaluator.wrong_kind(&shown, "a tensor", &other, binding.value.span);
+                return;
+            }
+        };
+        let ty = self.evaluator.ty(id).clone();
+        let name = &binding.name.text;
+        let span = binding.value.span;
+        if ty.element != Element::F32 {
+            let message = format!("the output `{name}` holds f32, found {ty}");
+            self.evaluator.error(Code::ElementMismatch, span, message, "another kind of element");
+        } else if !ty.per_example {
+            let message = format!("the output `{name}` is the same for every example");
+            self.evaluator.error(Code::BatchRule, span, message, format!("this is {ty}: it depends on no input"));
+        } else {
+            let (name, docs) = (name.clone(), binding.docs.clone());
+            let dims = ty.dims;
+            self.outputs[place] = Some(Named { name, docs, dims, span: binding.name.span });
+            self.evaluator.graph.roots.push((Role::Output(place), id));
+        }
+    }
+
+    /// `loss cross_entropy(logits, digit);`
+    fn loss(&mut self, measure: &'a Measure) {
+        let name = measure.name.as_ref().map_or("loss", |name| &name.text);
+        let span = measure.name.as_ref().map_or(measure.span, |name| name.span);
+        let value = self.row(name, span, |walk| walk.measure(measure, name));
+        if let Some(id) = self.scalar("loss", measure, &value) {
+            self.losses.push(id);
+        }
+    }
+
+    /// `metric accuracy(logits, digit);`
+    fn metric(&mut self, measure: &'a Measure) {
+        let name = metric_name(measure).to_owned();
+        let value = self.measure(measure, &name);
+        self.is_poisoned |= value.is_poison();
+        if let Some(id) = self.scalar("metric", measure, &value) {
+            let role = Role::Metric(self.metrics.len());
+            let span = measure.name.as_ref().map_or(measure.value.span, |name| name.span);
+            self.metrics.push(Named { name, docs: measure.docs.clone(), dims: Vec::new(), span });
+            self.evaluator.graph.roots.push((role, id));
+        }
+    }
+
+    fn measure(&mut self, measure: &'a Measure, name: &str) -> Value<'a> {
+        let first_node = self.evaluator.graph.nodes.len();
+        self.evaluator.open_statement(Some(name), &measure.value);
+        let value = self.evaluator.expr(&measure.value);
+        self.evaluator.close_statement(Some(name));
+        if let Value::Tensor(id) = value
+            && id.index() >= first_node
+        {
+            self.evaluator.graph.nodes[id.index()].origin.name = name.to_owned();
+        }
+        if let Some(name) = &measure.name {
+            self.evaluator.declare(&name.text, value.clone());
+        }
+        value
+    }
+
+    /// The node of a loss or metric, which must be one number per example.
+    fn scalar(&mut self, shown: &str, measure: &Measure, value: &Value<'a>) -> Option<NodeId> {
+        let id = match value {
+            Value::Poison => return None,
+            Value::Tensor(id) => *id,
+            other => {
+                self.evaluator.wrong_kind(shown, "a number per example", other, measure.value.span);
+                return None;
+            }
+        };
+        let ty = self.evaluator.ty(id).clone();
+        if ty == Type::per_example([]) {
+            return Some(id);
+        }
+        let message = format!("a {shown} is a single f32 per example, found {ty}");
+        let mut diagnostic = Diagnostic::new(Code::LossNotScalar, measure.value.span, message);
+        if !ty.dims.is_empty() && ty.element == Element::F32 && ty.per_example {
+            let inner = self.evaluator.excerpt(measure.value.span);
+            diagnostic = diagnostic.label(format!("{} numbers", ty.len())).help(format!("write `{shown} mean({inner})`"));
+        } else if !ty.per_example {
+            diagnostic = diagnostic.label("the same for every example: it depends on no input");
+        } else {
+            diagnostic = diagnostic.label("not a number").help("write `where(condition, 1, 0)` to count");
+        }
+        self.evaluator.report(diagnostic);
+        None
+    }
+
+    /// Adds the losses up and names the parameters' nodes after their paths.
+    fn finish(mut self, network: &ast::Network) -> Half {
+        if let Some((&first, others)) = self.losses.split_first() {
+            let mut total = first;
+            for &other in others {
+                let origin = Origin { span: network.name.span, name: "loss".to_owned() };
+                if let Ok(sum) = self.evaluator.graph.add(add::Add.into(), &[total, other], origin) {
+                    total = sum;
+                }
+            }
+            self.evaluator.graph.roots.push((Role::Loss, total));
+        }
+        let Walk { evaluator, fields, outputs, metrics, rows, train, is_poisoned, .. } = self;
+        let Evaluator { mut graph, parameters, diagnostics, .. } = evaluator;
+        for node in &mut graph.nodes {
+            if let Op::Parameter(op) = &node.op
+                && let Some(parameter) = parameters.get(op.parameter)
+            {
+                node.origin.name = parameter.path.replace('.', "_");
+            }
+        }
+        graph.roots.sort_by_key(|(role, _)| *role);
+        Half { graph, parameters, fields, outputs, metrics, rows, train, diagnostics, is_poisoned }
+    }
+}
+
+/// What a metric is called: its name, or what is called last.
+pub(super) fn metric_name(measure: &Measure) -> &str {
+    match (&measure.name, &measure.value.kind) {
+        (Some(name), _) => &name.text,
+        (None, ExprKind::Call(call)) => &call.callee.text,
+        (None, ExprKind::Pipe(_, stages)) => stages.last().map_or("metric", |stage| &stage.call.callee.text),
+        _ => "metric",
+    }
+}

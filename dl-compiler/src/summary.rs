@@ -1,0 +1,76 @@
+//! The layer table: what each binding of a network yields, holds and costs.
+//!
+//! Shapes and parameters are those of the model; floating-point operations are counted on the inference graph as it was
+//! resolved, before anything is rewritten; bytes of workspaces are those of the planned Programs.
+
+use dl_grammar::{Sources, Span};
+
+use crate::model::{BindingRow, Model};
+use crate::pipeline::Three;
+use crate::program::Program;
+use crate::{Summary, SummaryRow};
+
+/// The layer table of a model and its Programs.
+pub fn summary(model: &Model, programs: &Three<Program>, sources: &Sources) -> Summary {
+    let flops: Vec<usize> = model
+        .inference
+        .nodes
+        .iter()
+        .map(|node| {
+            let types: Vec<_> = node.operands.iter().map(|&operand| model.inference.ty(operand)).collect();
+            node.op.flops(&types, &node.ty)
+        })
+        .collect();
+    let sum = |(from, to): (usize, usize)| {
+        let nodes = flops.get(from..to.min(flops.len())).unwrap_or(&[]);
+        nodes.iter().fold(0_usize, |sum, flops| sum.saturating_add(*flops))
+    };
+    let floats = |place: &usize| model.parameters.get(*place).map_or(0, |parameter| parameter.dims.iter().product());
+    let row = |binding: &BindingRow| SummaryRow {
+        name: binding.name.clone(),
+        dims: binding.dims.clone(),
+        parameters: binding.parameters.iter().map(floats).sum(),
+        flops: sum(binding.nodes),
+        bytes: 4 * binding.dims.iter().product::<usize>(),
+        place: place(sources, binding.span),
+    };
+    let rows: Vec<SummaryRow> = model.bindings.iter().map(row).collect();
+    let bytes = |program: &Program| 4 * (program.shard_floats + program.fixed_floats);
+    let docs = model.docs.iter().take_while(|line| !line.trim().is_empty()).map(|line| line.trim());
+    Summary {
+        name: model.name.clone(),
+        docs: docs.collect::<Vec<_>>().join(" "),
+        parameters: model.parameters.iter().map(|parameter| parameter.dims.iter().product::<usize>()).sum(),
+        flops: rows.iter().map(|row| row.flops).sum(),
+        rows,
+        inference_bytes: bytes(&programs.inference).max(bytes(&programs.evaluation)),
+        training_bytes: bytes(&programs.training) + 4 * programs.training.prepared_floats,
+    }
+}
+
+/// `lenet.dln:12`, the file without its folder.
+pub(crate) fn place(sources: &Sources, span: Span) -> String {
+    let name = &sources.get(span.file).name;
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    format!("{name}:{}", sources.line_column(span).0)
+}
+
+/// `8320` as `8 320`.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let groups = digits.as_bytes()[first..].chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
+    let groups: Vec<String> = (first > 0).then(|| digits[..first].to_owned()).into_iter().chain(groups).collect();
+    groups.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands_stand_apart() {
+        let cases = [(0, "0"), (999, "999"), (8320, "8 320"), (61_706, "61 706"), (1_234_567, "1 234 567")];
+        for (number, text) in cases {
+            assert_eq!(super::grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Reference semantics against published and hand-computed values.
+
+use dl_compiler::eval::{self, Context, Value};
+use dl_compiler::expression::{Argument, Expression, Instruction, View};
+use dl_compiler::graph::{Graph, Origin, Type};
+use dl_compiler::ops::convolution2d::Convolution2d;
+use dl_compiler::ops::fused::Fused;
+use dl_compiler::ops::input::Input;
+use dl_compiler::ops::parameter::Parameter;
+use dl_compiler::ops::{Constant, Op, PointwiseFn};
+use dl_compiler::program::{Activation, Epilogue};
+use ndarray::{ArrayD, IxDyn};
+
+use crate::text::{op, types};
+
+fn integers(given: &[(&'static str, i64)]) -> Vec<(&'static str, Constant)> {
+    given.iter().map(|(name, value)| (*name, Constant::Integer(*value))).collect()
+}
+
+/// The numbers an operation yields for a batch. Per-example operands come with all examples, one after another.
+fn run(op: &Op, batch: usize, operands: &str, numbers: &[&[f64]]) -> Vec<f64> {
+    let types = types(operands);
+    let values: Vec<Value> = types
+        .iter()
+        .zip(numbers)
+        .map(|(ty, numbers)| {
+            let batch: &[usize] = if ty.per_example { &[batch] } else { &[] };
+            let dims = [batch, &ty.dims].concat();
+            let array = ArrayD::from_shape_vec(IxDyn(&dims), numbers.to_vec()).unwrap();
+            Value { per_example: ty.per_example, array }
+        })
+        .collect();
+    let uniform = |instance: u32, example: usize, element: usize| {
+        f64::from(instance) * 0.5 + example as f64 * 0.25 + element as f64 * 0.125
+    };
+    let weights: Vec<f64> = (1..=batch).map(|weight| weight as f64).collect();
+    let context = Context { batch, fields: &[], parameters: &[], weights: Some(&weights), uniform: &uniform };
+    let result = op.eval(&values.iter().collect::<Vec<_>>(), &context);
+    let ty = op.infer(&types.iter().collect::<Vec<_>>()).unwrap();
+    let expected = if ty.per_example { [&[batch], &ty.dims[..]].concat() } else { ty.dims };
+    assert_eq!(result.shape(), expected, "{op}");
+    result.iter().copied().collect()
+}
+
+fn close(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-12, "{found} for {expected}");
+    }
+}
+
+const IMAGE: [f64; 25] = [
+    128.0, 97.0, 53.0, 201.0, 198.0, 35.0, 22.0, 25.0, 200.0, 195.0, 37.0, 24.0, 28.0, 197.0, 182.0, 33.0, 28.0, 92.0,
+    195.0, 179.0, 31.0, 40.0, 100.0, 192.0, 177.0,
+];
+
+#[test]
+fn convolution_of_the_glossary() {
+    let convolution = op("convolution2d", &[]);
+    let cross = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
+    let y = run(&convolution, 1, "[1, 5, 5], [1, 1, 3, 3] batch-wide", &[&IMAGE, &cross]);
+    assert_eq!(y[0], 181.0);
+    let diagonal = [1.0, 0.0, 0.0, 1.0];
+    let y = run(&convolution, 1, "[1, 5, 5], [1, 1, 2, 2] batch-wide", &[&IMAGE, &diagonal]);
+    assert_eq!((y[0], y.len()), (150.0, 16));
+}
+
+#[test]
+fn convolution_by_hand() {
+    // Only the last tap counts: stride, padding and dilation, different for both axes, decide where it looks.
+    let last = Convolution2d { stride: [1, 2], padding: [1, 0], dilation: [2, 1], ..Convolution2d::default() };
+    let x: Vec<f64> = (1..=12).map(f64::from).collect();
+    let y = run(&last.into(), 1, "[1, 3, 4], [1, 1, 2, 2] batch-wide", &[&x, &[0.0, 0.0, 0.0, 1.0]]);
+    assert_eq!(y, [6.0, 8.0, 10.0, 12.0, 0.0, 0.0]);
+    // Two groups of one channel each: each filter sees its own channel only.
+    let grouped = op("convolution2d", &integers(&[("groups", 2)]));
+    let x = [1.0, 2.0, 3.0, 4.0, 10.0, 20.0, 30.0, 40.0];
+    let weight = [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, -1.0, 0.0, 0.0, 1.0];
+    let y = run(&grouped, 1, "[2, 2, 2], [4, 1, 2, 2] batch-wide", &[&x, &weight]);
+    assert_eq!(y, [10.0, 1.0, 80.0, 30.0]);
+    // Two examples, two channels summed.
+    let plain = op("convolution2d", &[]);
+    let y = run(&plain, 2, "[2, 1, 2], [1, 2, 1, 1] batch-wide", &[&x, &[1.0, 10.0]]);
+    assert_eq!(y, [31.0, 42.0, 310.0, 420.0]);
+}
+
+#[test]
+fn pooling_of_the_glossary() {
+    let attributes = integers(&[("kernel", 2), ("stride", 1)]);
+    let x = [5.0, 3.0, 1.0, 8.0, 2.0, 5.0, 9.0, 4.0, 3.0];
+    assert_eq!(run(&op("max_pool2d", &attributes), 1, "[1, 3, 3]", &[&x]), [8.0, 5.0, 9.0, 5.0]);
+    assert_eq!(run(&op("avg_pool2d", &attributes), 1, "[1, 3, 3]", &[&x]), [4.5, 2.75, 5.75, 3.5]);
+}
+
+#[test]
+fn pooling_over_the_edge_counts_only_what_is_there() {
+    let attributes = integers(&[("kernel", 2), ("padding", 1)]);
+    let x = [-5.0, -3.0, -8.0, -2.0];
+    assert_eq!(run(&op("max_pool2d", &attributes), 1, "[1, 2, 2]", &[&x]), x);
+    assert_eq!(run(&op("avg_pool2d", &attributes), 1, "[1, 2, 2]", &[&x]), x);
+    let attributes = integers(&[("kernel", 3), ("padding", 1), ("stride", 2)]);
+    assert_eq!(run(&op("avg_pool2d", &attributes), 1, "[1, 2, 2]", &[&x]), [-4.5]);
+}
+
+#[test]
+fn the_first_maximum_gets_the_gradient() {
+    let gradient = op("max_pool2d_gradient", &integers(&[("kernel", 2)]));
+    let d_x = run(&gradient, 1, "[1, 2, 2], [1, 1, 1]", &[&[1.0, 7.0, 7.0, 7.0], &[3.0]]);
+    assert_eq!(d_x, [0.0, 3.0, 0.0, 0.0]);
+}
+
+#[test]
+fn softmax_is_a_distribution() {
+    let softmax = op("softmax", &[]);
+    let y = run(&softmax, 2, "[3]", &[&[1.0, 2.0, 3.0, -1000.0, 0.0, 1000.0]]);
+    for row in y.chunks(3) {
+        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-15);
+    }
+    close(&y[..2], &[0.09003057317038046, 0.24472847105479767]);
+    assert_eq!(y[3..], [0.0, 0.0, 1.0]);
+}
+
+#[test]
+fn cross_entropy_and_accuracy() {
+    let logits = [0.0, 0.0, 0.0, 0.0, 1000.0, 0.0, 0.0, 0.0];
+    let operands = "[4], index(4)[]";
+    let loss = run(&op("cross_entropy", &[]), 2, operands, &[&logits, &[1.0, 0.0]]);
+    close(&loss, &[4f64.ln(), 0.0]);
+    let wrong = run(&op("cross_entropy", &[]), 2, operands, &[&logits, &[1.0, 1.0]]);
+    close(&wrong, &[4f64.ln(), 1000.0]);
+    let hits = run(&op("accuracy", &[]), 2, operands, &[&logits, &[0.0, 3.0]]);
+    assert_eq!(hits, [1.0, 0.0]);
+    let rows = run(&op("accuracy", &[]), 1, "[2, 4], index(4)[2]", &[&logits, &[3.0, 0.0]]);
+    assert_eq!(rows, [0.0, 1.0]);
+}
+
+#[test]
+fn products_by_hand() {
+    let weight = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let y = run(&op("matmul", &[]), 2, "[2], [2, 3] batch-wide", &[&[1.0, 10.0, 0.0, 1.0], &weight]);
+    assert_eq!(y, [41.0, 52.0, 63.0, 4.0, 5.0, 6.0]);
+    let transposed = op("matmul", &[("transposed", Constant::Bool(true))]);
+    let y = run(&transposed, 1, "[3], [2, 3] batch-wide", &[&[1.0, 0.0, 10.0], &weight]);
+    assert_eq!(y, [31.0, 64.0]);
+    let d_weight = run(&op("matmul_weights", &[]), 2, "[2], [1]", &[&[1.0, 2.0, 3.0, 4.0], &[1.0, 10.0]]);
+    assert_eq!(d_weight, [31.0, 42.0]);
+}
+
+#[test]
+fn broadcasting_of_the_glossary() {
+    // [[7, 10, 4], [13, 5, 9]] + [2], as calls write it: reshape, expand, add.
+    let mut graph = Graph::default();
+    let mut add = |op: Op, operands: &[_]| graph.add(op, operands, Origin::default()).unwrap();
+    let x = add(Input { field: 0, ty: Type::per_example([2, 3]) }.into(), &[]);
+    let two = add(Parameter { parameter: 0, dims: vec![1] }.into(), &[]);
+    let two = add(dl_compiler::ops::reshape::Reshape { dims: vec![1, 1] }.into(), &[two]);
+    let two = add(dl_compiler::ops::expand::Expand { axis: 0, dims: vec![2, 3] }.into(), &[two]);
+    let sum = add(op("add", &[]), &[x, two]);
+    let fields = [ArrayD::from_shape_vec(IxDyn(&[1, 2, 3]), vec![7.0, 10.0, 4.0, 13.0, 5.0, 9.0]).unwrap()];
+    let parameters = [ArrayD::from_elem(IxDyn(&[1]), 2.0)];
+    let uniform = |_: u32, _: usize, _: usize| 0.0;
+    let context = Context { batch: 1, fields: &fields, parameters: &parameters, weights: None, uniform: &uniform };
+    graph.verify().unwrap();
+    let values = eval::eval(&graph, &context);
+    let sum: Vec<f64> = values[sum.index()].array.iter().copied().collect();
+    assert_eq!(sum, [9.0, 12.0, 6.0, 15.0, 7.0, 11.0]);
+}
+
+#[test]
+fn copies_and_sums_along_axes() {
+    let expand = op("expand", &integers(&[("axis", 1), ("dims", 2)]));
+    let y = run(&expand, 1, "[2, 1, 2]", &[&[1.0, 2.0, 3.0, 4.0]]);
+    assert_eq!(y, [1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
+    let sum = op("sum", &integers(&[("axis", 0), ("count", 1)]));
+    assert_eq!(run(&sum, 2, "[2, 2]", &[&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]]), [4.0, 6.0, 12.0, 14.0]);
+    let all = op("sum", &integers(&[("axis", 0), ("count", 2)]));
+    assert_eq!(run(&all, 1, "[2, 2] batch-wide", &[&[1.0, 2.0, 3.0, 4.0]]), [10.0]);
+    assert_eq!(run(&op("sum_batch", &[]), 2, "[2]", &[&[1.0, 2.0, 3.0, 4.0]]), [4.0, 6.0]);
+}
+
+#[test]
+fn truth_values_are_zero_and_one() {
+    let (a, b) = ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]);
+    let compare = |name: &str| run(&op(name, &[]), 1, "[3], [3] batch-wide", &[&a, &b]);
+    assert_eq!(compare("greater"), [0.0, 0.0, 1.0]);
+    assert_eq!(compare("greater_equal"), [0.0, 1.0, 1.0]);
+    assert_eq!(compare("equal"), [0.0, 1.0, 0.0]);
+    assert_eq!(compare("not_equal"), [1.0, 0.0, 1.0]);
+    assert_eq!(compare("min"), [1.0, 2.0, 2.0]);
+    assert_eq!(compare("max"), [2.0, 2.0, 3.0]);
+    assert_eq!(compare("power"), [1.0, 4.0, 9.0]);
+    let chosen = run(&op("where", &[]), 1, "bool[3], [3], [3]", &[&[1.0, 0.0, 1.0], &a, &b]);
+    assert_eq!(chosen, [1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn a_batch_wide_operand_meets_every_example() {
+    let y = run(&op("subtract", &[]), 2, "[2] batch-wide, [2]", &[&[10.0, 20.0], &[1.0, 2.0, 3.0, 4.0]]);
+    assert_eq!(y, [9.0, 18.0, 7.0, 16.0]);
+}
+
+#[test]
+fn draws_name_instance_example_and_element() {
+    let given = [("keep", Constant::Float(0.5)), ("instance", Constant::Integer(0)), ("dims", Constant::Integer(3))];
+    // The draws are 0, 1/8, 2/8 for the first example, then 1/4 more for the next two.
+    assert_eq!(run(&op("bernoulli", &given), 3, "", &[]), [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    let given = [("keep", Constant::Float(0.5)), ("instance", Constant::Integer(1)), ("dims", Constant::Integer(3))];
+    assert_eq!(run(&op("bernoulli", &given), 1, "", &[]), [0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn weights_of_examples_are_shares() {
+    close(&run(&op("example_weight", &[]), 3, "", &[]), &[1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0]);
+}
+
+#[test]
+fn an_epilogue_is_bias_then_activation() {
+    let epilogue = Epilogue { bias: true, activation: Activation::Relu };
+    let Op::MatMul(mut product) = op("matmul", &[]) else { panic!() };
+    product.epilogue = epilogue;
+    let operands = "[2], [2, 2] batch-wide, [2] batch-wide";
+    let y = run(&product.into(), 2, operands, &[&[1.0, 2.0, 3.0, 4.0], &[1.0, 0.0, 0.0, 1.0], &[-2.0, 0.5]]);
+    assert_eq!(y, [0.0, 2.5, 1.0, 4.5]);
+    let Op::Convolution2d(mut convolution) = op("convolution2d", &[]) else { panic!() };
+    convolution.epilogue = Epilogue { bias: true, activation: Activation::Identity };
+    let operands = "[1, 1, 2], [2, 1, 1, 1] batch-wide, [2] batch-wide";
+    let y = run(&convolution.into(), 1, operands, &[&[1.0, 2.0], &[1.0, -1.0], &[10.0, 20.0]]);
+    assert_eq!(y, [11.0, 12.0, 19.0, 18.0]);
+}
+
+#[test]
+fn a_fused_loop_reads_by_its_views() {
+    // relu(x * s + 0.5) with one number of s for every two places.
+    let instruction = |function, arguments| Instruction { function, arguments, name: String::new() };
+    let instructions = vec![
+        instruction(PointwiseFn::Multiply, vec![Argument::Operand(0), Argument::Operand(1)]),
+        instruction(PointwiseFn::Add, vec![Argument::Instruction(0), Argument::Constant(0.5)]),
+        instruction(PointwiseFn::Relu, vec![Argument::Instruction(1)]),
+    ];
+    let views = vec![View { inner: 1, len: 4 }, View { inner: 2, len: 2 }];
+    let fused = |ty| {
+        Op::from(Fused { expression: Expression { views: views.clone(), instructions: instructions.clone() }, ty })
+    };
+    let x = [1.0, 2.0, 3.0, 4.0, -1.0, -2.0, -3.0, -4.0];
+    let wide = run(&fused(Type::per_example([4])), 2, "[4], [2] batch-wide", &[&x, &[1.0, -1.0]]);
+    assert_eq!(wide, [1.5, 2.5, 0.0, 0.0, 0.0, 0.0, 3.5, 4.5]);
+    let each = run(&fused(Type::per_example([4])), 2, "[4], [2]", &[&x, &[1.0, -1.0, 2.0, -2.0]]);
+    assert_eq!(each, [1.5, 2.5, 0.0, 0.0, 0.0, 0.0, 6.5, 8.5]);
+    let batch = run(&fused(Type::batch_wide([4])), 2, "[4] batch-wide, [2] batch-wide", &[&x[..4], &[1.0, 1.0]]);
+    assert_eq!(batch, [1.5, 2.5, 3.5, 4.5]);
+    assert_eq!(
+        fused(Type::per_example([4])).to_string(),
+        "fused v0 = multiply(x0, x1), v1 = add(v0, 0.5), v2 = relu(v1), x1 at i / 2 % 2"
+    );
+}

@@ -1,0 +1,293 @@
+//! What must hold for any text, and the way from random trees to text and back.
+
+mod common;
+
+use common::{rendered, symbol, tree};
+use dl_grammar::ast::BinaryOp;
+use dl_grammar::{Diagnostic, FileId, Span, parse};
+use proptest::prelude::*;
+
+/// Reads a text and checks what is promised of every result.
+fn check(text: &str) {
+    let (file, diagnostics) = parse(FileId(0), text);
+    assert_eq!((&file, &diagnostics), (&parse(FileId(0), text).0, &parse(FileId(0), text).1), "deterministic");
+    let shown: Vec<String> = file.items.iter().map(common::item).collect();
+    if diagnostics.is_empty() {
+        assert!(!format!("{file:?}").contains("Invalid"), "invalid without a word: {shown:?}");
+    }
+    let places = |diagnostic: &Diagnostic| -> Vec<Span> {
+        std::iter::once(diagnostic.span).chain(diagnostic.related.iter().map(|(span, _)| *span)).collect()
+    };
+    for diagnostic in &diagnostics {
+        for span in places(diagnostic) {
+            assert!(text.get(span.start as usize..span.end as usize).is_some(), "{diagnostic:?}");
+        }
+        assert!(!diagnostic.message.contains('\u{1}'), "{diagnostic:?}");
+        assert!(!diagnostic.message.ends_with('.'), "{diagnostic:?}");
+    }
+    assert!(diagnostics.is_sorted_by_key(|diagnostic| diagnostic.span.start));
+    rendered(text, &diagnostics);
+}
+
+/// Pieces of programs, right and wrong.
+fn token() -> impl Strategy<Value = String> {
+    let tokens = [
+        "network",
+        "layer",
+        "fn",
+        "const",
+        "pub",
+        "input",
+        "label",
+        "output",
+        "loss",
+        "metric",
+        "param",
+        "assert",
+        "train",
+        "if",
+        "else",
+        "and",
+        "or",
+        "not",
+        "true",
+        "scan",
+        "where",
+        "repeat",
+        "x",
+        "y",
+        "f32",
+        "index",
+        "f(",
+        "if a {",
+        "} else {",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ";",
+        ":",
+        "=",
+        "==",
+        "<",
+        "+",
+        "-",
+        "*",
+        "/",
+        "^",
+        "|>",
+        "..",
+        ".",
+        "|",
+        "!",
+        "&&",
+        "1",
+        "0.5",
+        "1e-4",
+        "256_KiB",
+        "9e999",
+        "12ab",
+        "\"text\"",
+        "\"",
+        "\\",
+        "//",
+        "/*",
+        "*/",
+        "/// doc\n",
+        "//! doc\n",
+        "\n",
+        "ü",
+        "→",
+        "\u{1}",
+        "#",
+        "'",
+        "y = x;",
+        "x |> f(a: 1)",
+        "[1, 2]",
+    ];
+    proptest::sample::select(tokens.to_vec()).prop_map(str::to_owned)
+}
+
+/// A tree as it is meant to be shown, as it is written, and how tightly its outermost operator binds.
+#[derive(Debug, Clone)]
+struct Sample {
+    shown: String,
+    written: String,
+    binding: u8,
+}
+
+/// The precedence table of the language, loosest first.
+const PIPE: u8 = 0;
+const NOT: u8 = 3;
+const NEGATE: u8 = 7;
+const POWER: u8 = 8;
+const ATOM: u8 = 9;
+
+fn binding(operator: BinaryOp) -> u8 {
+    match symbol(operator) {
+        "or" => 1,
+        "and" => 2,
+        "==" | "!=" | "<" | "<=" | ">" | ">=" => 4,
+        "+" | "-" => 5,
+        "^" => POWER,
+        _ => 6,
+    }
+}
+
+impl Sample {
+    fn atom(shown: String, written: String) -> Sample {
+        Sample { shown, written, binding: ATOM }
+    }
+
+    /// Written where only what binds at least so tightly may stand.
+    fn at_least(&self, binding: u8) -> String {
+        if self.binding >= binding { self.written.clone() } else { format!("({})", self.written) }
+    }
+}
+
+fn binary(operator: BinaryOp, left: &Sample, right: &Sample) -> Sample {
+    let level = binding(operator);
+    let (left_level, right_level) = match level {
+        POWER => (POWER + 1, NEGATE),
+        4 => (5, 5),
+        _ => (level, level + 1),
+    };
+    let written = format!("{} {} {}", left.at_least(left_level), symbol(operator), right.at_least(right_level));
+    Sample { shown: format!("({} {} {})", symbol(operator), left.shown, right.shown), written, binding: level }
+}
+
+fn call(name: &str, arguments: &[Sample], attribute: Option<&Sample>) -> Sample {
+    let mut shown = format!("({name}");
+    let mut written: Vec<String> = Vec::new();
+    for argument in arguments {
+        shown += &format!(" {}", argument.shown);
+        written.push(argument.written.clone());
+    }
+    if let Some(attribute) = attribute {
+        shown += &format!(" k:{}", attribute.shown);
+        written.push(format!("k: {}", attribute.written));
+    }
+    Sample::atom(shown + ")", format!("{name}({})", written.join(", ")))
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    use BinaryOp::*;
+    let operators = vec![
+        Or,
+        And,
+        Equal,
+        NotEqual,
+        Less,
+        LessEqual,
+        Greater,
+        GreaterEqual,
+        Add,
+        Subtract,
+        Multiply,
+        Divide,
+        Remainder,
+        MatMul,
+        Power,
+    ];
+    let leaf = prop_oneof![
+        "[a-z]{1,3}_[0-9]".prop_map(|name| Sample::atom(name.clone(), name)),
+        (0..i64::MAX).prop_map(|value| Sample::atom(value.to_string(), value.to_string())),
+        (0.0..1e9f64).prop_map(|value| Sample::atom(format!("{value:?}"), format!("{value:?}"))),
+        any::<bool>().prop_map(|value| Sample::atom(value.to_string(), value.to_string())),
+        "[ -~]{0,6}".prop_map(|text| {
+            let written = format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+            Sample::atom(format!("{text:?}").replace("\\'", "'"), written)
+        }),
+    ];
+    leaf.prop_recursive(5, 40, 4, move |inner| {
+        let arguments = proptest::collection::vec(inner.clone(), 0..3);
+        let pair = (inner.clone(), inner.clone());
+        prop_oneof![
+            (proptest::sample::select(operators.clone()), pair.clone())
+                .prop_map(|(operator, (left, right))| binary(operator, &left, &right)),
+            inner.clone().prop_map(|x| Sample {
+                shown: format!("(neg {})", x.shown),
+                written: format!("-{}", x.at_least(NEGATE)),
+                binding: NEGATE,
+            }),
+            inner.clone().prop_map(|x| Sample {
+                shown: format!("(not {})", x.shown),
+                written: format!("not {}", x.at_least(NOT)),
+                binding: NOT,
+            }),
+            (arguments.clone(), proptest::option::of(inner.clone())).prop_map(|(arguments, attribute)| call(
+                "f",
+                &arguments,
+                attribute.as_ref()
+            )),
+            arguments.clone().prop_map(|elements| {
+                let shown: Vec<&str> = elements.iter().map(|element| element.shown.as_str()).collect();
+                let written: Vec<&str> = elements.iter().map(|element| element.written.as_str()).collect();
+                Sample::atom(format!("[{}]", shown.join(" ")), format!("[{}]", written.join(", ")))
+            }),
+            (inner.clone(), arguments).prop_map(|(first, arguments)| {
+                let stage = call("g", &arguments, None);
+                Sample {
+                    shown: format!("(pipe {} h:{} (r))", first.shown, stage.shown),
+                    written: format!("{} |> h: {} |> r", first.at_least(PIPE + 1), stage.written),
+                    binding: PIPE,
+                }
+            }),
+            (inner.clone(), pair).prop_map(|(c, (a, b))| Sample::atom(
+                format!("(if {} {{(let y {}) y}} {{{}}})", c.shown, a.shown, b.shown),
+                format!("if ({}) {{ y = {}; y }} else {{ {} }}", c.written, a.written, b.written),
+            )),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn random_characters_do_no_harm(text in "\\PC{0,200}") {
+        check(&text);
+    }
+
+    #[test]
+    fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        check(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn random_tokens_do_no_harm(tokens in proptest::collection::vec(token(), 0..60), inside in any::<bool>()) {
+        let text = tokens.join(" ");
+        check(&if inside { format!("network N {{ {text} }}") } else { text });
+    }
+
+    #[test]
+    fn programs_cut_anywhere_do_no_harm(from in 0usize..2000, length in 0usize..40) {
+        let program = include_str!("whole.dln");
+        let from = program.floor_char_boundary(from);
+        let to = program.floor_char_boundary(from + length);
+        check(&format!("{}{}", &program[..from], &program[to..]));
+        check(&program[..from]);
+    }
+
+    #[test]
+    fn spans_of_no_text_are_rendered(text in "[a\u{fc}\n\t]{0,30}", start in 0u32..50, end in 0u32..50) {
+        let span = Span { file: FileId(0), start, end };
+        let other = Span { file: FileId(7), start, end };
+        let diagnostic = Diagnostic::new(dl_grammar::Code::Syntax, span, "message").related(other, "there").related(span, "here");
+        prop_assert!(rendered(&text, &[diagnostic]).starts_with("error[E0001]: message\n"));
+    }
+
+    #[test]
+    fn printed_trees_are_read_as_they_were(sample in sample()) {
+        prop_assert_eq!(tree(&sample.written), sample.shown, "{}", sample.written);
+    }
+}
+
+#[test]
+fn the_whole_program_is_right() {
+    check(include_str!("whole.dln"));
+    common::parse_ok(include_str!("whole.dln"));
+}
