@@ -15,6 +15,8 @@ const XOR: &str = "network Xor {
 /// A folder with one file in it.
 fn folder(test: &str, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    // What an earlier run wrote must not be taken for this one's.
+    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join(name), bytes).expect("a file");
     folder

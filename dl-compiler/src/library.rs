@@ -23,3 +23,27 @@ pub fn load(sources: &mut Sources) -> Vec<ast::File> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_reads_without_mistakes() {
+        let mut sources = Sources::default();
+        for (name, text) in FILES {
+            let id = sources.add(Source::new(*name, *text));
+            let (tree, diagnostics) = parse(id, text);
+            assert!(diagnostics.is_empty(), "{}", dl_grammar::render(&sources, &diagnostics, false));
+            assert!(!tree.docs.is_empty() && !tree.items.is_empty(), "{name}");
+            for item in &tree.items {
+                let docs = match item {
+                    ast::Item::Function(item) => &item.docs,
+                    ast::Item::Layer(item) => &item.docs,
+                    other => panic!("{other:?} in {name}"),
+                };
+                assert!(docs.iter().any(|line| line.contains('`')), "{name}: no formula in {docs:?}");
+            }
+        }
+    }
+}

@@ -75,7 +75,7 @@ pub fn view_mut<T: Tensor<Element = f32>>(floats: &mut [f32]) -> &mut T {
 ///
 /// # Panics
 /// If the length is no multiple of `T::LEN`, or `T` is empty.
-pub fn views<T: Tensor<Element = f32>>(floats: &[f32]) -> &[T] {
+pub fn views<T: Tensor>(floats: &[T::Element]) -> &[T] {
     assert!(
         T::LEN != 0 && floats.len().is_multiple_of(T::LEN),
         "{} floats seen as tensors of {}",

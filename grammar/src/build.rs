@@ -101,7 +101,7 @@ impl<'a> Builder<'a> {
     pub(crate) fn text_value(&mut self, pair: &Pair<'_>) -> String {
         let span = self.span(pair);
         literal::text(pair.as_str(), span).unwrap_or_else(|diagnostic| {
-            self.report(diagnostic);
+            self.report(*diagnostic);
             String::new()
         })
     }

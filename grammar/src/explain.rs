@@ -63,15 +63,9 @@ impl Builder<'_> {
         }
     }
 
-    /// Reports that the whole text could not be read: pest stops before the stack is exhausted, where a caller has
-    /// left very little of it.
+    /// Reports that the whole text could not be read, which recovery prevents unless the stack is nearly exhausted.
     pub(crate) fn unreadable(&mut self, error: &Error<Rule>) {
-        if let ErrorVariant::CustomError { .. } = error.variant {
-            let start = self.bytes(0, 0);
-            self.report(Diagnostic::new(Code::NestingTooDeep, start, "the text is nested too deeply for the stack"));
-        } else {
-            self.stuck(error, 0, Rule::file, "declaration");
-        }
+        self.stuck(error, 0, Rule::file, "declaration");
     }
 
     /// Whether something in the piece has been reported before the grammar saw it.
@@ -129,7 +123,12 @@ impl Builder<'_> {
         }
         let mut expected: Vec<Expected> = match &error.variant {
             ErrorVariant::ParsingError { positives, .. } => positives.iter().filter_map(|&rule| words(rule)).collect(),
-            ErrorVariant::CustomError { .. } => Vec::new(),
+            ErrorVariant::CustomError { .. } => {
+                // pest stops by itself before the stack ends, if a caller has left very little of it.
+                let message = "the text is nested too deeply for the stack";
+                self.report(Diagnostic::new(Code::NestingTooDeep, self.bytes(at, at + 1), message));
+                return;
+            }
         };
         expected.sort();
         expected.dedup();

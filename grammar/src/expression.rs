@@ -361,7 +361,7 @@ impl Builder<'_> {
             Rule::text => ExprKind::Text(self.text_value(&pair)),
             Rule::boolean => ExprKind::Bool(pair.as_str() == "true"),
             _ => literal::number(pair.as_str(), span).unwrap_or_else(|diagnostic| {
-                self.report(diagnostic);
+                self.report(*diagnostic);
                 ExprKind::Invalid
             }),
         };

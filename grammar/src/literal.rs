@@ -8,34 +8,37 @@ use crate::source::Span;
 const SUFFIXES: [(&str, i64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// Reads `784`, `64_000`, `256_KiB`, `0.5`, `1e-4`.
-pub(crate) fn number(written: &str, span: Span) -> Result<ExprKind, Diagnostic> {
+pub(crate) fn number(written: &str, span: Span) -> Result<ExprKind, Box<Diagnostic>> {
     let digits: String = written.chars().filter(|&c| c != '_').collect();
     let (unit, factor) = SUFFIXES.iter().find(|(suffix, _)| digits.ends_with(suffix)).copied().unwrap_or(("", 1));
     let plain = digits.strip_suffix(unit).unwrap_or(&digits);
-    if plain.bytes().all(|byte| byte.is_ascii_digit()) {
-        return match plain.parse::<i64>().ok().and_then(|value| value.checked_mul(factor)) {
-            Some(value) => Ok(ExprKind::Integer(value)),
-            None => Err(Diagnostic::new(Code::NumberOutOfRange, span, "the integer is too large")
-                .label(format!("the largest is {}", i64::MAX))),
-        };
-    }
+    let is_integer = plain.bytes().all(|byte| byte.is_ascii_digit());
     let is_float = plain.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
-    match plain.parse::<f64>() {
-        Ok(value) if is_float && unit.is_empty() && value.is_finite() => Ok(ExprKind::Float(value)),
-        Ok(value) if is_float && unit.is_empty() && value.is_infinite() => {
-            Err(Diagnostic::new(Code::NumberOutOfRange, span, "the number is too large")
-                .label(format!("the largest is about {:e}", f64::MAX)))
+    let diagnostic = if is_integer {
+        match plain.parse::<i64>().ok().and_then(|value| value.checked_mul(factor)) {
+            Some(value) => return Ok(ExprKind::Integer(value)),
+            None => Diagnostic::new(Code::NumberOutOfRange, span, "the integer is too large")
+                .label(format!("the largest is {}", i64::MAX)),
         }
-        Ok(_) if is_float => Err(Diagnostic::new(Code::Syntax, span, format!("`{unit}` follows integers only"))
-            .label("this is not an integer")),
-        _ => Err(Diagnostic::new(Code::Syntax, span, "this is not a number")
-            .label("letters follow the digits")
-            .note("numbers look like `784`, `64_000`, `256_KiB`, `0.5` or `1e-4`")),
-    }
+    } else {
+        match plain.parse::<f64>() {
+            Ok(_) if is_float && !unit.is_empty() => {
+                Diagnostic::new(Code::Syntax, span, format!("`{unit}` follows integers only"))
+                    .label("this is not an integer")
+            }
+            Ok(value) if is_float && value.is_finite() => return Ok(ExprKind::Float(value)),
+            Ok(_) if is_float => Diagnostic::new(Code::NumberOutOfRange, span, "the number is too large")
+                .label(format!("the largest is about {:e}", f64::MAX)),
+            _ => Diagnostic::new(Code::Syntax, span, "this is not a number")
+                .label("letters follow the digits")
+                .note("numbers look like `784`, `64_000`, `256_KiB`, `0.5` or `1e-4`"),
+        }
+    };
+    Err(Box::new(diagnostic))
 }
 
 /// Reads a text with its quotes; `span` is that of the whole.
-pub(crate) fn text(written: &str, span: Span) -> Result<String, Diagnostic> {
+pub(crate) fn text(written: &str, span: Span) -> Result<String, Box<Diagnostic>> {
     let inner = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(written);
     let mut value = String::with_capacity(inner.len());
     let mut characters = inner.char_indices();
@@ -51,13 +54,13 @@ pub(crate) fn text(written: &str, span: Span) -> Result<String, Diagnostic> {
                 let escaped = other.map_or(' ', |(_, escaped)| escaped);
                 let start = span.start + 1 + at as u32;
                 let end = start + 1 + escaped.len_utf8() as u32;
-                return Err(Diagnostic::new(
-                    Code::Syntax,
-                    Span { start, end, ..span },
-                    format!("unknown escape `\\{escaped}`"),
-                )
-                .label("not an escape")
-                .note("the escapes are `\\\"`, `\\\\` and `\\n`"));
+                let shown = if escaped.is_control() { ' ' } else { escaped };
+                let place = Span { start, end, ..span };
+                return Err(Box::new(
+                    Diagnostic::new(Code::Syntax, place, format!("unknown escape `\\{shown}`"))
+                        .label("not an escape")
+                        .note("the escapes are `\\\"`, `\\\\` and `\\n`"),
+                ));
             }
         }
     }

@@ -47,3 +47,50 @@ pub(crate) const RESERVED: &[&str] = &[
 pub(crate) fn is_keyword(word: &str) -> bool {
     [ITEM_KEYWORDS, STATEMENT_KEYWORDS, EXPRESSION_KEYWORDS].iter().any(|words| words.contains(&word))
 }
+
+#[cfg(test)]
+mod tests {
+    use pest::Parser;
+
+    use super::*;
+
+    /// The quoted words of a rule of the grammar.
+    fn words(rule: &str) -> Vec<&'static str> {
+        let grammar = include_str!("dln.pest");
+        let (_, rest) = grammar.split_once(&format!("\n{rule}")).expect("the rule");
+        let (body, _) = rest.split_once('}').expect("its end");
+        let mut words: Vec<&str> = body.split('"').skip(1).step_by(2).collect();
+        words.sort();
+        words
+    }
+
+    #[test]
+    fn the_lists_are_those_of_the_grammar() {
+        let lists =
+            [("item_keyword ", ITEM_KEYWORDS), ("statement_keyword ", STATEMENT_KEYWORDS), ("reserved ", RESERVED)];
+        for (rule, list) in lists {
+            let mut list = list.to_vec();
+            list.sort();
+            assert_eq!(words(rule), list, "{rule}");
+        }
+        let mut list = EXPRESSION_KEYWORDS.to_vec();
+        list.sort();
+        assert_eq!(words("keyword "), list);
+    }
+
+    #[test]
+    fn keywords_are_no_names_and_reserved_words_are() {
+        for word in [ITEM_KEYWORDS, STATEMENT_KEYWORDS, EXPRESSION_KEYWORDS].concat() {
+            assert!(Syntax::parse(Rule::name, word).is_err(), "{word}");
+            assert!(Syntax::parse(Rule::keyword, word).is_ok(), "{word}");
+            assert!(is_keyword(word), "{word}");
+        }
+        for word in RESERVED {
+            assert!(Syntax::parse(Rule::name, word).is_ok(), "{word}");
+            // A longer word must not be taken for a shorter one that it begins with.
+            let read = Syntax::parse(Rule::reserved, word).expect(word);
+            assert_eq!(read.as_str(), *word);
+            assert!(!is_keyword(word), "{word}");
+        }
+    }
+}

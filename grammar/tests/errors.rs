@@ -6,7 +6,7 @@
 mod common;
 
 use common::{item, rendered};
-use dl_grammar::{Code, FileId, parse};
+use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, parse, render};
 
 /// The codes and the underlined text of all diagnostics.
 fn marks(text: &str) -> Vec<(&'static str, &str)> {
@@ -134,9 +134,48 @@ fn what_can_be_understood_is_kept() {
 fn long_texts_have_a_message() {
     let text = " ".repeat((1 << 20) + 1);
     let (_, diagnostics) = parse(FileId(0), &text);
-    assert_eq!(diagnostics.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>(), [Code::SourceTooLarge]);
-    assert!(
-        rendered(&text, &diagnostics)
-            .starts_with("error[E0007]: the source text has 1048577 bytes, 1048576 are the limit\n --> net.dln:1:1\n")
-    );
+    // The line is too long to be shown.
+    let expected = "error[E0007]: the source text has 1048577 bytes, 1048576 are the limit\n--> net.dln:1:1\n";
+    assert_eq!(rendered(&text, &diagnostics), expected);
+}
+
+#[test]
+fn a_diagnostic_of_two_files_is_shown_whole() {
+    let mut sources = Sources::default();
+    let net = sources
+        .add(Source::new("lenet.dln", "network A {\n    x = image\n        |> flatten\n        |> dense(120);\n}\n"));
+    let library = sources.add(Source::new("std/dense.dln", "layer dense(x: [.., inputs]) {\n    x @ weight\n}\n"));
+    let place = |file, words: &str| {
+        let start = sources.get(file).text.find(words).expect("the words") as u32;
+        Span { file, start, end: start + words.len() as u32 }
+    };
+    let diagnostic =
+        Diagnostic::new(Code::ShapeMismatch, place(net, "dense"), "`dense` expects 784 features, found 676")
+            .label("cannot multiply [676] by [784, 120]")
+            .related(place(net, "flatten"), "[676]")
+            .related(place(library, "x @ weight"), "here")
+            .note("constraint C2")
+            .help("leave out `inputs`");
+    let expected = "\
+error[E0301]: `dense` expects 784 features, found 676
+ --> lenet.dln:4:12
+  |
+3 |         |> flatten
+  |            ------- [676]
+4 |         |> dense(120);
+  |            ^^^^^ cannot multiply [676] by [784, 120]
+  |
+ ::: std/dense.dln:2:5
+  |
+2 |     x @ weight
+  |     ---------- here
+  |
+  = note: constraint C2
+  = help: leave out `inputs`
+";
+    assert_eq!(render(&sources, std::slice::from_ref(&diagnostic), false), expected);
+    let twice = render(&sources, &[diagnostic.clone(), diagnostic.clone()], false);
+    assert_eq!(twice, format!("{expected}\n{expected}"));
+    assert_eq!(render(&sources, &[], false), "");
+    assert!(render(&sources, &[diagnostic], true).contains("\u{1b}["));
 }

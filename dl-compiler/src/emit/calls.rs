@@ -45,20 +45,24 @@ impl Routine<'_> {
         code
     }
 
-    /// The mean over the batch of the value wanted for a role.
-    fn mean(&self, role: Role, weights: &TokenStream) -> TokenStream {
-        let Some(id) = self.program.result(role) else { return quote!(f32::NAN) };
-        let range = self.layout.range(id);
-        quote! {
-            rt::mean(n, rt::Segments::of_shards(shards, layout::SHARD_FLOATS, #range.start, 1), #weights)
-        }
-    }
-
-    fn report(&self, module: &Module<'_>, weights: &TokenStream) -> TokenStream {
-        let loss = self.mean(Role::Loss, weights);
-        let names = &module.interface.metrics;
-        let metrics = (0..names.len()).map(|metric| self.mean(Role::Metric(metric), weights));
-        quote!(Report { loss: #loss, #(#names: #metrics),* })
+    /// The report, each value the mean over the batch; `weights` is the code of the weights and their sum.
+    fn report(&self, module: &Module<'_>, weights: &TokenStream) -> (TokenStream, TokenStream) {
+        let mean = |role| match self.program.result(role) {
+            Some(id) => {
+                let range = self.layout.range(id);
+                quote!(mean(#range))
+            }
+            None => quote!(f32::NAN),
+        };
+        let (loss, names) = (mean(Role::Loss), &module.interface.metrics);
+        let metrics = (0..names.len()).map(|metric| mean(Role::Metric(metric)));
+        let helper = quote! {
+            let mean = |range: ::core::ops::Range<usize>| {
+                let values = rt::Segments::of_shards(shards, layout::SHARD_FLOATS, range.start, 1);
+                rt::mean(n, values, #weights)
+            };
+        };
+        (helper, quote!(Report { loss: #loss, #(#names: #metrics),* }))
     }
 }
 
@@ -194,8 +198,8 @@ fn used_or_not(code: &TokenStream, name: &str) -> Ident {
 pub(super) fn evaluate(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream {
     let checks = checks(module, true, |name| quote!(batch.#name));
     let run = routine.run();
-    let report = routine.report(module, &quote!(None, n as f32));
-    let body = quote!(#run Ok(#report));
+    let (mean, report) = routine.report(module, &quote!(None, n as f32));
+    let body = quote!(#run #mean Ok(#report));
     let blocks = blocks(
         &body,
         &[
@@ -235,8 +239,8 @@ pub(super) fn training(module: &Module<'_>, routine: &Routine<'_>, prepare: &[Fu
     let checks = checks(module, true, |name| quote!(batch.#name));
     let run = routine.run();
     let prepare: Vec<TokenStream> = prepare.iter().map(|function| call(function, false)).collect();
-    let report = routine.report(module, &quote!(weights, total));
-    let body = quote!(#(#prepare;)* #run let report = #report;);
+    let (mean, report) = routine.report(module, &quote!(weights, total));
+    let body = quote!(#(#prepare;)* #run #mean let report = #report;);
     let blocks = blocks(
         &body,
         &[
@@ -260,9 +264,9 @@ pub(super) fn training(module: &Module<'_>, routine: &Routine<'_>, prepare: &[Fu
     } else {
         Default::default()
     };
-    // As many arguments as a call of this kind needs; bundling them would hide what it reads.
     let (rule, settings) = settings(module);
     let name = &module.model.name;
+    let floats = if module.model.parameters.is_empty() { quote!(0) } else { quote!(parameter_layout::FLOATS) };
     let train_doc = format!(" The numbers of the `train` section of `{name}`.");
     quote! {
         #[doc = " The gradient of the loss for every parameter, with the loss and the metrics it belongs to."]
@@ -312,7 +316,7 @@ pub(super) fn training(module: &Module<'_>, routine: &Routine<'_>, prepare: &[Fu
         }
         #[doc = " The optimizer of the `train` section before its first step."]
         pub fn optimizer(seed: u64) -> Optimizer {
-            Optimizer::new(settings().optimizer, seed, parameter_layout::FLOATS)
+            Optimizer::new(settings().optimizer, seed, #floats)
         }
     }
 }

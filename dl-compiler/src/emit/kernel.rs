@@ -2,9 +2,7 @@
 //!
 //! What enters are the step's kernel and the code of its operands; shapes of some size become named constants of the module.
 
-use std::collections::BTreeMap;
-
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::names::Names;
@@ -14,30 +12,37 @@ use crate::program::{
 };
 
 /// The shapes of a module's kernels, each a constant named after the layer that has it.
-#[derive(Default)]
 pub(super) struct Shapes {
-    names: Names,
-    known: BTreeMap<String, Ident>,
+    /// Names that are taken in the module, which expressions share.
+    pub(super) names: Names,
+    /// The layer and the numbers of each.
+    known: Vec<((String, String), Ident)>,
     items: Vec<TokenStream>,
 }
 
 impl Shapes {
-    /// The constant that holds a shape of that type; `layer` names it if it is new.
-    fn constant(&mut self, layer: &str, ty: &str, value: TokenStream) -> TokenStream {
-        let key = value.to_string();
-        let ty = format_ident!("{ty}");
-        let name = self.known.get(&key).cloned().unwrap_or_else(|| {
-            let name = Ident::new(&self.names.unique(&super::names::upper(layer)), Span::call_site());
-            self.items.push(quote!(const #name: rt::#ty = #value;));
-            self.known.insert(key, name.clone());
-            name
-        });
+    /// None yet; their constants get names that are not among `names`.
+    pub(super) fn new(names: Names) -> Shapes {
+        Shapes { names, known: Vec::new(), items: Vec::new() }
+    }
+
+    /// The constant that holds a layer's shape; `shared` if any other layer's of the same numbers will do.
+    fn constant(&mut self, layer: &str, shared: bool, ty: &str, value: TokenStream) -> TokenStream {
+        let (numbers, ty) = (value.to_string(), format_ident!("{ty}"));
+        let layer = super::names::upper(layer);
+        let known = |(key, _): &&((String, String), Ident)| key.1 == numbers && (shared || key.0 == layer);
+        if let Some((_, name)) = self.known.iter().find(known) {
+            return quote!(&#name);
+        }
+        let name = super::names::plain(&self.names.unique(&layer));
+        self.items.push(quote!(const #name: rt::#ty = #value;));
+        self.known.push(((layer, numbers), name.clone()));
         quote!(&#name)
     }
 
     /// The constants.
-    pub(super) fn items(self) -> Vec<TokenStream> {
-        self.items
+    pub(super) fn items(&self) -> &[TokenStream] {
+        &self.items
     }
 }
 
@@ -111,43 +116,43 @@ impl Call<'_> {
             Kernel::Pack { inputs, outputs, transposed } => {
                 let value = quote!(rt::Pack { inputs: #inputs, outputs: #outputs, transposed: #transposed });
                 let name = if *transposed { "panels_transposed" } else { "panels" };
-                let shape = shapes.constant(&format!("{layer}_{name}"), "Pack", value);
+                let shape = shapes.constant(&format!("{layer}_{name}"), false, "Pack", value);
                 quote!(rt::pack(#shape, #(#operands),*, #y);)
             }
             Kernel::MatMul(shape, transposed, epilogue) => {
                 let shape = if *transposed {
                     let swapped = MatMulShape { inputs: shape.outputs, outputs: shape.inputs, ..*shape };
-                    shapes.constant(&format!("{layer}_transposed"), "MatMul", matmul(&swapped))
+                    shapes.constant(&format!("{layer}_transposed"), false, "MatMul", matmul(&swapped))
                 } else {
-                    shapes.constant(layer, "MatMul", matmul(shape))
+                    shapes.constant(layer, false, "MatMul", matmul(shape))
                 };
                 let (x, panels) = (operands.first(), operands.get(1));
                 let epilogue = self.epilogue(*epilogue);
                 quote!(rt::matmul(#shape, #n, #x, #panels, #epilogue, #y);)
             }
             Kernel::Convolution2d(shape, epilogue) => {
-                let shape = shapes.constant(layer, "Convolution2d", convolution2d(shape));
+                let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
                 let (x, weight) = (operands.first(), operands.get(1));
                 let epilogue = self.epilogue(*epilogue);
                 quote!(rt::convolution2d(#shape, #n, #x, #weight, #epilogue, #y);)
             }
             Kernel::Convolution2dInput(shape) => {
-                let shape = shapes.constant(layer, "Convolution2d", convolution2d(shape));
+                let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::MatMulWeights(shape) => {
-                let shape = shapes.constant(layer, "MatMul", matmul(shape));
+                let shape = shapes.constant(layer, false, "MatMul", matmul(shape));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y, team);)
             }
             Kernel::Convolution2dWeight(shape) => {
-                let shape = shapes.constant(layer, "Convolution2d", convolution2d(shape));
+                let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y, team);)
             }
             Kernel::MaxPool2d(shape)
             | Kernel::MaxPool2dGradient(shape)
             | Kernel::AvgPool2d(shape)
             | Kernel::AvgPool2dGradient(shape) => {
-                let shape = shapes.constant(layer, "Pool2d", pool2d(shape));
+                let shape = shapes.constant(layer, true, "Pool2d", pool2d(shape));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::Softmax(shape)
@@ -156,12 +161,13 @@ impl Call<'_> {
             | Kernel::CrossEntropyGradient(shape)
             | Kernel::Accuracy(shape) => {
                 let SoftmaxShape { rows, classes } = shape;
-                let shape = shapes.constant(layer, "Softmax", quote!(rt::Softmax { rows: #rows, classes: #classes }));
+                let shape =
+                    shapes.constant(layer, true, "Softmax", quote!(rt::Softmax { rows: #rows, classes: #classes }));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::Sum(AxisShape { outer, middle, inner }) => {
                 let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
-                let shape = shapes.constant(layer, "Sum", value);
+                let shape = shapes.constant(layer, true, "Sum", value);
                 quote!(rt::sum(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::Expand(shape) => self.expand(shape),

@@ -79,9 +79,9 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
         &list(&model.metrics),
         &model.parameters.iter().map(|parameter| parameter.path.clone()).collect::<Vec<_>>(),
     );
-    let expressions = Expressions::new(interface.types.clone());
+    let shapes = Shapes::new(interface.types.clone());
     let mut module =
-        Module { model, sources, comments: options.comments, interface, shapes: Shapes::default(), expressions };
+        Module { model, sources, comments: options.comments, interface, shapes, expressions: Expressions::default() };
     let module = &mut module;
     let infers = !model.outputs.is_empty();
     let aliases = types::aliases(module);
@@ -143,8 +143,7 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
     let (name, network) = (&module.interface.module, &module.interface.network);
     let module_docs = types::docs(&docs(summary, &model.docs));
     let network_doc = format!(" The network of [`{name}`] for generic code.");
-    let expressions = std::mem::replace(&mut module.expressions, Expressions::new(names::Names::default())).items();
-    let shapes = std::mem::take(&mut module.shapes).items();
+    let (expressions, shapes) = (module.expressions.items(), module.shapes.items());
     unsuffixed(quote! {
         #module_docs
         #visibility mod #name {

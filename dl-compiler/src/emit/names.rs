@@ -171,6 +171,7 @@ pub(super) const TYPES: &[&str] = &[
     "Batch",
     "Examples",
     "Gradients",
+    "INITIALIZERS",
     "None",
     "Ok",
     "Err",

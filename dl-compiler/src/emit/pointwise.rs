@@ -11,26 +11,28 @@ use super::names::{Names, camel, ident};
 use crate::expression::{Argument, Expression, Instruction};
 use crate::ops::PointwiseFn;
 
-/// All expressions of a module.
+/// All expressions of a module; their types get names that are not among those the caller knows.
+#[derive(Default)]
 pub(super) struct Expressions {
-    names: Names,
     known: BTreeMap<String, Ident>,
     items: Vec<TokenStream>,
 }
 
 impl Expressions {
-    /// None yet; their types get names that are not among `names`.
-    pub(super) fn new(names: Names) -> Expressions {
-        Expressions { names, known: BTreeMap::new(), items: Vec::new() }
-    }
-
     /// The type that computes an expression whose result and operands are called that; `place` is where it is written.
-    pub(super) fn name(&mut self, expression: &Expression, result: &str, operands: &[String], place: &str) -> Ident {
+    pub(super) fn name(
+        &mut self,
+        names: &mut Names,
+        expression: &Expression,
+        result: &str,
+        operands: &[String],
+        place: &str,
+    ) -> Ident {
         let key = format!("{} {expression}", expression.views.len());
         if let Some(name) = self.known.get(&key) {
             return name.clone();
         }
-        let name = Ident::new(&self.names.unique_type(&camel(result)), Span::call_site());
+        let name = Ident::new(&names.unique_type(&camel(result)), Span::call_site());
         let doc = format!(" Computes `{result}` ({place}).");
         let count = expression.views.len();
         let mut locals = Names::default();
@@ -52,8 +54,8 @@ impl Expressions {
     }
 
     /// The types and their code.
-    pub(super) fn items(self) -> Vec<TokenStream> {
-        self.items
+    pub(super) fn items(&self) -> &[TokenStream] {
+        &self.items
     }
 }
 

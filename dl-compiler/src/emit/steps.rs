@@ -176,7 +176,7 @@ impl Writer<'_> {
             Kernel::Pointwise(expression) if !operands.is_empty() => {
                 let names: Vec<String> = buffers.iter().map(|buffer| buffer.name.clone()).collect();
                 let place = module.place(step.span);
-                Some(module.expressions.name(expression, &y.name, &names, &place))
+                Some(module.expressions.name(&mut module.shapes.names, expression, &y.name, &names, &place))
             }
             _ => None,
         };

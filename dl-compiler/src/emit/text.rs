@@ -24,9 +24,10 @@ pub fn text(tokens: &TokenStream) -> String {
     };
     let mut text = String::with_capacity(code.len() + code.len() / 16);
     let mut before = "";
-    for line in code.lines() {
+    let mut lines = code.lines();
+    while let Some(line) = lines.next() {
         let indent = &line[..line.len() - line.trim_start().len()];
-        let comment = comment_of(line.trim_start());
+        let comment = comment_of(line.trim_start(), &mut lines);
         if blank_between(before, line, comment.is_some()) {
             text.push('\n');
         }
@@ -40,9 +41,17 @@ pub fn text(tokens: &TokenStream) -> String {
     text
 }
 
-/// The text of a marker statement.
-fn comment_of(line: &str) -> Option<String> {
-    let literal = line.strip_prefix(MARKER)?.strip_prefix("!(")?.strip_suffix(");")?;
+/// The text of a marker statement that begins with `line`; a long one goes on in the lines that follow.
+fn comment_of<'a>(line: &str, rest: &mut impl Iterator<Item = &'a str>) -> Option<String> {
+    let begun = line.strip_prefix(MARKER)?.strip_prefix("!(")?;
+    let literal = match begun.strip_suffix(");") {
+        Some(literal) => literal,
+        None => {
+            let literal = rest.next()?.trim();
+            rest.next()?;
+            literal
+        }
+    };
     syn::parse_str::<syn::LitStr>(literal).ok().map(|literal| literal.value())
 }
 
@@ -75,5 +84,13 @@ mod tests {
         };
         let expected = "fn f() {\n    // y = \"a\" // b   x.dln:3\n    g();\n\n    // y = \"a\" // b   x.dln:3\n    h();\n}\n\n/// Doc.\nfn g() {}\n";
         assert_eq!(text(&tokens), expected);
+    }
+
+    #[test]
+    fn a_long_line_stays_one_comment() {
+        let line = "y = x |> conv2d(16, kernel: 3) |> relu".repeat(5);
+        let comment = comment(&line);
+        let expected = format!("fn f() {{\n    // {line}\n    g();\n}}\n");
+        assert_eq!(text(&quote!(fn f() { #comment g(); })), expected);
     }
 }

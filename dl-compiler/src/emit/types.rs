@@ -67,8 +67,9 @@ pub(super) fn aliases(module: &Module<'_>) -> TokenStream {
 pub(super) fn tensors(module: &Module<'_>, training: bool, prepares: &TokenStream) -> TokenStream {
     let parameters = accessors(module, true);
     let infos = infos(module);
-    let initializers = module.model.parameters.iter().map(initializer);
     let no_parameters = module.model.parameters.is_empty();
+    let floats = if no_parameters { quote!(0) } else { quote!(parameter_layout::FLOATS) };
+    let initializers = module.model.parameters.iter().map(initializer);
     let init = if no_parameters {
         quote! {
             #[doc = " The parameters before training: there are none."]
@@ -96,10 +97,10 @@ pub(super) fn tensors(module: &Module<'_>, training: bool, prepares: &TokenStrea
             const INITIALIZERS: &[rt::Initializer] = &[#(#initializers),*];
         }
     });
-    let parameters_impl = block_impl("Parameters", &quote!(parameter_layout::FLOATS), &infos);
+    let parameters_impl = block_impl("Parameters", &floats, &infos);
     let state_impl = block_impl("State", &quote!(0), &quote!(&[]));
     let gradients = training.then(|| {
-        let gradients_impl = block_impl("Gradients", &quote!(parameter_layout::FLOATS), &infos);
+        let gradients_impl = block_impl("Gradients", &floats, &quote!(<Parameters as rt::Tensors>::TENSORS));
         let accessors = accessors(module, false);
         let accessors = (!no_parameters).then(|| quote!(impl Gradients { #accessors }));
         quote! {

@@ -67,8 +67,7 @@ pub(super) fn initializer_names() -> impl Iterator<Item = &'static str> {
 impl<'a> Evaluator<'_, 'a> {
     /// A call of something built in.
     pub(super) fn apply_builtin(&mut self, builtin: &'static Builtin, at: Span, given: Vec<Given<'a>>) -> Value<'a> {
-        let slots: Vec<Slot<'a>> =
-            builtin.arguments.iter().map(|name| Slot { name, is_required: true }).collect();
+        let slots: Vec<Slot<'a>> = builtin.arguments.iter().map(|name| Slot { name, is_required: true }).collect();
         let Some(bound) = self.bind(Callee::Builtin(builtin), at, &slots, given) else { return Value::Poison };
         let arguments: Vec<(Value<'a>, Span)> = bound.into_iter().flatten().collect();
         if arguments.iter().any(|(value, _)| value.is_poison()) {

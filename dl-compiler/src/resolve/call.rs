@@ -103,9 +103,8 @@ impl<'a> Evaluator<'_, 'a> {
         given: Vec<Given<'a>>,
     ) -> Option<Bound<'a>> {
         let shown = callee.name();
-        let is_named = |slot: &Slot<'_>| {
-            given.iter().any(|given| given.name.is_some_and(|name| name.text == slot.name))
-        };
+        let is_named =
+            |slot: &Slot<'_>| given.iter().any(|given| given.name.is_some_and(|name| name.text == slot.name));
         let open: Vec<usize> = (0..slots.len()).filter(|&place| !is_named(&slots[place])).collect();
         let mut free = open.iter().copied();
         let mut bound: Bound<'a> = vec![None; slots.len()];

@@ -43,10 +43,7 @@ impl<'a> Catalog<'a> {
         };
         let operation = || Op::SPECS.iter().find(|spec| spec.callable && spec.name == name).copied();
         let builtin = || BUILTINS.iter().find(|builtin| builtin.name == name);
-        declared
-            .copied()
-            .or_else(|| operation().map(Callee::Operation))
-            .or_else(|| builtin().map(Callee::Builtin))
+        declared.copied().or_else(|| operation().map(Callee::Operation)).or_else(|| builtin().map(Callee::Builtin))
     }
 
     /// The constant of that name.

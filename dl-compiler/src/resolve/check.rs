@@ -65,10 +65,18 @@ fn disagreements(network: &ast::Network, training: &Half, inference: &Half) -> V
         None => {
             let shared = pairs.len();
             if let Some(extra) = training.parameters.get(shared) {
-                diagnostics.push(differ(extra.span, format!("the parameter `{}`", extra.path), "in training only".to_owned()));
+                diagnostics.push(differ(
+                    extra.span,
+                    format!("the parameter `{}`", extra.path),
+                    "in training only".to_owned(),
+                ));
             }
             if let Some(extra) = inference.parameters.get(shared) {
-                diagnostics.push(differ(extra.span, format!("the parameter `{}`", extra.path), "in inference only".to_owned()));
+                diagnostics.push(differ(
+                    extra.span,
+                    format!("the parameter `{}`", extra.path),
+                    "in inference only".to_owned(),
+                ));
             }
         }
     }

@@ -204,7 +204,11 @@ impl<'p, 'a> Evaluator<'p, 'a> {
         }
         const CALLS: usize = 3;
         let calls = self.frames.iter().skip(1).filter(|frame| frame.home == Home::User).rev();
+        let is_new = |frame: &&Frame<'a>, known: &[(Span, String)]| known.iter().all(|(span, _)| *span != frame.call);
         for frame in calls.take(CALLS) {
+            if frame.call == diagnostic.span || !is_new(&frame, &diagnostic.related) {
+                continue;
+            }
             diagnostic.related.push((frame.call, format!("in this call of `{}`", frame.name)));
         }
         self.diagnostics.push(diagnostic);

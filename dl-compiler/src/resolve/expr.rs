@@ -83,7 +83,9 @@ impl<'a> Evaluator<'_, 'a> {
                 None => self.overflow(span),
             },
             (UnaryOp::Negate, Value::Float(number)) => Value::Float(-number),
-            (UnaryOp::Negate, Value::Tensor(_)) => self.pointwise("-", Negate.into(), vec![(value, operand.span)], span),
+            (UnaryOp::Negate, Value::Tensor(_)) => {
+                self.pointwise("-", Negate.into(), vec![(value, operand.span)], span)
+            }
             (UnaryOp::Not, Value::Bool(value)) => Value::Bool(!value),
             (UnaryOp::Negate, _) => self.wrong_kind("-", "a number or tensor", &value, operand.span),
             (UnaryOp::Not, _) => self.not_a_condition("not", &value, operand.span),
@@ -183,7 +185,12 @@ impl<'a> Evaluator<'_, 'a> {
                 Ok(dim) if (1..=limits::MAX_FLOATS).contains(&dim) => return Some(dim),
                 Ok(dim) if dim > 0 => {
                     let label = format!("at most {}", limits::MAX_FLOATS);
-                    self.error(Code::TooLarge, expr.span, format!("the dimension {dim} is larger than the limit"), label);
+                    self.error(
+                        Code::TooLarge,
+                        expr.span,
+                        format!("the dimension {dim} is larger than the limit"),
+                        label,
+                    );
                     return None;
                 }
                 _ => number.to_string(),

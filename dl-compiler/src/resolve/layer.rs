@@ -50,10 +50,11 @@ impl<'a> Evaluator<'_, 'a> {
         let callee = Callee::Layer(layer, home);
         if let Some(operand) = left_out(&order, &given) {
             let name = &layer.name.text;
-            let diagnostic = Diagnostic::new(Code::MissingArgument, at, format!("`{name}` needs its operand `{operand}`"))
-                .label("nothing is piped into this call")
-                .note(format!("it is declared as `{}`", callee.signature()))
-                .help(format!("write `{operand} |> {name}(…)` or `{name}({operand}, …)`"));
+            let diagnostic =
+                Diagnostic::new(Code::MissingArgument, at, format!("`{name}` needs its operand `{operand}`"))
+                    .label("nothing is piped into this call")
+                    .note(format!("it is declared as `{}`", callee.signature()))
+                    .help(format!("write `{operand} |> {name}(…)` or `{name}({operand}, …)`"));
             self.report(diagnostic);
             return Value::Poison;
         }
@@ -78,12 +79,10 @@ impl<'a> Evaluator<'_, 'a> {
             }
         }
         let mut value = Value::Poison;
-        if misfit.is_none() && is_sound && self.declare_all(&order, values) {
-            if self.members(&layer.members) {
-                self.open_statement(None, &layer.result);
-                value = self.expr(&layer.result);
-                self.close_statement(None);
-            }
+        if misfit.is_none() && is_sound && self.declare_all(&order, values) && self.members(&layer.members) {
+            self.open_statement(None, &layer.result);
+            value = self.expr(&layer.result);
+            self.close_statement(None);
         }
         self.frames.pop();
         if let Some((pattern, dims, place, misfit)) = misfit {

@@ -23,6 +23,7 @@ mod evaluator;
 mod expr;
 mod layer;
 mod limits;
+mod mention;
 mod names;
 mod network;
 mod operation;
@@ -78,13 +79,8 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
     let mut diagnostics = found.diagnostics;
     diagnostics.extend(order.diagnostics);
 
-    let mut program = Program {
-        catalog,
-        sources,
-        constants: BTreeMap::new(),
-        recursive: BTreeSet::new(),
-        steps: Cell::new(0),
-    };
+    let mut program =
+        Program { catalog, sources, constants: BTreeMap::new(), recursive: BTreeSet::new(), steps: Cell::new(0) };
     for (item, is_cyclic) in file.items.iter().zip(&order.cyclic) {
         let name = match item {
             Item::Function(function) => &function.name,
@@ -122,7 +118,10 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
         diagnostics.extend(found);
         if is_complete && !diagnostics.iter().any(|diagnostic| is_touched(&diagnostic)) {
             resolved.models.push(model(network, training, inference));
-        } else if !diagnostics.iter().any(|diagnostic| diagnostic.span == network.name.span && is_about_names(diagnostic)) {
+        } else if !diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.span == network.name.span && is_about_names(diagnostic))
+        {
             resolved.skeletons.push(skeleton(network, training));
         }
     }
@@ -136,7 +135,12 @@ fn evaluate<'a>(program: &Program<'a>, constant: &'a ast::Const) -> (Value<'a>, 
     let mut value = evaluator.expr(&constant.value);
     if let Value::Tensor(_) = value {
         let found = value.clone();
-        value = evaluator.wrong_kind(&format!("const {}", constant.name.text), "a value known at compile time", &found, constant.value.span);
+        value = evaluator.wrong_kind(
+            &format!("const {}", constant.name.text),
+            "a value known at compile time",
+            &found,
+            constant.value.span,
+        );
     }
     (value, evaluator.diagnostics)
 }

@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use dl_grammar::ast::{self, Argument, Expr, ExprKind, Item, Member, Name, Pattern, PatternDim};
-use dl_grammar::{Code, Diagnostic, Span, closest};
+use dl_grammar::{Code, Diagnostic, Span};
 
-use super::builtin;
 use super::catalog::Catalog;
 use super::limits;
 use super::reserved;
@@ -45,35 +44,35 @@ pub(super) fn names<'a>(file: &'a ast::File, catalog: &Catalog<'a>, home: Home) 
 
 /// Where statements stand.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+pub(super) enum Place {
     Network,
     Layer,
     Branch,
     FormulaBranch,
 }
 
-struct Check<'c, 'a> {
-    catalog: &'c Catalog<'a>,
-    home: Home,
+pub(super) struct Check<'c, 'a> {
+    pub(super) catalog: &'c Catalog<'a>,
+    pub(super) home: Home,
     /// Constants: the item and the name's place.
-    values: BTreeMap<&'a str, (usize, Span)>,
+    pub(super) values: BTreeMap<&'a str, (usize, Span)>,
     /// Functions, layers, networks.
-    callables: BTreeMap<&'a str, (usize, Span)>,
-    scopes: Vec<BTreeMap<&'a str, Span>>,
+    pub(super) callables: BTreeMap<&'a str, (usize, Span)>,
+    pub(super) scopes: Vec<BTreeMap<&'a str, Span>>,
     /// Names that the open blocks declare, known or not yet.
-    later: Vec<BTreeMap<&'a str, Span>>,
-    /// The attributes of the layer at hand, whose names its parameters may bear.
-    attributes: Vec<&'a str>,
-    item: usize,
-    names: Names,
+    pub(super) later: Vec<BTreeMap<&'a str, Span>>,
+    /// The attributes of the layer or function at hand: they may be callables, and parameters may bear their names.
+    pub(super) attributes: Vec<&'a str>,
+    pub(super) item: usize,
+    pub(super) names: Names,
 }
 
 impl<'a> Check<'_, 'a> {
-    fn report(&mut self, diagnostic: Diagnostic) {
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
         self.names.diagnostics.push(diagnostic);
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.names.diagnostics.len() > limits::MAX_DIAGNOSTICS
     }
 
@@ -110,6 +109,7 @@ impl<'a> Check<'_, 'a> {
             Item::Const(constant) => self.expr(&constant.value, Place::FormulaBranch),
             Item::Function(function) => {
                 self.arguments(&function.arguments, Place::FormulaBranch);
+                self.attributes = function.arguments.iter().map(|argument| argument.name.text.as_str()).collect();
                 self.expr(&function.value, Place::FormulaBranch);
             }
             Item::Layer(layer) => {
@@ -162,7 +162,7 @@ impl<'a> Check<'_, 'a> {
         }
     }
 
-    fn members(&mut self, members: &'a [Member], place: Place) {
+    pub(super) fn members(&mut self, members: &'a [Member], place: Place) {
         let declared = members.iter().filter_map(|member| match member {
             Member::Input(field) | Member::Label(field) => Some(&field.name),
             Member::Binding(binding) | Member::Output(binding) => Some(&binding.name),
@@ -243,134 +243,7 @@ impl<'a> Check<'_, 'a> {
         self.report(Diagnostic::new(Code::MisplacedMember, span, message).label(format!("stands in {there} only")));
     }
 
-    /// The arguments of an optimizer; its own name is judged with the section.
-    fn setting(&mut self, value: &'a Expr) {
-        match &value.kind {
-            ExprKind::Call(call) => {
-                call.arguments.iter().for_each(|argument| self.expr(&argument.value, Place::Network));
-            }
-            ExprKind::Name(name) if self.find(name).is_none() && !self.values.contains_key(name.as_str()) => {}
-            _ => self.expr(value, Place::Network),
-        }
-    }
-
-    /// The names in braces of an assertion's message.
-    fn message(&mut self, message: &str, span: Span) {
-        let mut rest = message;
-        while let Some((_, after)) = rest.split_once('{') {
-            let Some((name, after)) = after.split_once('}') else { return };
-            let is_known = self.find(name).is_some() || self.values.contains_key(name);
-            if !is_known && name != "training" {
-                let message = format!("the message shows `{name}`, which is not known here");
-                let diagnostic = Diagnostic::new(Code::UnknownName, span, message)
-                    .label("no such name")
-                    .note("braces in a message hold the name of a value, a dimension or an attribute");
-                self.report(diagnostic);
-            }
-            rest = after;
-        }
-    }
-
-    fn expr(&mut self, expr: &'a Expr, place: Place) {
-        match &expr.kind {
-            ExprKind::Name(name) => self.name(name, expr.span),
-            ExprKind::Unary(_, operand) => self.expr(operand, place),
-            ExprKind::Binary(_, _, left, right) => {
-                self.expr(left, place);
-                self.expr(right, place);
-            }
-            ExprKind::Call(call) => self.call(call, place),
-            ExprKind::Pipe(first, stages) => {
-                self.expr(first, place);
-                for stage in stages {
-                    if let Some(name) = &stage.instance {
-                        self.is_possible(name);
-                    }
-                    self.call(&stage.call, place);
-                }
-            }
-            ExprKind::If(choice) => {
-                self.expr(&choice.condition, place);
-                let inner = if place == Place::FormulaBranch { place } else { Place::Branch };
-                for block in [&choice.then, &choice.otherwise] {
-                    self.scopes.push(BTreeMap::new());
-                    self.members(&block.members, inner);
-                    self.expr(&block.value, inner);
-                    self.scopes.pop();
-                }
-            }
-            ExprKind::List(elements) => elements.iter().for_each(|element| self.expr(element, place)),
-            _ => {}
-        }
-    }
-
-    fn call(&mut self, call: &'a ast::Call, place: Place) {
-        call.arguments.iter().for_each(|argument| self.expr(&argument.value, place));
-        let name = call.callee.text.as_str();
-        if self.find(name).is_some_and(|_| self.attributes.contains(&name)) {
-            return;
-        }
-        if let Some(&(item, _)) = self.callables.get(name) {
-            self.names.mentions[self.item].push(item);
-        }
-        if self.catalog.callable(name, self.home).is_some() || self.is_full() {
-            return;
-        }
-        let span = call.callee.span;
-        if self.catalog.network(name).is_some() {
-            let message = format!("`{name}` is a network, which cannot be called");
-            let diagnostic = Diagnostic::new(Code::WrongKind, span, message)
-                .label("not a layer")
-                .help("declare what several networks share as a `layer`");
-            return self.report(diagnostic);
-        }
-        let mut diagnostic =
-            Diagnostic::new(Code::UnknownName, span, format!("there is no callable `{name}`")).label("not known");
-        if self.find(name).is_some() || self.values.contains_key(name) {
-            diagnostic = diagnostic.note(format!("`{name}` is a value, which cannot be called"));
-        } else if let Some(near) = closest(name, self.catalog.callable_names()) {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-        }
-        self.report(diagnostic);
-    }
-
-    fn name(&mut self, name: &'a str, span: Span) {
-        if self.find(name).is_some() || name == "training" {
-            return;
-        }
-        if let Some(&(item, _)) = self.values.get(name) {
-            return self.names.mentions[self.item].push(item);
-        }
-        if builtin::initializer(name).is_some() {
-            return;
-        }
-        if let Some(&(item, _)) = self.callables.get(name) {
-            self.names.mentions[self.item].push(item);
-        }
-        if self.catalog.callable(name, self.home).is_some() || self.is_full() {
-            return;
-        }
-        let later = self.later.iter().rev().find_map(|later| later.get(name)).copied();
-        if let Some(declared) = later {
-            let diagnostic = Diagnostic::new(Code::UnknownName, span, format!("`{name}` is used before its declaration"))
-                .label("not known yet")
-                .related(declared, "declared here");
-            return self.report(diagnostic);
-        }
-        let mut diagnostic =
-            Diagnostic::new(Code::UnknownName, span, format!("there is no value `{name}`")).label("not known");
-        let mut candidates: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
-        candidates.extend(self.catalog.constant_names());
-        builtin::initializer_names().for_each(|name| candidates.push(name));
-        if self.catalog.network(name).is_some() {
-            diagnostic = diagnostic.note(format!("`{name}` is a network"));
-        } else if let Some(near) = closest(name, candidates) {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-        }
-        self.report(diagnostic);
-    }
-
-    fn find(&self, name: &str) -> Option<Span> {
+    pub(super) fn find(&self, name: &str) -> Option<Span> {
         self.scopes.iter().rev().find_map(|scope| scope.get(name)).copied()
     }
 
@@ -407,7 +280,29 @@ impl<'a> Check<'_, 'a> {
         self.report(diagnostic);
     }
 
-    fn is_possible(&mut self, name: &Name) {
+    pub(super) fn is_possible(&mut self, name: &Name) {
         self.names.diagnostics.extend(reserved::name(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dl_grammar::Sources;
+
+    use super::*;
+    use crate::library;
+
+    #[test]
+    fn the_library_knows_all_its_names() {
+        let mut sources = Sources::default();
+        let files = library::load(&mut sources);
+        let user = ast::File::default();
+        let catalog = Catalog::new(&user, &files);
+        for file in &files {
+            let found = names(file, &catalog, Home::Library);
+            assert!(found.diagnostics.is_empty(), "{}", dl_grammar::render(&sources, &found.diagnostics, false));
+            let order = super::super::order::order(file, &found.mentions);
+            assert!(order.diagnostics.is_empty(), "{:?}", order.diagnostics);
+        }
     }
 }

@@ -232,7 +232,8 @@ impl<'a> Walk<'_, 'a> {
         let mut diagnostic = Diagnostic::new(Code::LossNotScalar, measure.value.span, message);
         if !ty.dims.is_empty() && ty.element == Element::F32 && ty.per_example {
             let inner = self.evaluator.excerpt(measure.value.span);
-            diagnostic = diagnostic.label(format!("{} numbers", ty.len())).help(format!("write `{shown} mean({inner})`"));
+            diagnostic =
+                diagnostic.label(format!("{} numbers", ty.len())).help(format!("write `{shown} mean({inner})`"));
         } else if !ty.per_example {
             diagnostic = diagnostic.label("the same for every example: it depends on no input");
         } else {

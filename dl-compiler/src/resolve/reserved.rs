@@ -19,14 +19,31 @@ const CONDITION: &str = "training";
 
 /// Types that a module of generated code has or relies on.
 const TYPES: &[&str] = &[
-    "Batch", "Err", "Examples", "Gradients", "None", "Ok", "Optimizer", "Option", "Outputs", "Parameters", "Prepared",
-    "Range", "Report", "Result", "Self", "Settings", "Some", "State", "TrainingWorkspace", "Vec", "Workspace",
+    "Batch",
+    "Err",
+    "Examples",
+    "Gradients",
+    "None",
+    "Ok",
+    "Optimizer",
+    "Option",
+    "Outputs",
+    "Parameters",
+    "Prepared",
+    "Range",
+    "Report",
+    "Result",
+    "Settings",
+    "Some",
+    "State",
+    "TrainingWorkspace",
+    "Vec",
+    "Workspace",
 ];
 
 /// Methods that blocks of tensors have.
-const METHODS: &[&str] = &[
-    "as_mut_slice", "as_slice", "clone", "copy_from", "init", "load", "new", "prepare", "save", "tensor", "zeros",
-];
+const METHODS: &[&str] =
+    &["as_mut_slice", "as_slice", "clone", "copy_from", "init", "load", "new", "prepare", "save", "tensor", "zeros"];
 
 /// A name that cannot be declared at all.
 pub(super) fn name(name: &Name) -> Option<Diagnostic> {
@@ -132,7 +149,10 @@ pub(super) fn parameters(parameters: &[Parameter]) -> Vec<Diagnostic> {
             continue;
         }
         let twin = [accessor.clone(), format!("{accessor}_mut")];
-        let twin = twin.iter().chain(accessor.strip_suffix("_mut").map(str::to_owned).as_ref()).find_map(|name| accessors.get(name).copied());
+        let twin = twin
+            .iter()
+            .chain(accessor.strip_suffix("_mut").map(str::to_owned).as_ref())
+            .find_map(|name| accessors.get(name).copied());
         match twin {
             Some(before) if before.path == parameter.path => {
                 if diagnostics.last().is_some_and(|last: &Diagnostic| last.span == parameter.span) {

@@ -2,8 +2,9 @@
 //! their length leave, and the gradients back.
 //!
 //! Two lanes of a row are sorted into its even and its odd columns, after which every lane works on whole windows.
-//! The last block of a row steps back to end with the row, so rows longer than a lane have no remainder. An odd
-//! last row or column belongs to no window.
+//! The last block of a row steps back to end with the row, so rows longer than a lane have no remainder. A row
+//! shorter than a lane is one block that runs on into the rows after it: what it writes there is overwritten when
+//! their turn comes. An odd last row or column belongs to no window.
 
 use super::chunk::{load, store};
 use super::pool::Window;
@@ -12,14 +13,15 @@ use crate::simd::Lane;
 /// One plane of rows of `width` to one of half its height and width.
 #[inline(always)]
 pub(super) fn halve_plane<V: Lane, W: Window>(lane: V, _: W, width: usize, x: &[f32], y: &mut [f32]) {
+    let half = width / 2;
     let quarter = lane.splat(0.25);
-    for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(width / 2)) {
-        let (upper, lower) = x.split_at(width);
-        for (start, end) in blocks::<V>(y.len()) {
-            let (a, b) = pairs(lane, &upper[2 * start..2 * end]);
-            let (c, d) = pairs(lane, &lower[2 * start..2 * end]);
+    for row in 0..y.len() / half {
+        let (upper, lower) = (&x[2 * row * width..], &x[(2 * row + 1) * width..]);
+        for start in blocks::<V>(half) {
+            let (a, b) = pairs(lane, &upper[2 * start..]);
+            let (c, d) = pairs(lane, &lower[2 * start..]);
             let joined = W::join(W::join(a, b), W::join(c, d));
-            store(if W::AVERAGES { joined * quarter } else { joined }, &mut y[start..end]);
+            store(if W::AVERAGES { joined * quarter } else { joined }, &mut y[row * half + start..]);
         }
     }
 }
@@ -28,26 +30,17 @@ pub(super) fn halve_plane<V: Lane, W: Window>(lane: V, _: W, width: usize, x: &[
 #[inline(always)]
 pub(super) fn halve_plane_maximum_gradient<V: Lane>(lane: V, width: usize, x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
     let half = width / 2;
-    let mut d_rows = d_x.chunks_exact_mut(2 * width);
-    for ((x, d_x), d_y) in x.chunks_exact(2 * width).zip(d_rows.by_ref()).zip(d_y.chunks_exact(half)) {
-        let (upper, lower) = x.split_at(width);
-        let (d_upper, d_lower) = d_x.split_at_mut(width);
-        for (start, end) in blocks::<V>(half) {
-            let (a, b) = pairs(lane, &upper[2 * start..2 * end]);
-            let (c, d) = pairs(lane, &lower[2 * start..2 * end]);
-            // The winner of each row, then of both: the first of equals stays.
-            let (right, right_below) = (beats(b, a), beats(d, c));
-            let down = beats(right_below.select(d, c), right.select(b, a));
-            let d_y = load(lane, &d_y[start..end]);
-            let (above, below) = (down.select(lane, d_y), down.select(d_y, lane));
-            store_pairs(right.select(lane, above), right.select(above, lane), &mut d_upper[2 * start..2 * end]);
-            let even = right_below.select(lane, below);
-            store_pairs(even, right_below.select(below, lane), &mut d_lower[2 * start..2 * end]);
+    for row in 0..d_y.len() / half {
+        let (upper, lower) = (2 * row * width, (2 * row + 1) * width);
+        for start in blocks::<V>(half) {
+            let [a, b, c, d] = share(lane, &x[upper..], &x[lower..], &d_y[row * half..], start);
+            // The upper row first: where it runs on, there is only this block.
+            store_pairs(a, b, &mut d_x[upper + 2 * start..]);
+            store_pairs(c, d, &mut d_x[lower + 2 * start..]);
         }
-        d_upper[2 * half..].fill(0.0);
-        d_lower[2 * half..].fill(0.0);
+        clear_rest(half, width, &mut d_x[upper..lower + width]);
     }
-    d_rows.into_remainder().fill(0.0);
+    d_x[2 * width * (d_y.len() / half)..].fill(0.0);
 }
 
 /// The gradient of a plane of averages: each is shared equally. Overwrites.
@@ -55,44 +48,66 @@ pub(super) fn halve_plane_maximum_gradient<V: Lane>(lane: V, width: usize, x: &[
 pub(super) fn halve_plane_average_gradient<V: Lane>(lane: V, width: usize, d_y: &[f32], d_x: &mut [f32]) {
     let half = width / 2;
     let quarter = lane.splat(0.25);
-    let mut d_rows = d_x.chunks_exact_mut(2 * width);
-    for (d_x, d_y) in d_rows.by_ref().zip(d_y.chunks_exact(half)) {
-        let (d_upper, d_lower) = d_x.split_at_mut(width);
-        for (start, end) in blocks::<V>(half) {
-            let share = load(lane, &d_y[start..end]) * quarter;
-            store_pairs(share, share, &mut d_upper[2 * start..2 * end]);
-            store_pairs(share, share, &mut d_lower[2 * start..2 * end]);
+    for row in 0..d_y.len() / half {
+        let (upper, lower) = (2 * row * width, (2 * row + 1) * width);
+        for d_row in [upper, lower] {
+            for start in blocks::<V>(half) {
+                let share = load(lane, &d_y[row * half + start..]) * quarter;
+                store_pairs(share, share, &mut d_x[d_row + 2 * start..]);
+            }
         }
-        d_upper[2 * half..].fill(0.0);
-        d_lower[2 * half..].fill(0.0);
+        clear_rest(half, width, &mut d_x[upper..lower + width]);
     }
-    d_rows.into_remainder().fill(0.0);
+    d_x[2 * width * (d_y.len() / half)..].fill(0.0);
 }
 
-/// Blocks of a lane each that cover `0..len`, as start and end; a shorter row is one block.
+/// Where blocks of a lane each start that cover `0..len`; a shorter row is one block.
 #[inline(always)]
-fn blocks<V: Lane>(len: usize) -> impl Iterator<Item = (usize, usize)> {
-    let block = len.min(V::LANES);
-    (0..len).step_by(V::LANES).map(move |start| {
-        let start = start.min(len - block);
-        (start, start + block)
-    })
+fn blocks<V: Lane>(len: usize) -> impl Iterator<Item = usize> {
+    (0..len).step_by(V::LANES).map(move |start| start.min(len.saturating_sub(V::LANES)))
 }
 
-/// The even and the odd elements of up to two lanes.
+/// The even and the odd elements of the first two lanes of a slice.
 #[inline(always)]
 fn pairs<V: Lane>(lane: V, from: &[f32]) -> (V, V) {
     let (front, back) = from.split_at(from.len().min(V::LANES));
     load(lane, front).deinterleave(load(lane, back))
 }
 
-/// Writes even and odd elements, up to two lanes of them.
+/// Writes even and odd elements to the start of a slice, as many as fit.
 #[inline(always)]
 fn store_pairs<V: Lane>(even: V, odd: V, to: &mut [f32]) {
     let (front, back) = to.split_at_mut(to.len().min(V::LANES));
     let (first, second) = even.interleave(odd);
     store(first, front);
     store(second, back);
+}
+
+/// The gradients of a block of windows: even and odd of the upper row, even and odd of the lower.
+#[inline(always)]
+fn share<V: Lane>(lane: V, upper: &[f32], lower: &[f32], d_y: &[f32], start: usize) -> [V; 4] {
+    let (a, b) = pairs(lane, &upper[2 * start..]);
+    let (c, d) = pairs(lane, &lower[2 * start..]);
+    // The winner of each row, then of both: the first of equals stays.
+    let (right, right_below) = (beats(b, a), beats(d, c));
+    let down = beats(right_below.select(d, c), right.select(b, a));
+    let d_y = load(lane, &d_y[start..]);
+    let (above, below) = (down.select(lane, d_y), down.select(d_y, lane));
+    [
+        right.select(lane, above),
+        right.select(above, lane),
+        right_below.select(lane, below),
+        right_below.select(below, lane),
+    ]
+}
+
+/// Zero in the odd last column of two rows.
+#[inline(always)]
+fn clear_rest(half: usize, width: usize, d_rows: &mut [f32]) {
+    if width > 2 * half {
+        d_rows[2 * half..width].fill(0.0);
+        d_rows[width + 2 * half..].fill(0.0);
+    }
 }
 
 /// 1 where `b` takes the maximum from `a`: it is greater, or the first NaN.

@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(panels, expected_panels);
 
         let activation = ACTIVATIONS[seed as usize % 4];
-        let epilogue = Epilogue { bias: (seed % 3 > 0).then_some(&bias[..]), activation };
+        let epilogue = Epilogue { bias: (!seed.is_multiple_of(3)).then_some(&bias[..]), activation };
         let mut expected = vec![0.0; n * rows * outputs];
         reference::matmul(&shape, n, &x, &panels, epilogue, &mut expected);
         let d_y = &expected;

@@ -104,7 +104,15 @@ pub(super) fn erf<V: Lane>(x: V) -> V {
     let a = x.abs().at_most(x.splat(4.0));
     let near = x * polynomial(
         x * x,
-        [std::f32::consts::FRAC_2_SQRT_PI, -0.376_126_26, 0.112_835_85, -0.026_853_81, 0.005_188_326_3, -0.000_801_018_24, 7.853_827e-5],
+        [
+            std::f32::consts::FRAC_2_SQRT_PI,
+            -0.376_126_26,
+            0.112_835_85,
+            -0.026_853_81,
+            0.005_188_326_3,
+            -0.000_801_018_24,
+            7.853_827e-5,
+        ],
     );
     let q = polynomial(
         a,

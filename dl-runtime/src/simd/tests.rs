@@ -154,11 +154,14 @@ fn comparisons_give_one_or_zero_and_nan_compares_false() {
     }
 }
 
+/// A function of a lane, applied to a slice.
+type Applied = dyn Fn(&[f32]) -> Vec<f32>;
+
 #[test]
 fn special_values() {
     let (nan, infinity) = (f32::NAN, f32::INFINITY);
     for isa in available() {
-        let one = |function: &dyn Fn(&[f32]) -> Vec<f32>, x: f32| function(&[x])[0];
+        let one = |function: &Applied, x: f32| function(&[x])[0];
         assert_eq!(one(&|x| apply(*isa, function!(|x| x.exp()), x), infinity), infinity);
         assert_eq!(one(&|x| apply(*isa, function!(|x| x.exp()), x), -infinity), 0.0);
         assert_eq!(one(&|x| apply(*isa, function!(|x| x.exp()), x), 0.0), 1.0);
@@ -171,7 +174,7 @@ fn special_values() {
         assert_eq!(one(&|x| apply(*isa, function!(|x| x.sigmoid()), x), infinity), 1.0);
         assert_eq!(one(&|x| apply(*isa, function!(|x| x.softplus()), x), infinity), infinity);
         assert_eq!(one(&|x| apply(*isa, function!(|x| x.erf()), x), infinity), 1.0);
-        let kept: [&dyn Fn(&[f32]) -> Vec<f32>; 14] = [
+        let kept: [&Applied; 14] = [
             &|x| apply(*isa, function!(|x| x.exp()), x),
             &|x| apply(*isa, function!(|x| x.log()), x),
             &|x| apply(*isa, function!(|x| x.tanh()), x),

@@ -1,12 +1,10 @@
 //! What resolve makes of sound programs: graphs, parameter paths, tables, train sections; and what the library computes.
 
-mod support;
-
+use crate::support::{model, models};
 use dl_compiler::eval::{self, Context};
 use dl_compiler::graph::{Element, Role};
 use dl_compiler::model::{Initializer, Model, Optimizer};
 use ndarray::{ArrayD, IxDyn};
-use support::{model, models};
 
 const LENET: &str = "
 const CLASSES = 10;
@@ -39,15 +37,10 @@ fn run(model: &Model, role: Role, training: bool, fields: &[&[f64]], parameters:
         .zip(fields)
         .map(|(field, numbers)| array(&[&[1], field.dims.as_slice()].concat(), numbers))
         .collect();
-    let parameters: Vec<_> = model
-        .parameters
-        .iter()
-        .zip(parameters)
-        .map(|(parameter, numbers)| array(&parameter.dims, numbers))
-        .collect();
+    let parameters: Vec<_> =
+        model.parameters.iter().zip(parameters).map(|(parameter, numbers)| array(&parameter.dims, numbers)).collect();
     let uniform = |_: u32, _: usize, element: usize| [0.1, 0.9][element % 2];
-    let context =
-        Context { batch: 1, fields: &fields, parameters: &parameters, weights: None, uniform: &uniform };
+    let context = Context { batch: 1, fields: &fields, parameters: &parameters, weights: None, uniform: &uniform };
     let graph = if training { &model.training } else { &model.inference };
     let values = eval::eval(graph, &context);
     eval::root(graph, &values, &context, role).unwrap().iter().copied().collect()
@@ -91,7 +84,8 @@ fn lenet_has_the_paths_and_shapes_of_the_paper() {
     assert_eq!((model.outputs[0].name.as_str(), model.outputs[0].dims.as_slice()), ("probabilities", [10].as_slice()));
     assert_eq!(model.metrics[0].name, "accuracy");
     assert_eq!(model.training, model.inference);
-    let rows: Vec<_> = model.bindings.iter().map(|row| (row.name.as_str(), row.dims.clone(), row.parameters.len())).collect();
+    let rows: Vec<_> =
+        model.bindings.iter().map(|row| (row.name.as_str(), row.dims.clone(), row.parameters.len())).collect();
     let expected =
         [("features", vec![400], 4), ("logits", vec![10], 6), ("probabilities", vec![10], 0), ("loss", vec![], 0)];
     assert_eq!(rows, expected);
@@ -104,8 +98,7 @@ fn the_train_section_fills_in_defaults() {
     let sgd = Optimizer::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
     assert_eq!((train.optimizer, train.batch, train.epochs, train.patience), (sgd, 64, 10, Some(3)));
     let train = model("network N { input x: [2]; output y = relu(x); }").train;
-    let adam =
-        Optimizer::Adam { learning_rate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
+    let adam = Optimizer::Adam { learning_rate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
     assert_eq!((train.optimizer, train.batch, train.epochs, train.patience), (adam, 32, 10, None));
 }
 
@@ -150,12 +143,8 @@ loss is %18
 fn nodes_of_a_library_layer_stand_for_the_stage_in_the_source() {
     let source = "network N {\n  input x: [3];\n  output y = x\n    |> dense(4)\n    |> relu;\n}";
     let model = model(source);
-    let lines: Vec<usize> = model
-        .training
-        .nodes
-        .iter()
-        .map(|node| source[..node.origin.span.start as usize].lines().count())
-        .collect();
+    let lines: Vec<usize> =
+        model.training.nodes.iter().map(|node| source[..node.origin.span.start as usize].lines().count()).collect();
     assert_eq!(lines, [2, 4, 4, 4, 4, 5]);
     assert!(model.training.nodes.iter().all(|node| node.origin.span.file.0 == 0));
 }
@@ -166,20 +155,14 @@ fn paths_follow_instances() {
         ("h = x |> dense(3);", &["h.weight", "h.bias"]),
         ("h = dense(x, 3, bias: false);", &["h.weight"]),
         ("h = x |> head: dense(3, bias: false);", &["h.head.weight"]),
-        (
-            "h = x |> dense(3, bias: false) |> head: dense(3, bias: false);",
-            &["h.weight", "h.head.weight"],
-        ),
+        ("h = x |> dense(3, bias: false) |> head: dense(3, bias: false);", &["h.weight", "h.head.weight"]),
         (
             "h = x |> dense(3, bias: false) |> relu |> twice(4) |> dense(2, bias: false);",
             &["h.dense_1.weight", "h.twice_1.dense_1.weight", "h.twice_1.dense_2.weight", "h.dense_2.weight"],
         ),
         ("h = x |> scaled |> relu;", &["h.gain"]),
         ("h = x |> a: scaled |> b: scaled;", &["h.a.gain", "h.b.gain"]),
-        (
-            "h = x |> block(4);",
-            &["h.y.conv.weight", "h.y.dense_1.weight", "h.y.dense_2.weight", "h.skip.weight"],
-        ),
+        ("h = x |> block(4);", &["h.y.conv.weight", "h.y.dense_1.weight", "h.y.dense_2.weight", "h.skip.weight"]),
         (
             "h = if 1 < 2 { z = x |> dense(3, bias: false); z |> dense(3, bias: false) } else { x };",
             &["h.z.weight", "h.weight"],
@@ -251,9 +234,7 @@ fn formulas_of_the_library_are_the_published_ones() {
 
 #[test]
 fn dropout_is_inverted_and_draws_in_training_only() {
-    let model = model(
-        "network N { input x: [4]; output y = x |> dropout(0.5) |> dropout(0.25) |> dropout(0); }",
-    );
+    let model = model("network N { input x: [4]; output y = x |> dropout(0.5) |> dropout(0.25) |> dropout(0); }");
     let x = [1.0, 2.0, 3.0, 4.0];
     assert_eq!(run(&model, Role::Output(0), false, &[&x], &[]), x);
     // The first draw keeps where u < 0.5, the second where u < 0.75; u is 0.1, 0.9, 0.1, 0.9.
@@ -364,6 +345,8 @@ fn convolution_takes_sizes_for_each_axis() {
 
 #[test]
 fn several_networks_share_declarations() {
-    let models = models("fn f(x) = x + 1; network A { input x: [1]; output y = f(x); } network B { input x: [2]; output y = f(x); }");
+    let models = models(
+        "fn f(x) = x + 1; network A { input x: [1]; output y = f(x); } network B { input x: [2]; output y = f(x); }",
+    );
     assert_eq!(models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["A", "B"]);
 }

@@ -5,7 +5,7 @@ use dl_compiler::resolve::{Resolved, resolve};
 use dl_compiler::{Diagnostic, Source, Sources, render};
 
 /// What resolve makes of a text, the parser's diagnostics first.
-pub fn resolved(text: &str) -> (Sources, Resolved) {
+pub(crate) fn resolved(text: &str) -> (Sources, Resolved) {
     let mut sources = Sources::default();
     let main = sources.add(Source::new("test.dln", text));
     let (file, mut diagnostics) = dl_grammar::parse(main, text);
@@ -16,7 +16,7 @@ pub fn resolved(text: &str) -> (Sources, Resolved) {
 }
 
 /// The models of a program without mistakes; their graphs are verified.
-pub fn models(text: &str) -> Vec<Model> {
+pub(crate) fn models(text: &str) -> Vec<Model> {
     let (sources, resolved) = resolved(text);
     assert_eq!(render(&sources, &resolved.diagnostics, false), "", "{text}");
     for model in &resolved.models {
@@ -27,16 +27,14 @@ pub fn models(text: &str) -> Vec<Model> {
 }
 
 /// The only model of a program without mistakes.
-#[allow(dead_code)]
-pub fn model(text: &str) -> Model {
+pub(crate) fn model(text: &str) -> Model {
     let mut models = models(text);
     assert_eq!(models.len(), 1);
     models.remove(0)
 }
 
 /// What is wrong with a text, and how it is shown.
-#[allow(dead_code)]
-pub fn mistakes(text: &str) -> (Vec<Diagnostic>, String) {
+pub(crate) fn mistakes(text: &str) -> (Vec<Diagnostic>, String) {
     let (sources, resolved) = resolved(text);
     let shown = render(&sources, &resolved.diagnostics, false);
     (resolved.diagnostics, shown)

@@ -1,0 +1,142 @@
+//! Checks of names where they are used: values, callables, and the names in messages.
+//!
+//! The other half of `names`, which knows the scopes.
+
+use std::collections::BTreeMap;
+
+use dl_grammar::ast::{self, Expr, ExprKind};
+use dl_grammar::{Code, Diagnostic, Span, closest};
+
+use super::builtin;
+use super::names::{Check, Place};
+
+impl<'a> Check<'_, 'a> {
+    /// The arguments of an optimizer; its own name is judged with the section.
+    pub(super) fn setting(&mut self, value: &'a Expr) {
+        match &value.kind {
+            ExprKind::Call(call) => {
+                call.arguments.iter().for_each(|argument| self.expr(&argument.value, Place::Network));
+            }
+            ExprKind::Name(name) if self.find(name).is_none() && !self.values.contains_key(name.as_str()) => {}
+            _ => self.expr(value, Place::Network),
+        }
+    }
+
+    /// The names in braces of an assertion's message.
+    pub(super) fn message(&mut self, message: &str, span: Span) {
+        let mut rest = message;
+        while let Some((_, after)) = rest.split_once('{') {
+            let Some((name, after)) = after.split_once('}') else { return };
+            let is_known = self.find(name).is_some() || self.values.contains_key(name);
+            if !is_known && name != "training" {
+                let message = format!("the message shows `{name}`, which is not known here");
+                let diagnostic = Diagnostic::new(Code::UnknownName, span, message)
+                    .label("no such name")
+                    .note("braces in a message hold the name of a value, a dimension or an attribute");
+                self.report(diagnostic);
+            }
+            rest = after;
+        }
+    }
+
+    /// Checks the names in an expression.
+    pub(super) fn expr(&mut self, expr: &'a Expr, place: Place) {
+        match &expr.kind {
+            ExprKind::Name(name) => self.name(name, expr.span),
+            ExprKind::Unary(_, operand) => self.expr(operand, place),
+            ExprKind::Binary(_, _, left, right) => {
+                self.expr(left, place);
+                self.expr(right, place);
+            }
+            ExprKind::Call(call) => self.call(call, place),
+            ExprKind::Pipe(first, stages) => {
+                self.expr(first, place);
+                for stage in stages {
+                    if let Some(name) = &stage.instance {
+                        self.is_possible(name);
+                    }
+                    self.call(&stage.call, place);
+                }
+            }
+            ExprKind::If(choice) => {
+                self.expr(&choice.condition, place);
+                let inner = if place == Place::FormulaBranch { place } else { Place::Branch };
+                for block in [&choice.then, &choice.otherwise] {
+                    self.scopes.push(BTreeMap::new());
+                    self.members(&block.members, inner);
+                    self.expr(&block.value, inner);
+                    self.scopes.pop();
+                }
+            }
+            ExprKind::List(elements) => elements.iter().for_each(|element| self.expr(element, place)),
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, call: &'a ast::Call, place: Place) {
+        call.arguments.iter().for_each(|argument| self.expr(&argument.value, place));
+        let name = call.callee.text.as_str();
+        if self.find(name).is_some_and(|_| self.attributes.contains(&name)) {
+            return;
+        }
+        if let Some(&(item, _)) = self.callables.get(name) {
+            self.names.mentions[self.item].push(item);
+        }
+        if self.catalog.callable(name, self.home).is_some() || self.is_full() {
+            return;
+        }
+        let span = call.callee.span;
+        if self.catalog.network(name).is_some() {
+            let message = format!("`{name}` is a network, which cannot be called");
+            let diagnostic = Diagnostic::new(Code::WrongKind, span, message)
+                .label("not a layer")
+                .help("declare what several networks share as a `layer`");
+            return self.report(diagnostic);
+        }
+        let mut diagnostic =
+            Diagnostic::new(Code::UnknownName, span, format!("there is no callable `{name}`")).label("not known");
+        if self.find(name).is_some() || self.values.contains_key(name) {
+            diagnostic = diagnostic.note(format!("`{name}` is a value, which cannot be called"));
+        } else if let Some(near) = closest(name, self.catalog.callable_names()) {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        }
+        self.report(diagnostic);
+    }
+
+    fn name(&mut self, name: &'a str, span: Span) {
+        if self.find(name).is_some() || name == "training" {
+            return;
+        }
+        if let Some(&(item, _)) = self.values.get(name) {
+            return self.names.mentions[self.item].push(item);
+        }
+        if builtin::initializer(name).is_some() {
+            return;
+        }
+        if let Some(&(item, _)) = self.callables.get(name) {
+            self.names.mentions[self.item].push(item);
+        }
+        if self.catalog.callable(name, self.home).is_some() || self.is_full() {
+            return;
+        }
+        let later = self.later.iter().rev().find_map(|later| later.get(name)).copied();
+        if let Some(declared) = later {
+            let diagnostic =
+                Diagnostic::new(Code::UnknownName, span, format!("`{name}` is used before its declaration"))
+                    .label("not known yet")
+                    .related(declared, "declared here");
+            return self.report(diagnostic);
+        }
+        let mut diagnostic =
+            Diagnostic::new(Code::UnknownName, span, format!("there is no value `{name}`")).label("not known");
+        let mut candidates: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
+        candidates.extend(self.catalog.constant_names());
+        builtin::initializer_names().for_each(|name| candidates.push(name));
+        if self.catalog.network(name).is_some() {
+            diagnostic = diagnostic.note(format!("`{name}` is a network"));
+        } else if let Some(near) = closest(name, candidates) {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        }
+        self.report(diagnostic);
+    }
+}

@@ -1,0 +1,158 @@
+//! Programs and generated code of whole networks: phases, places, and the habits that all generated code keeps.
+
+use dl_compiler::graph::Role;
+use dl_compiler::pipeline::{Network, run};
+use dl_compiler::program::{Home, Phase, Program};
+use dl_compiler::{Options, Source, compile};
+
+const LENET: &str = include_str!("programs/lenet.dln");
+const POINTS: &str = include_str!("programs/points.dln");
+const CORNERS: &str = include_str!("programs/corners.dln");
+const INFERENCE: &str = "network Double { input x: [3]; output y = 2 * x; output same = x; }";
+
+const ALL: &[&str] = &[LENET, POINTS, CORNERS, INFERENCE];
+
+fn networks(text: &str) -> Vec<Network> {
+    let output = run(Source::new("test.dln", text));
+    assert!(output.diagnostics.is_empty(), "{:?}", output.diagnostics);
+    output.networks
+}
+
+fn text(text: &str) -> String {
+    let compiled = compile(Source::new("nets/test.dln", text), &Options::default());
+    compiled.map(|compiled| compiled.text()).unwrap_or_else(|failure| panic!("{:?}", failure.diagnostics))
+}
+
+/// The floats of a shard that are alive at the busiest step, found by walking over the steps: no plan needs fewer.
+fn least(program: &Program) -> usize {
+    let steps: Vec<_> = program.steps().collect();
+    let needed = |id, from: usize| {
+        steps[from..].iter().any(|step| step.operands.contains(&id)) || program.results.iter().any(|(_, r)| *r == id)
+    };
+    let alive = |at: usize| -> usize {
+        let written = steps[..=at].iter().map(|step| step.result);
+        let here =
+            written.filter(|&id| program.buffer(id).home == Home::Shard && (id == steps[at].result || needed(id, at)));
+        here.map(|id| program.buffer(id).extent().next_multiple_of(16)).sum()
+    };
+    (0..steps.len()).map(alive).max().unwrap_or(0)
+}
+
+#[test]
+fn a_feed_forward_network_is_one_phase_of_shards_and_one_of_the_batch() {
+    for network in [LENET, POINTS].into_iter().flat_map(networks) {
+        let [inference, evaluation, training] = network.programs.named().map(|(_, program)| &program.phases[..]);
+        assert!(matches!(inference, [Phase::Shards(_)]));
+        assert!(matches!(evaluation, [Phase::Shards(_)]));
+        assert!(matches!(training, [Phase::Shards(_), Phase::Batch(_)]), "{}", network.programs.training);
+    }
+}
+
+#[test]
+fn every_program_passes_its_own_check() {
+    for network in ALL.iter().flat_map(|text| networks(text)) {
+        for (name, program) in network.programs.named() {
+            assert_eq!(program.verify(), Ok(()), "{name}\n{program}");
+        }
+    }
+}
+
+#[test]
+fn the_check_notices_what_is_wrong() {
+    let broken = |change: fn(&mut Program)| {
+        let mut program = networks(LENET).remove(0).programs.training;
+        change(&mut program);
+        program.verify().is_err()
+    };
+    assert!(!broken(|_| {}));
+    assert!(broken(|program| program.phases.reverse()));
+    assert!(
+        broken(|program| program.results[0].1 = program.results[1].1) || broken(|program| program.results.swap(0, 3))
+    );
+    assert!(broken(|program| program.buffers.iter_mut().for_each(|buffer| buffer.offset = 0)));
+    assert!(broken(|program| program.buffers.iter_mut().for_each(|buffer| buffer.name.clear())));
+    assert!(broken(|program| program.prepare.clear()));
+    assert!(broken(|program| match &mut program.phases[0] {
+        Phase::Shards(steps) | Phase::Batch(steps) => drop(steps[1].operands.pop()),
+    }));
+}
+
+#[test]
+fn a_plan_is_within_a_tenth_of_the_least_possible() {
+    for network in ALL.iter().flat_map(|text| networks(text)) {
+        for (name, program) in network.programs.named() {
+            let least = least(program);
+            let planned = program.shard_floats;
+            println!("{} {name}: {planned} floats in a shard, at least {least}", network.model.name);
+            assert!(
+                least <= planned && planned * 10 <= least * 11,
+                "{} {name}: {planned} of {least}",
+                network.model.name
+            );
+        }
+    }
+}
+
+#[test]
+fn inference_and_evaluation_read_one_prepared_block() {
+    for network in ALL.iter().flat_map(|text| networks(text)).filter(|network| network.model.has_loss) {
+        let places = |program: &Program| {
+            let steps = program.prepare.iter().map(|step| (step.kernel.clone(), program.buffer(step.result).offset));
+            steps.collect::<Vec<_>>()
+        };
+        let (inference, evaluation) = (&network.programs.inference, &network.programs.evaluation);
+        assert_eq!(places(inference), places(evaluation));
+        assert_eq!(inference.prepared_floats, evaluation.prepared_floats);
+        let reads = |program: &Program| program.steps().flat_map(|step| step.operands.clone()).collect::<Vec<_>>();
+        for program in [inference, evaluation] {
+            let direct = reads(program).into_iter().find(|&id| matches!(program.buffer(id).home, Home::Parameter(_)));
+            assert_eq!(direct, None, "inference reads prepared values only");
+        }
+    }
+}
+
+#[test]
+fn every_reached_parameter_has_a_gradient() {
+    for network in ALL.iter().flat_map(|text| networks(text)).filter(|network| network.model.has_loss) {
+        for parameter in 0..network.model.parameters.len() {
+            let id = network.programs.training.result(Role::Gradient(parameter));
+            let home = id.map(|id| network.programs.training.buffer(id).home);
+            assert_eq!(home, Some(Home::Gradient(parameter)));
+        }
+    }
+}
+
+#[test]
+fn generated_code_keeps_its_habits() {
+    for source in ALL {
+        let text = text(source);
+        for word in ["unwrap", "expect(", "panic!", "unsafe", "allow(", "todo!", "loop {", "usize,\n", "__source_line"]
+        {
+            let found = text.lines().find(|line| line.contains(word.trim_end()) && !word.ends_with('\n'));
+            assert_eq!(found, None, "{word}");
+        }
+        for path in ["std::", " core::", "alloc::"] {
+            assert!(!text.contains(path), "{path} is not absolute");
+        }
+        let suffixed = text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| {
+            word.starts_with(|c: char| c.is_ascii_digit()) && (word.ends_with("usize") || word.ends_with("u32"))
+        });
+        assert_eq!(suffixed, None);
+        syn::parse_file(&text).expect("it is Rust");
+    }
+}
+
+#[test]
+fn the_same_source_gives_the_same_code() {
+    for source in ALL {
+        assert_eq!(text(source), text(source));
+    }
+}
+
+#[test]
+fn the_source_line_stands_above_its_steps() {
+    let text = text(LENET);
+    assert!(text.contains("// |> conv2d(6, kernel: 5, padding: 2) |> relu |> max_pool2d(2)   test.dln:11\n"), "{text}");
+    let without = compile(Source::new("nets/test.dln", LENET), &Options { comments: false, ..Options::default() });
+    assert!(!without.expect("it compiles").text().contains("   test.dln:11"));
+}

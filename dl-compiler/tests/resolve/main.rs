@@ -1,0 +1,6 @@
+//! Tests of resolve: sound programs, mistakes, and what a hostile program can do.
+
+mod hostile;
+mod mistakes;
+mod programs;
+mod support;

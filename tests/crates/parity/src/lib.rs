@@ -1,0 +1,14 @@
+//! The generated code of every fixture network, for the tests beside it.
+#![deny(warnings)]
+
+dln::include_compiled!("arithmetic");
+dln::include_compiled!("autoencoder");
+dln::include_compiled!("cnn");
+dln::include_compiled!("convolutions");
+dln::include_compiled!("dropout");
+dln::include_compiled!("lenet");
+dln::include_compiled!("mlp");
+dln::include_compiled!("perceptron");
+dln::include_compiled!("regression");
+dln::include_compiled!("steps");
+dln::include_compiled!("xor");

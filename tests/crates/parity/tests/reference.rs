@@ -1,0 +1,109 @@
+//! The generated code of every fixture agrees with the reference evaluator: outputs, loss, metrics and all gradients,
+//! for batches that fill no shard, one shard, and several; and it yields the same bits for any number of threads.
+
+mod common;
+
+use common::{SEED, STEP, Fill, assert_close, fields, network, parameters, reference};
+use dl_compiler::graph::Role;
+use dln::runtime::{self as rt, Examples as _, Report as _, Tensors};
+use parity::*;
+
+/// Of the largest number of a tensor; sums here have up to some ten thousand terms.
+const TOLERANCE: f64 = 2e-5;
+
+macro_rules! fixture {
+    // A network whose training draws at random is told the seed and the step.
+    ($test:ident, $module:ident, [$($field:ident),*], [$($input:ident),*], $outputs:expr, [$($batch:expr),*] $(, $seed:expr, $step:expr)?) => {
+        #[test]
+        fn $test() {
+            let network = network(stringify!($module));
+            let parameters = parameters($module::Parameters::init(3));
+            let state = <$module::State as Tensors>::zeros();
+            let prepared = parameters.prepare(&state);
+            let mut workspace = $module::Workspace::with_threads(64, 2);
+            let mut training = $module::TrainingWorkspace::new(64);
+            let mut parallel = $module::TrainingWorkspace::with_threads(64, 3);
+            for n in [$($batch),*] {
+                let values = fields(&network, n);
+                let mut each = values.iter();
+                $(let $field = Fill::filled(each.next().unwrap());)*
+                let examples = $module::Examples { $($field),* };
+
+                let expected = reference(&network, &network.model.inference, &values, &parameters, None);
+                let outputs = $module::forward(&prepared, &mut workspace, $(&examples.$input),*).unwrap();
+                let outputs: Vec<&[f32]> = ($outputs)(outputs);
+                for (role, value) in &expected {
+                    if let Role::Output(place) = role {
+                        assert_close(&format!("n {n}, output {place}"), outputs[*place], value, TOLERANCE);
+                    }
+                }
+                let report = $module::evaluate(&prepared, &mut workspace, examples.batch()).unwrap();
+                check_report(&format!("n {n}, evaluation"), &report, &expected);
+
+                let weights: Vec<f32> = (0..n).map(|i| 0.5 + (i % 3) as f32).collect();
+                for weights in [None, Some(weights.as_slice())] {
+                    let what = format!("n {n}, weights {}", weights.is_some());
+                    let expected = reference(&network, &network.gradient, &values, &parameters, weights);
+                    let (report, gradients) = $module::gradients(
+                        &parameters, &state, &mut training, examples.batch(), weights $(, $seed, $step)?
+                    ).unwrap();
+                    check_report(&what, &report, &expected);
+                    for (place, parameter) in network.model.parameters.iter().enumerate() {
+                        let value = expected.iter().find(|(role, _)| *role == Role::Gradient(place));
+                        let value = &value.unwrap_or_else(|| panic!("no gradient of {}", parameter.path)).1;
+                        let found = gradients.tensor(&parameter.path).unwrap();
+                        assert_close(&format!("{what}, gradient of {}", parameter.path), found, value, TOLERANCE);
+                    }
+                    let (_, others) = $module::gradients(
+                        &parameters, &state, &mut parallel, examples.batch(), weights $(, $seed, $step)?
+                    ).unwrap();
+                    let same = gradients.as_slice().iter().zip(others.as_slice()).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same, "{what}: three threads yield other bits than one");
+                }
+            }
+        }
+    };
+}
+
+fn check_report<R: rt::Report>(what: &str, report: &R, expected: &[(Role, ndarray::ArrayD<f64>)]) {
+    for (role, value) in expected {
+        match role {
+            Role::Loss => assert_close(&format!("{what}, loss"), &[report.loss()], value, TOLERANCE),
+            Role::Metric(place) => {
+                assert_close(&format!("{what}, metric {place}"), &[report.metric(*place)], value, TOLERANCE);
+            }
+            _ => {}
+        }
+    }
+}
+
+fixture!(xor, xor, [bits, odd], [bits], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(mlp, mlp, [image, digit], [image], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(lenet, lenet, [image, digit], [image], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(convolutions, convolutions, [image, kind], [image], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(regression, regression, [features, price], [features], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(steps, steps, [steps, tags], [steps], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(cnn, cnn, [image, class], [image], |y| vec![rt::flat(y)], [1, 3]);
+fixture!(
+    autoencoder,
+    autoencoder,
+    [x],
+    [x],
+    |y: autoencoder::Outputs<'_>| vec![rt::flat(y.code_of_x), rt::flat(y.copy)],
+    [1, 3, 16, 17, 64]
+);
+fixture!(dropout, dropout, [x, kind], [x], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
+
+#[test]
+fn a_network_without_a_loss_only_runs() {
+    let network = network("perceptron");
+    let parameters = parameters(perceptron::Parameters::init(3));
+    let prepared = parameters.prepare(&<perceptron::State as Tensors>::zeros());
+    let mut workspace = perceptron::Workspace::new(17);
+    let values = fields(&network, 17);
+    let x: Vec<perceptron::X> = Fill::filled(&values[0]);
+    let expected = reference(&network, &network.model.inference, &values, &parameters, None);
+    let fires = perceptron::forward(&prepared, &mut workspace, &x).unwrap();
+    assert_close("fires", rt::flat(fires), &expected[0].1, TOLERANCE);
+}
