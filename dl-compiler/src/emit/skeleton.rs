@@ -26,7 +26,7 @@ pub fn skeleton(skeleton: &Skeleton, options: &Options) -> TokenStream {
     let aliases: TokenStream = field_types.chain(output_types).map(alias).collect();
     let (names, types): (Vec<_>, Vec<_>) = interface.fields.iter().map(|(name, ty)| (name, ty)).unzip();
     let inputs = skeleton.fields.iter().zip(&interface.fields).filter(|(field, _)| !field.label);
-    let inputs = inputs.map(|(_, (name, ty))| quote!(#name: &[#ty]));
+    let (input_names, inputs): (Vec<_>, Vec<_>) = inputs.map(|(_, (name, ty))| (name, quote!(#name: &[#ty]))).unzip();
     let (output_names, output_idents): (Vec<_>, Vec<_>) = interface.outputs.iter().map(|(name, ty)| (name, ty)).unzip();
     let output = match output_idents.as_slice() {
         [ty] => quote!(&'w [#ty]),
@@ -63,12 +63,14 @@ pub fn skeleton(skeleton: &Skeleton, options: &Options) -> TokenStream {
                 _workspace: &'w mut Workspace,
                 #(#inputs),*
             ) -> Result<#output, rt::InputError> {
+                let _ = (#(#input_names),*);
                 loop {}
             }
         }
     });
     let visibility = skeleton.public.then(|| quote!(pub));
     let runtime: TokenStream = options.runtime.parse().unwrap_or_else(|_| quote!(::dln::runtime));
+    let import = forward.is_some().then(|| quote!(use #runtime as rt;));
     let module_docs = docs(&skeleton.docs);
     let units =
         ["Parameters", "State", "Prepared", "Gradients", "Workspace", "TrainingWorkspace", "Optimizer", "Report"];
@@ -76,7 +78,7 @@ pub fn skeleton(skeleton: &Skeleton, options: &Options) -> TokenStream {
     super::unsuffixed(quote! {
         #module_docs
         #visibility mod #module {
-            use #runtime as rt;
+            #import
             #aliases
             #(
                 #[doc = ""]

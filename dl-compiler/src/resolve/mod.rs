@@ -40,6 +40,9 @@ use evaluator::{Evaluator, Kind, Program};
 use network::Half;
 use value::{Home, Value};
 
+/// With more mistakes than this, the networks that follow are not looked at: nobody reads that far.
+const ENOUGH: usize = 10 * limits::MAX_DIAGNOSTICS;
+
 /// What came of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Resolved {
@@ -104,6 +107,9 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
     let mut resolved = Resolved::default();
     for item in &file.items {
         let Item::Network(network) = item else { continue };
+        if diagnostics.len() > ENOUGH {
+            break;
+        }
         let mut found = check::parts(network);
         let training = network::half(&program, network, true);
         let inference = network::half(&program, network, false);

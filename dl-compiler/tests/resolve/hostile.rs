@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use crate::support::{mistakes, resolved};
 
-/// The stack of a thread that Rust starts by itself.
-const STACK: usize = 2 << 20;
+/// Half the stack of a thread that Rust starts by itself.
+const STACK: usize = 1 << 20;
 
 fn codes(program: String) -> Vec<&'static str> {
     let run = move || mistakes(&program).0.iter().map(|diagnostic| diagnostic.code.number()).collect();

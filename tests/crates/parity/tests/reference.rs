@@ -5,7 +5,7 @@ mod common;
 
 use common::{SEED, STEP, Fill, assert_close, fields, network, parameters, reference};
 use dl_compiler::graph::Role;
-use dln::runtime::{self as rt, Examples as _, Report as _, Tensors};
+use dln::runtime::{self as rt, Examples as _, Tensors};
 use parity::*;
 
 /// Of the largest number of a tensor; sums here have up to some ten thousand terms.
@@ -13,7 +13,7 @@ const TOLERANCE: f64 = 2e-5;
 
 macro_rules! fixture {
     // A network whose training draws at random is told the seed and the step.
-    ($test:ident, $module:ident, [$($field:ident),*], [$($input:ident),*], $outputs:expr, [$($batch:expr),*] $(, $seed:expr, $step:expr)?) => {
+    ($test:ident, $module:ident, [$($field:ident),*], [$($input:ident),*], |$y:ident| $outputs:expr, [$($batch:expr),*] $(, $seed:expr, $step:expr)?) => {
         #[test]
         fn $test() {
             let network = network(stringify!($module));
@@ -30,8 +30,8 @@ macro_rules! fixture {
                 let examples = $module::Examples { $($field),* };
 
                 let expected = reference(&network, &network.model.inference, &values, &parameters, None);
-                let outputs = $module::forward(&prepared, &mut workspace, $(&examples.$input),*).unwrap();
-                let outputs: Vec<&[f32]> = ($outputs)(outputs);
+                let $y = $module::forward(&prepared, &mut workspace, $(&examples.$input),*).unwrap();
+                let outputs: [&[f32]; _] = $outputs;
                 for (role, value) in &expected {
                     if let Role::Output(place) = role {
                         assert_close(&format!("n {n}, output {place}"), outputs[*place], value, TOLERANCE);
@@ -77,23 +77,23 @@ fn check_report<R: rt::Report>(what: &str, report: &R, expected: &[(Role, ndarra
     }
 }
 
-fixture!(xor, xor, [bits, odd], [bits], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
-fixture!(mlp, mlp, [image, digit], [image], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
-fixture!(lenet, lenet, [image, digit], [image], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
-fixture!(convolutions, convolutions, [image, kind], [image], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
-fixture!(regression, regression, [features, price], [features], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
-fixture!(steps, steps, [steps, tags], [steps], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
-fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64]);
-fixture!(cnn, cnn, [image, class], [image], |y| vec![rt::flat(y)], [1, 3]);
+fixture!(xor, xor, [bits, odd], [bits], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(mlp, mlp, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(lenet, lenet, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(convolutions, convolutions, [image, kind], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(steps, steps, [steps, tags], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(cnn, cnn, [image, class], [image], |y| [rt::flat(y)], [1, 3]);
 fixture!(
     autoencoder,
     autoencoder,
     [x],
     [x],
-    |y: autoencoder::Outputs<'_>| vec![rt::flat(y.code_of_x), rt::flat(y.copy)],
+    |y| [rt::flat(y.code_of_x), rt::flat(y.copy)],
     [1, 3, 16, 17, 64]
 );
-fixture!(dropout, dropout, [x, kind], [x], |y| vec![rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
+fixture!(dropout, dropout, [x, kind], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 
 #[test]
 fn a_network_without_a_loss_only_runs() {

@@ -55,7 +55,10 @@ fn unusable_examples_are_errors_and_change_nothing() {
         step(&of(2, vec![0, 4]), None),
         InputError::IndexOutOfRange { name: "kind", example: 1, bound: 4, found: 4 }
     );
-    assert!(matches!(step(&of(2, vec![0, 1]), Some(&[1.0])), InputError::LengthMismatch { .. } | InputError::WeightsUnusable { .. }));
-    assert!(matches!(step(&of(2, vec![0, 1]), Some(&[1.0, f32::NAN])), InputError::WeightsUnusable { .. }));
+    assert!(matches!(step(&of(2, vec![0, 1]), Some(&[1.0])), InputError::LengthMismatch { expected: 2, found: 1, .. }));
+    let found = step(&of(2, vec![0, 1]), Some(&[1.0, f32::NAN]));
+    assert!(matches!(found, InputError::WeightOutOfRange { example: 1, .. }), "{found:?}");
+    let found = step(&of(2, vec![0, 1]), Some(&[0.0, 0.0]));
+    assert_eq!(found, InputError::WeightsUnusable { sum: 0.0 });
     assert_eq!(parameters.as_slice(), before);
 }

@@ -8,12 +8,12 @@ use dln::runtime::{self as rt, Draw, Rng, Tensors};
 use ndarray::{ArrayD, IxDyn};
 
 /// The seed and the step that random draws of these tests belong to.
-pub const SEED: u64 = 5;
+pub(crate) const SEED: u64 = 5;
 /// See [`SEED`].
-pub const STEP: u64 = 9;
+pub(crate) const STEP: u64 = 9;
 
 /// A fixture in all its representations.
-pub fn network(name: &str) -> Network {
+pub(crate) fn network(name: &str) -> Network {
     let path = format!("{}/../../networks/{name}.dln", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap();
     let compiled = dl_compiler::compile(Source::new(path, text), &Options::default()).unwrap();
@@ -21,10 +21,10 @@ pub fn network(name: &str) -> Network {
 }
 
 /// Random numbers for each field of the model: `batch` examples, batch axis first.
-pub fn fields(network: &Network, batch: usize) -> Vec<ArrayD<f64>> {
+pub(crate) fn fields(network: &Network, batch: usize) -> Vec<ArrayD<f64>> {
     let mut rng = Rng::new(batch as u64);
     let mut draw = |element: Element| match element {
-        Element::Index(bound) => rng.below(bound as u64) as f64,
+        Element::Index(bound) => rng.below(bound) as f64,
         _ => f64::from(rng.next_u32() as f32 / u32::MAX as f32) * 2.0 - 1.0,
     };
     let array = |field: &dl_compiler::model::Field| {
@@ -38,7 +38,7 @@ pub fn fields(network: &Network, batch: usize) -> Vec<ArrayD<f64>> {
 }
 
 /// Numbers of a field as the generated type of that field.
-pub trait Fill {
+pub(crate) trait Fill {
     /// From one example after another.
     fn filled(values: &ArrayD<f64>) -> Self;
 }
@@ -51,7 +51,7 @@ impl<T: rt::Tensor<Element: Number>> Fill for Vec<T> {
 }
 
 /// An element of a field.
-pub trait Number: Copy {
+pub(crate) trait Number: Copy {
     /// The nearest.
     fn from_f64(value: f64) -> Self;
 }
@@ -69,7 +69,7 @@ impl Number for u32 {
 }
 
 /// Parameters in which no tensor is all zero or all alike.
-pub fn parameters<T: Tensors>(mut parameters: T) -> T {
+pub(crate) fn parameters<T: Tensors>(mut parameters: T) -> T {
     let mut rng = Rng::new(77);
     for value in parameters.as_mut_slice() {
         *value += (rng.next_u32() as f32 / u32::MAX as f32 - 0.5) * 0.1;
@@ -78,7 +78,7 @@ pub fn parameters<T: Tensors>(mut parameters: T) -> T {
 }
 
 /// What the reference evaluator says of every root of a graph.
-pub fn reference<T: Tensors>(
+pub(crate) fn reference<T: Tensors>(
     network: &Network,
     graph: &Graph,
     fields: &[ArrayD<f64>],
@@ -107,7 +107,7 @@ pub fn reference<T: Tensors>(
 }
 
 /// Asserts that f32 results agree with f64 ones to `tolerance` of the largest.
-pub fn assert_close(what: &str, found: &[f32], expected: &ArrayD<f64>, tolerance: f64) {
+pub(crate) fn assert_close(what: &str, found: &[f32], expected: &ArrayD<f64>, tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
     for (place, (&found, &expected)) in found.iter().zip(expected).enumerate() {
