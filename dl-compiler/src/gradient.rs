@@ -137,13 +137,16 @@ pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violati
             gradients[operand.index()] = Some(sum);
         }
     }
-    for parameter in 0..parameters {
-        let place =
-            (0..count).find(|&index| matches!(&graph.nodes[index].op, Op::Parameter(op) if op.parameter == parameter));
-        if let Some(d) = place.and_then(|index| gradients[index]) {
-            graph.roots.push((Role::Gradient(parameter), d));
+    let mut roots: Vec<Option<NodeId>> = vec![None; parameters];
+    for (node, d) in graph.nodes.iter().zip(&gradients) {
+        if let (Op::Parameter(op), Some(d)) = (&node.op, d)
+            && let Some(root) = roots.get_mut(op.parameter)
+        {
+            root.get_or_insert(*d);
         }
     }
+    let roots = roots.into_iter().enumerate();
+    graph.roots.extend(roots.filter_map(|(parameter, d)| Some((Role::Gradient(parameter), d?))));
     Ok(())
 }
 

@@ -71,7 +71,7 @@ pub fn run(source: Source) -> Output {
     for model in models {
         match lower(model) {
             Ok(network) => networks.push(network),
-            Err(diagnostic) => diagnostics.push(diagnostic),
+            Err(diagnostic) => diagnostics.push(*diagnostic),
         }
     }
     if diagnostics.is_empty() && networks.is_empty() {
@@ -82,7 +82,7 @@ pub fn run(source: Source) -> Output {
     Output { sources, file, networks, skeletons, diagnostics }
 }
 
-fn lower(model: Model) -> Result<Network, Diagnostic> {
+fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
     let mut gradient = model.training.with_roots(|role| !matches!(role, Role::Output(_)));
     differentiate(&mut gradient, model.parameters.len())
         .map_err(|violation| internal(&model, &format!("differentiation: {}", violation.message)))?;
@@ -108,8 +108,9 @@ fn lower(model: Model) -> Result<Network, Diagnostic> {
 }
 
 /// A mistake of the compiler itself, told at the network instead of ending the process.
-fn internal(model: &Model, problem: &str) -> Diagnostic {
-    Diagnostic::new(Code::Internal, model.span, format!("the compiler contradicts itself in `{}`", model.name))
+fn internal(model: &Model, problem: &str) -> Box<Diagnostic> {
+    let diagnostic = Diagnostic::new(Code::Internal, model.span, format!("the compiler contradicts itself in `{}`", model.name))
         .note(problem)
-        .help("this is a mistake of the compiler, not of the program; please report the program")
+        .help("this is a mistake of the compiler, not of the program; please report the program");
+    Box::new(diagnostic)
 }

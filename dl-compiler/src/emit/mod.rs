@@ -136,7 +136,7 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
         calls.extend(storage::network(module));
     }
     let batches = if model.has_loss { types::batches(module) } else { TokenStream::new() };
-    let used = used(module, infers);
+    let used = used(module, infers, !programs.inference.prepare.is_empty());
 
     let visibility = model.public.then(|| quote!(pub));
     let runtime: TokenStream = options.runtime.parse().unwrap_or_else(|_| quote!(::dln::runtime));
@@ -183,7 +183,7 @@ fn docs(summary: &Summary, lines: &[String]) -> Vec<String> {
 }
 
 /// What no function of the module uses, said to be used: a crate that does not call it has no dead code.
-fn used(module: &Module<'_>, infers: bool) -> TokenStream {
+fn used(module: &Module<'_>, infers: bool, prepares: bool) -> TokenStream {
     let network = &module.interface.network;
     let mut used =
         vec![quote!(super::#network), quote!(Workspace::new), quote!(Parameters::init), quote!(Parameters::prepare)];
@@ -193,6 +193,9 @@ fn used(module: &Module<'_>, infers: bool) -> TokenStream {
     if infers && module.model.outputs.len() > 1 {
         let fields = module.interface.outputs.iter().map(|(name, _)| quote!(outputs.#name));
         used.push(quote!(|outputs: Outputs<'_>| (#(#fields.len(),)*)));
+    }
+    if !prepares {
+        used.push(quote!(|prepared: &Prepared| prepared.block.as_slice().len()));
     }
     if module.model.has_loss {
         used.extend([quote!(TrainingWorkspace::new), quote!(optimizer)]);

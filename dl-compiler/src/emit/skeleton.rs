@@ -63,7 +63,7 @@ pub fn skeleton(skeleton: &Skeleton, options: &Options) -> TokenStream {
                 _workspace: &'w mut Workspace,
                 #(#inputs),*
             ) -> Result<#output, rt::InputError> {
-                let _ = (#(#input_names),*);
+                let _ = (#(#input_names,)*);
                 loop {}
             }
         }

@@ -301,13 +301,14 @@ impl Writer<'_> {
         if self.training { quote!(batch.#name) } else { quote!(#name) }
     }
 
-    /// The block a batch-wide buffer lies in.
+    /// The block a buffer lies in.
     fn block(&self, id: BufferId) -> TokenStream {
         match self.program.buffer(id).home {
             Home::Parameter(_) => quote!(parameters),
             Home::Gradient(_) => quote!(gradients),
             Home::Prepared => quote!(prepared),
-            Home::Fixed | Home::Shard | Home::Field(_) => quote!(fixed),
+            Home::Fixed => quote!(fixed),
+            Home::Shard | Home::Field(_) => quote!(floats),
         }
     }
 

@@ -59,7 +59,10 @@ pub fn pair(values: &[AttributeValue], place: usize, least: i64) -> Result<[usiz
             [AttributeValue::Integer(a), AttributeValue::Integer(b)] => {
                 Ok([at_least(*a, place, least)?, at_least(*b, place, least)?])
             }
-            _ => Err((place, format!("expected an integer or a list of two, found {}", AttributeValue::List(list.clone())))),
+            _ => Err((
+                place,
+                format!("expected an integer or a list of two, found {}", AttributeValue::List(list.clone())),
+            )),
         },
         _ => integer(values, place, least).map(|value| [value, value]),
     }

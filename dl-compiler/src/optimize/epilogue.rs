@@ -8,13 +8,16 @@ use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::program::{Activation, Epilogue};
 
+/// What a node becomes if it can be absorbed; asks whether a value has but one user.
+type Absorption = fn(&Graph, &dyn Fn(NodeId) -> bool, &Node) -> Option<Node>;
+
 /// The same graph with biases and activations in the epilogues of the products before them.
 pub(super) fn epilogue(graph: &Graph) -> Graph {
     let graph = pass(graph, with_bias);
     pass(&graph, with_activation)
 }
 
-fn pass(graph: &Graph, rule: fn(&Graph, &dyn Fn(NodeId) -> bool, &Node) -> Option<Node>) -> Graph {
+fn pass(graph: &Graph, rule: Absorption) -> Graph {
     let uses = uses(graph);
     let mut single: Vec<bool> = Vec::new();
     rewrite(graph, |new, id, node| {

@@ -26,14 +26,14 @@ pub(super) fn view(graph: &Graph, id: NodeId) -> (NodeId, View) {
 /// The pattern in which the first of `chain` repeats `source`, its last operand.
 fn along(graph: &Graph, source: NodeId, chain: &[NodeId]) -> Option<View> {
     let source = graph.ty(source);
-    let (mut periods, len, mut inner) = (1, source.len(), 1);
+    let (mut periods, len, mut inner) = (1_usize, source.len(), 1_usize);
     for &id in chain.iter().rev() {
         let Op::Expand(expand) = &graph.node(id).op else { continue };
         let copies: usize = expand.dims.iter().product();
         let behind: usize = graph.ty(id).dims.iter().skip(expand.axis + expand.dims.len()).product();
-        if len == 1 || inner % behind == 0 {
+        if len == 1 || inner.is_multiple_of(behind) {
             inner *= copies;
-        } else if behind % (len * inner) == 0 {
+        } else if behind.is_multiple_of(len * inner) {
             periods *= copies;
         } else {
             return None;
