@@ -50,7 +50,13 @@ fn source_files_stay_short() {
 
 #[test]
 fn nothing_is_left_unfinished() {
-    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("todo", "!("), concat!("unimplemented", "!(")];
+    let marks = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("XX", "X"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+    ];
     let mut problems = Vec::new();
     for path in files(&[".rs", ".dln", ".pest", ".md", ".toml"]) {
         for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {

@@ -4,6 +4,7 @@ use dl_compiler::{Code, Diagnostic, Failure, FileId, Source, Sources, Span};
 use dl_grammar::MAX_SOURCE_BYTES;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use syn::parse::Parser;
 
 /// Reads a file, which messages call `name`. A byte order mark at its start is left out.
 ///
@@ -37,14 +38,9 @@ pub fn read(path: &Path, name: &str) -> Result<Source, Box<Failure>> {
 }
 
 /// Whether `text` is a path of Rust that generated code can start from: names with `::` between and perhaps before
-/// them, no generics.
+/// them, no generics, no keywords but those that start paths.
 pub fn is_path(text: &str) -> bool {
-    text.strip_prefix("::").unwrap_or(text).split("::").all(|name| {
-        let name = name.strip_prefix("r#").unwrap_or(name);
-        name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_alphanumeric() || c == '_')
-            && name != "_"
-    })
+    syn::Path::parse_mod_style.parse_str(text).is_ok()
 }
 
 fn unreadable(path: &Path, name: &str, error: &std::io::Error) -> Box<Failure> {

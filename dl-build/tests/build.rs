@@ -93,7 +93,9 @@ fn a_runtime_must_be_a_path() {
     for right in ["::dln::runtime", "dln", "crate::a::b", "r#try::x", "_a::b1"] {
         assert!(is_path(right), "{right}");
     }
-    for wrong in ["", "::", "a::", "a b", "a::<b>", "1a", "a:b", "$crate::a", "a;", "_", "a::::b"] {
+    for wrong in
+        ["", "::", "a::", "a b", "a::<b>", "1a", "a:b", "$crate::a", "a;", "_", "a::::b", "fn", "fn::x", "a::fn"]
+    {
         assert!(!is_path(wrong), "{wrong}");
     }
     let folder = folder("runtime", "xor.dln", XOR);

@@ -76,7 +76,8 @@ pub fn run(source: Source) -> Output {
     }
     if diagnostics.is_empty() && networks.is_empty() {
         let span = Span { file: main, start: 0, end: 0 };
-        diagnostics.push(Diagnostic::new(Code::Empty, span, "the program declares no network").help("network Name { … }"));
+        diagnostics
+            .push(Diagnostic::new(Code::Empty, span, "the program declares no network").help("network Name { … }"));
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file != FileId(0), diagnostic.span));
     Output { sources, file, networks, skeletons, diagnostics }
@@ -109,8 +110,9 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
 
 /// A mistake of the compiler itself, told at the network instead of ending the process.
 fn internal(model: &Model, problem: &str) -> Box<Diagnostic> {
-    let diagnostic = Diagnostic::new(Code::Internal, model.span, format!("the compiler contradicts itself in `{}`", model.name))
-        .note(problem)
-        .help("this is a mistake of the compiler, not of the program; please report the program");
+    let diagnostic =
+        Diagnostic::new(Code::Internal, model.span, format!("the compiler contradicts itself in `{}`", model.name))
+            .note(problem)
+            .help("this is a mistake of the compiler, not of the program; please report the program");
     Box::new(diagnostic)
 }

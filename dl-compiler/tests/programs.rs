@@ -188,9 +188,6 @@ fn a_value_of_the_batch_stands_between_phases_of_shards() {
     assert_eq!((program.shard_floats, program.fixed_floats), (48, 16));
     let code = emit(&network.model, &network.programs, &Sources::default(), &Options::default());
     let text = dl_compiler::emit::text(&code);
-    if let Ok(path) = std::env::var("CENTERED") {
-        std::fs::write(path, &text).unwrap();
-    }
     assert!(text.contains("forward_batch(n, fixed, team, x);"), "{text}");
     assert!(text.contains("fn forward_batch(n: usize, fixed: &mut [f32], team: &rt::Team, x: &[X]) {"), "{text}");
     assert!(text.contains("fn forward_shard(fixed: &[f32], x: &[X], shard: rt::Shard<'_>) {"), "{text}");

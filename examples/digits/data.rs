@@ -7,14 +7,14 @@ use std::io::{self, Read};
 use flate2::read::GzDecoder;
 
 /// One channel of 8 rows of 8 grey values, from 0 (paper) to 1 (ink).
-pub type Image = [[[f32; 8]; 8]; 1];
+pub(crate) type Image = [[[f32; 8]; 8]; 1];
 
 const RECORDS: &[u8] = include_bytes!("digits.bin.gz");
 const PIXELS: usize = 64;
 const INK: u8 = 16;
 
 /// All images, and the digit that each shows.
-pub fn load() -> io::Result<(Vec<Image>, Vec<u32>)> {
+pub(crate) fn load() -> io::Result<(Vec<Image>, Vec<u32>)> {
     let mut bytes = Vec::new();
     GzDecoder::new(RECORDS).read_to_end(&mut bytes)?;
     let (records, rest) = bytes.as_chunks::<{ PIXELS + 1 }>();
@@ -32,7 +32,7 @@ pub fn load() -> io::Result<(Vec<Image>, Vec<u32>)> {
 }
 
 /// The image moved to the right by that many columns, to the left if negative; paper moves in.
-pub fn shifted(image: &Image, columns: isize) -> Image {
+pub(crate) fn shifted(image: &Image, columns: isize) -> Image {
     image.map(|rows| {
         rows.map(|row| {
             let grey = |column: usize| column.checked_add_signed(-columns).and_then(|from| row.get(from));

@@ -173,7 +173,9 @@ pub(super) fn float(value: f64) -> TokenStream {
     let magnitude = if value.is_infinite() {
         quote!(f32::INFINITY)
     } else {
-        let literal = proc_macro2::Literal::f32_unsuffixed(value.abs());
+        // With an exponent where that is shorter.
+        let text = format!("{:?}", value.abs());
+        let literal = text.parse().unwrap_or_else(|_| proc_macro2::Literal::f32_unsuffixed(value.abs()));
         quote!(#literal)
     };
     if value.is_sign_negative() { quote!(-#magnitude) } else { magnitude }

@@ -109,7 +109,8 @@ impl<'a> Builder<'a> {
         if let Op::Splat(splat) = &self.graph.node(source).op {
             return Argument::Constant(splat.value);
         }
-        let known = self.operands.iter().zip(&self.views).position(|(operand, seen)| *operand == source && *seen == view);
+        let known =
+            self.operands.iter().zip(&self.views).position(|(operand, seen)| *operand == source && *seen == view);
         Argument::Operand(known.unwrap_or_else(|| {
             self.operands.push(source);
             self.views.push(view);

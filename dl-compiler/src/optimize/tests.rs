@@ -156,7 +156,8 @@ fn assert_same(before: &Graph, after: &Graph, parameters: &[Vec<usize>], stage: 
     for ((role, x), (_, y)) in roots(before, parameters).into_iter().zip(roots(after, parameters)) {
         assert_eq!(x.shape(), y.shape(), "{stage}, {role:?}");
         for (x, y) in x.iter().zip(&y) {
-            let close = (x - y).abs() <= 1e-9 * (1.0 + x.abs()) || x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan());
+            let close =
+                (x - y).abs() <= 1e-9 * (1.0 + x.abs()) || x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan());
             assert!(close, "{stage}, {role:?}: {x} became {y}\nbefore\n{before}\nafter\n{after}");
         }
     }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{SEED, STEP, Fill, assert_close, fields, network, parameters, reference};
+use common::{Fill, SEED, STEP, assert_close, fields, network, parameters, reference};
 use dl_compiler::graph::Role;
 use dln::runtime::{self as rt, Examples as _, Tensors};
 use parity::*;
@@ -85,14 +85,7 @@ fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)
 fixture!(steps, steps, [steps, tags], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(cnn, cnn, [image, class], [image], |y| [rt::flat(y)], [1, 3]);
-fixture!(
-    autoencoder,
-    autoencoder,
-    [x],
-    [x],
-    |y| [rt::flat(y.code_of_x), rt::flat(y.copy)],
-    [1, 3, 16, 17, 64]
-);
+fixture!(autoencoder, autoencoder, [x], [x], |y| [rt::flat(y.code_of_x), rt::flat(y.copy)], [1, 3, 16, 17, 64]);
 fixture!(dropout, dropout, [x, kind], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 
 #[test]

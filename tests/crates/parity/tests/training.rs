@@ -7,7 +7,9 @@ fn examples() -> dropout::Examples {
     let mut rng = Rng::new(4);
     let kind: Vec<u32> = (0..60).map(|_| rng.below(4) as u32).collect();
     let mut example = |kind: u32| {
-        std::array::from_fn(|place| rng.next_u32() as f32 / u32::MAX as f32 + if place % 4 == kind as usize { 0.8 } else { 0.0 })
+        std::array::from_fn(|place| {
+            rng.next_u32() as f32 / u32::MAX as f32 + if place % 4 == kind as usize { 0.8 } else { 0.0 }
+        })
     };
     dropout::Examples { x: kind.iter().map(|&kind| example(kind)).collect(), kind }
 }
@@ -45,7 +47,8 @@ fn unusable_examples_are_errors_and_change_nothing() {
     let mut optimizer = dropout::optimizer(8);
     let mut workspace = dropout::TrainingWorkspace::new(4);
     let mut step = |examples: &dropout::Examples, weights: Option<&[f32]>| {
-        dropout::step(&mut parameters, &mut state, &mut optimizer, &mut workspace, examples.batch(), weights).unwrap_err()
+        dropout::step(&mut parameters, &mut state, &mut optimizer, &mut workspace, examples.batch(), weights)
+            .unwrap_err()
     };
     let of = |examples: usize, labels: Vec<u32>| dropout::Examples { x: vec![[0.0; 20]; examples], kind: labels };
     assert_eq!(step(&of(0, vec![]), None), InputError::Empty);
