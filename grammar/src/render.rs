@@ -37,6 +37,10 @@ fn group<'a>(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Group<'a> {
     for cluster in clusters(diagnostic) {
         let Some(first) = cluster.first() else { continue };
         let source = sources.get(first.span.file);
+        if source.text.trim().is_empty() {
+            group = group.element(Origin::path(source.name.as_str()));
+            continue;
+        }
         let (start, end) = cluster.iter().fold((first.span.start, first.span.end), |(start, end), mark| {
             (start.min(mark.span.start), end.max(mark.span.end))
         });

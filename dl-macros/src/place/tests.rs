@@ -219,3 +219,21 @@ fn strip_line_ends(source: &str) -> String {
     }
     text.trim_end().to_owned()
 }
+
+/// Every fixture, read as Rust tokens, becomes the same code as the file itself; spaces and comments are all that is lost.
+#[test]
+fn the_macro_and_the_file_yield_the_same_code() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/networks");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 8, "{files:?}");
+    let options = dl_compiler::Options { comments: false, ..dl_compiler::Options::default() };
+    for file in files {
+        let code = |text: &str| {
+            let source = dl_compiler::Source::new("fixture", text);
+            dl_compiler::compile(source, &options).unwrap_or_else(|failure| panic!("{:?}", failure.diagnostics)).text()
+        };
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(code(&placed(&text).text), code(&text), "{}", file.display());
+    }
+}
