@@ -125,13 +125,16 @@ pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violati
                 continue;
             }
             let origin = Origin { span: graph.node(node).origin.span, name: gradient_name(graph, operand) };
-            let part = if graph.ty(part).per_example && !graph.ty(operand).per_example {
-                graph.add(ops::sum_batch::SumBatch.into(), &[part], origin.clone())?
-            } else {
-                part
-            };
+            let later = repeats(&graph.node(operand).op);
+            let part = if later { part } else { over_batch(graph, part, operand, &origin)? };
             let sum = match gradients[operand.index()] {
                 None => part,
+                // A sum over the batch and a value that is still per example cannot be added.
+                Some(other) if graph.ty(other).per_example != graph.ty(part).per_example => {
+                    let other = over_batch(graph, other, operand, &origin)?;
+                    let part = over_batch(graph, part, operand, &origin)?;
+                    graph.add(ops::add::Add.into(), &[other, part], origin)?
+                }
                 Some(other) => graph.add(ops::add::Add.into(), &[other, part], origin)?,
             };
             gradients[operand.index()] = Some(sum);
@@ -148,6 +151,20 @@ pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violati
     let roots = roots.into_iter().enumerate();
     graph.roots.extend(roots.filter_map(|(parameter, d)| Some((Role::Gradient(parameter), d?))));
     Ok(())
+}
+
+/// Whether the value only repeats or rearranges its operand. Its gradient may stay per example on its way to the operand:
+/// summed over the copies first, there is less to sum over the batch.
+fn repeats(op: &Op) -> bool {
+    matches!(op, Op::Expand(_) | Op::Reshape(_) | Op::Flatten(_))
+}
+
+/// The gradient `part` of `operand`, summed over the batch if only the operand is batch-wide.
+fn over_batch(graph: &mut Graph, part: NodeId, operand: NodeId, origin: &Origin) -> Result<NodeId, Violation> {
+    if graph.ty(part).per_example && !graph.ty(operand).per_example {
+        return graph.add(ops::sum_batch::SumBatch.into(), &[part], origin.clone());
+    }
+    Ok(part)
 }
 
 /// For every node, whether a parameter is among what it was computed from.

@@ -28,13 +28,14 @@ impl Shapes {
 
     /// The constant that holds a layer's shape; `shared` if any other layer's of the same numbers will do.
     fn constant(&mut self, layer: &str, shared: bool, ty: &str, value: TokenStream) -> TokenStream {
-        let (numbers, ty) = (value.to_string(), format_ident!("{ty}"));
+        let numbers = value.to_string();
         let layer = super::names::upper(layer);
         let known = |(key, _): &&((String, String), Ident)| key.1 == numbers && (shared || key.0 == layer);
         if let Some((_, name)) = self.known.iter().find(known) {
             return quote!(&#name);
         }
-        let name = super::names::plain(&self.names.unique(&layer));
+        let (of_kind, ty) = (format!("{layer}_{}", super::names::upper(ty)), format_ident!("{ty}"));
+        let name = super::names::plain(&self.names.unique_or(&layer, &of_kind));
         self.items.push(quote!(const #name: rt::#ty = #value;));
         self.known.push(((layer, numbers), name.clone()));
         quote!(&#name)

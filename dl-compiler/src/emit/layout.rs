@@ -88,7 +88,7 @@ pub(super) fn prepared(program: &Program) -> (Vec<(usize, TokenStream)>, TokenSt
     }
     let size = constant("PREPARED_FLOATS", "Floats of all.", program.prepared_floats);
     let module = format_ident!("prepared_layout");
-    (known, module_of(&module, " Where [`Prepared`](super::Prepared) keeps what: ranges of floats.", size, items))
+    (known, module_of(&module, " Where [`Prepared`] keeps what: ranges of floats.", size, items))
 }
 
 /// The places of the parameters, which are those of their gradients too.

@@ -4,7 +4,7 @@
 //! (`LeNet`) for generic code. The code is safe, allocates only where storage is made, names things as the source does,
 //! and says above each run of steps which line of the source it comes from. It decides nothing that changes a result.
 
-use proc_macro2::{Literal, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
 use quote::quote;
 
 use dl_grammar::{Sources, Span};
@@ -144,7 +144,7 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
     let module_docs = types::docs(&docs(summary, &model.docs));
     let network_doc = format!(" The network of [`{name}`] for generic code.");
     let (expressions, shapes) = (module.expressions.items(), module.shapes.items());
-    unsuffixed(quote! {
+    let code = quote! {
         #module_docs
         #visibility mod #name {
             use #runtime as rt;
@@ -162,7 +162,8 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
         #[doc = #network_doc]
         #[derive(Clone, Copy, Debug)]
         #visibility struct #network;
-    })
+    };
+    finished(code, !model.public)
 }
 
 /// What the source says of the network, then its layer table.
@@ -216,23 +217,34 @@ fn used(module: &Module<'_>, infers: bool, prepares: bool) -> TokenStream {
     }
 }
 
-/// The same code with `64` in place of `64usize`: types say it already.
-fn unsuffixed(code: TokenStream) -> TokenStream {
-    let plain = |token: TokenTree| match token {
-        TokenTree::Group(group) => {
-            let mut inner = proc_macro2::Group::new(group.delimiter(), unsuffixed(group.stream()));
-            inner.set_span(group.span());
-            TokenTree::Group(inner)
-        }
-        TokenTree::Literal(literal) => {
-            let text = literal.to_string();
-            let digits = text.strip_suffix("usize").or_else(|| text.strip_suffix("u32"));
-            match digits.and_then(|digits| digits.parse::<u64>().ok()) {
-                Some(number) => TokenTree::Literal(Literal::u64_unsuffixed(number)),
-                None => TokenTree::Literal(literal),
+/// The same code with `64` in place of `64usize`, since types say it already; and where the network is `private`,
+/// with `pub(super)` in place of `pub`, so that nothing claims to be seen farther than it is.
+fn finished(code: TokenStream, private: bool) -> TokenStream {
+    let mut finished = TokenStream::new();
+    let mut rest = code.into_iter().peekable();
+    while let Some(token) = rest.next() {
+        match token {
+            TokenTree::Group(group) => {
+                let mut inner = proc_macro2::Group::new(group.delimiter(), self::finished(group.stream(), private));
+                inner.set_span(group.span());
+                finished.extend([TokenTree::Group(inner)]);
             }
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                let digits = text.strip_suffix("usize").or_else(|| text.strip_suffix("u32"));
+                let number = digits.and_then(|digits| digits.parse::<u64>().ok());
+                finished.extend([TokenTree::Literal(number.map_or(literal, Literal::u64_unsuffixed))]);
+            }
+            TokenTree::Ident(word) if private && word == "pub" && !restricted(rest.peek()) => {
+                finished.extend(quote!(pub(super)));
+            }
+            other => finished.extend([other]),
         }
-        other => other,
-    };
-    code.into_iter().map(plain).collect()
+    }
+    finished
+}
+
+/// Whether what follows `pub` restricts it.
+fn restricted(next: Option<&TokenTree>) -> bool {
+    matches!(next, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis)
 }

@@ -91,7 +91,12 @@ impl Names {
         candidate
     }
 
-    /// The same for types, whose names have no underscores.
+    /// The name itself, or `otherwise` if it is taken, or that with a number.
+    pub(super) fn unique_or(&mut self, name: &str, otherwise: &str) -> String {
+        if self.taken.insert(name.to_owned()) { name.to_owned() } else { self.unique(otherwise) }
+    }
+
+    /// The same as [`Names::unique`] for types, whose names have no underscores.
     pub(super) fn unique_type(&mut self, name: &str) -> String {
         let mut candidate = name.to_owned();
         let mut count = 1;

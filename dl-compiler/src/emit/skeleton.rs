@@ -75,7 +75,7 @@ pub fn skeleton(skeleton: &Skeleton, options: &Options) -> TokenStream {
     let units =
         ["Parameters", "State", "Prepared", "Gradients", "Workspace", "TrainingWorkspace", "Optimizer", "Report"];
     let units = units.map(super::names::plain);
-    super::unsuffixed(quote! {
+    let code = quote! {
         #module_docs
         #visibility mod #module {
             #import
@@ -114,5 +114,6 @@ pub fn skeleton(skeleton: &Skeleton, options: &Options) -> TokenStream {
         #[doc = ""]
         #[derive(Clone, Copy, Debug)]
         #visibility struct #network;
-    })
+    };
+    super::finished(code, !skeleton.public)
 }
