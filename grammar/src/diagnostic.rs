@@ -127,6 +127,7 @@ codes! {
     LabelInInference = "E0406", "an output depends on a label";
     MisplacedMember = "E0407", "the declaration does not belong here";
     TrainingDisagrees = "E0408", "training and inference disagree about parameters or shapes";
+    MissingInput = "E0409", "a network has no input";
 
     TooLarge = "E0501", "the network is larger than the limit";
     TooManyNodes = "E0502", "the program unfolds to more operations than the limit";

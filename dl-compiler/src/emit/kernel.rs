@@ -192,7 +192,7 @@ impl Call<'_> {
                     let views = views.collect::<Vec<_>>();
                     quote! {
                         let operands = [#(#views),*];
-                        rt::pointwise::<#ty, _>(operands, #y);
+                        rt::pointwise(#ty, operands, #y);
                     }
                 }
             },

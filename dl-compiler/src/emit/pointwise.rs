@@ -32,8 +32,14 @@ impl Expressions {
         if let Some(name) = self.known.get(&key) {
             return name.clone();
         }
-        let name = Ident::new(&names.unique_type(&camel(result)), Span::call_site());
-        let doc = format!(" Computes `{result}` ({place}).");
+        let common = common(expression);
+        let name = common.as_ref().map_or_else(|| camel(result), |common| common.name.to_owned());
+        let name = Ident::new(&names.unique_type(&name), Span::call_site());
+        let doc = match &common {
+            Some(common) => format!(" {}", common.doc),
+            None => format!(" Computes `{result}` ({place})."),
+        };
+        let operands = common.map_or(operands.to_vec(), |common| common.operands.map(str::to_owned).to_vec());
         let count = expression.views.len();
         let mut locals = Names::default();
         let operands: Vec<Ident> =
@@ -57,6 +63,26 @@ impl Expressions {
     pub(super) fn items(&self) -> &[TokenStream] {
         &self.items
     }
+}
+
+/// What an expression that many layers share is called, whichever of them comes first.
+struct Common {
+    name: &'static str,
+    doc: &'static str,
+    operands: [&'static str; 2],
+}
+
+/// The gradient of relu, in terms of its result.
+fn common(expression: &Expression) -> Option<Common> {
+    use Argument::{Constant, Instruction, Operand};
+    let [greater, select] = expression.instructions.as_slice() else { return None };
+    let relu = greater.function == PointwiseFn::Greater
+        && greater.arguments == [Operand(0), Constant(0.0)]
+        && select.function == PointwiseFn::Select
+        && select.arguments == [Instruction(0), Operand(1), Constant(0.0)]
+        && expression.views.len() == 2;
+    let doc = "The gradient of `y = relu(x)`: it passes where the result is positive.";
+    relu.then_some(Common { name: "ReluGradient", doc, operands: ["y", "d_y"] })
 }
 
 /// How tightly the outermost operator of a piece of code binds.

@@ -71,12 +71,12 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// Applies a function to the operands, element by element; y has the length of the result.
+/// Applies a function, named by a value of its type, to the operands, element by element; y has the length of the result.
 ///
 /// # Panics
 /// If an operand made by [`Operand::full`] is shorter than y.
 #[inline]
-pub fn pointwise<F: Pointwise<N>, const N: usize>(operands: [Operand<'_>; N], y: &mut [f32]) {
+pub fn pointwise<F: Pointwise<N>, const N: usize>(_function: F, operands: [Operand<'_>; N], y: &mut [f32]) {
     pointwise_on::<F, N>(isa(), operands, y);
 }
 
@@ -201,7 +201,7 @@ mod tests {
             let inner = if plain { 1 } else { inner };
             let operands = [Operand::full(&a), Operand::new(&b, inner, repeat), Operand::new(&c, 1, 1)];
             let mut expected = vec![0.0; len];
-            reference::pointwise::<Mixed, 3>(operands, &mut expected);
+            reference::pointwise(Mixed, operands, &mut expected);
             for isa in available() {
                 let mut y = vec![f32::NAN; len];
                 pointwise_on::<Mixed, 3>(*isa, operands, &mut y);
@@ -219,7 +219,7 @@ mod tests {
             let (mut y, mut expected, mut through) = (vec![f32::NAN; len], vec![0.0; len], vec![f32::NAN; len]);
             reference::broadcast(operand, &mut expected);
             broadcast(operand, &mut y);
-            pointwise::<First, 1>([operand], &mut through);
+            pointwise(First, [operand], &mut through);
             prop_assert_eq!(&y, &expected);
             prop_assert_eq!(&through, &expected);
         }
@@ -238,13 +238,13 @@ mod tests {
             }
         }
         let mut y = [0.0; 6];
-        pointwise::<Sum, 2>([Operand::full(&[7.0, 10.0, 4.0, 13.0, 5.0, 9.0]), Operand::new(&[2.0], 1, 1)], &mut y);
+        pointwise(Sum, [Operand::full(&[7.0, 10.0, 4.0, 13.0, 5.0, 9.0]), Operand::new(&[2.0], 1, 1)], &mut y);
         assert_eq!(y, [9.0, 12.0, 6.0, 15.0, 7.0, 11.0]);
     }
 
     #[test]
     #[should_panic]
     fn a_short_full_operand_is_refused() {
-        pointwise::<First, 1>([Operand::full(&[1.0; 5])], &mut [0.0; 6]);
+        pointwise(First, [Operand::full(&[1.0; 5])], &mut [0.0; 6]);
     }
 }

@@ -11,7 +11,7 @@ pub fn broadcast(operand: Operand<'_>, y: &mut [f32]) {
 }
 
 /// Twin of [`crate::pointwise`].
-pub fn pointwise<F: Pointwise<N>, const N: usize>(operands: [Operand<'_>; N], y: &mut [f32]) {
+pub fn pointwise<F: Pointwise<N>, const N: usize>(_function: F, operands: [Operand<'_>; N], y: &mut [f32]) {
     for (i, y) in y.iter_mut().enumerate() {
         let x = operands.map(|operand| operand.values[i / operand.inner % operand.len]);
         *y = dispatch(Isa::Scalar, One::<F, N> { x, function: std::marker::PhantomData });
