@@ -1,7 +1,7 @@
 //! Checks of a whole network, after both walks: its parts, its loss, its gradients, its inference, and whether
 //! training and inference are one network.
 
-use dl_grammar::ast::{self, Member};
+use dl_grammar::ast::{self, ExprKind, Member};
 use dl_grammar::{Code, Diagnostic, Span};
 
 use super::network::Half;
@@ -10,7 +10,7 @@ use crate::graph::{Graph, NodeId, Role};
 use crate::model::Field;
 use crate::ops::Op;
 
-/// What can be said without values: a network has an output or loss, and what trains has a loss.
+/// What can be said without values: a network has an input, an output or loss, and what trains has a loss.
 pub(super) fn parts(network: &ast::Network) -> Vec<Diagnostic> {
     let has = |wanted: fn(&Member) -> bool| network.members.iter().any(wanted);
     let has_loss = has(|member| matches!(member, Member::Loss(_)));
@@ -27,17 +27,32 @@ pub(super) fn parts(network: &ast::Network) -> Vec<Diagnostic> {
             .help("add `output name = …;`");
         return vec![diagnostic];
     }
-    match train {
-        Some(section) if !has_loss => {
-            let message = format!("the network `{}` has a train section but no loss", name.text);
-            let diagnostic = Diagnostic::new(Code::MissingLoss, name.span, message)
-                .label("has no loss")
-                .related(start(section), "trained by this section")
-                .help("add `loss mse(prediction, target);` or `loss cross_entropy(logits, label);`");
-            vec![diagnostic]
-        }
-        _ => Vec::new(),
+    let mut diagnostics = Vec::new();
+    if !has_input(network) {
+        let message = format!("the network `{}` has no input", name.text);
+        let diagnostic = Diagnostic::new(Code::MissingInput, name.span, message)
+            .label("its outputs would be the same for every example")
+            .help("add `input name: [dims];`");
+        diagnostics.push(diagnostic);
     }
+    if let Some(section) = train.filter(|_| !has_loss) {
+        let message = format!("the network `{}` has a train section but no loss", name.text);
+        let diagnostic = Diagnostic::new(Code::MissingLoss, name.span, message)
+            .label("has no loss")
+            .related(start(section), "trained by this section")
+            .help("add `loss mse(prediction, target);` or `loss cross_entropy(logits, label);`");
+        diagnostics.push(diagnostic);
+    }
+    diagnostics
+}
+
+/// Whether a network has an input, or something unreadable that may have been one.
+pub(super) fn has_input(network: &ast::Network) -> bool {
+    network.members.iter().any(|member| match member {
+        Member::Input(_) => true,
+        Member::Binding(binding) => binding.value.kind == ExprKind::Invalid,
+        _ => false,
+    })
 }
 
 /// What both walks of a network without mistakes must meet.

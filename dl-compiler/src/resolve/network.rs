@@ -5,6 +5,7 @@
 use dl_grammar::ast::{self, Expr, ExprKind, Measure, Member};
 use dl_grammar::{Code, Diagnostic, Span};
 
+use super::check;
 use super::evaluator::{Evaluator, Kind, Program};
 use super::value::{Home, Value};
 use crate::graph::{Element, Graph, NodeId, Origin, Role, Type};
@@ -45,6 +46,7 @@ pub(super) fn half<'a>(program: &Program<'a>, network: &'a ast::Network, trainin
         rows: Vec::new(),
         train: None,
         is_poisoned: false,
+        has_input: check::has_input(network),
     };
     let inputs = network.members.iter().filter(|member| matches!(member, Member::Input(_))).count();
     let labels = network.members.iter().filter(|member| matches!(member, Member::Label(_))).count();
@@ -90,6 +92,8 @@ struct Walk<'p, 'a> {
     rows: Vec<BindingRow>,
     train: Option<Train>,
     is_poisoned: bool,
+    /// Without one, that nothing depends on an input is no mistake of its own.
+    has_input: bool,
 }
 
 impl<'a> Walk<'_, 'a> {
@@ -164,6 +168,8 @@ impl<'a> Walk<'_, 'a> {
         if ty.element != Element::F32 {
             let message = format!("the output `{name}` holds f32, found {ty}");
             self.evaluator.error(Code::ElementMismatch, span, message, "another kind of element");
+        } else if !ty.per_example && !self.has_input {
+            self.is_poisoned = true;
         } else if !ty.per_example {
             let message = format!("the output `{name}` is the same for every example");
             self.evaluator.error(Code::BatchRule, span, message, format!("this is {ty}: it depends on no input"));
@@ -227,6 +233,10 @@ impl<'a> Walk<'_, 'a> {
         let ty = self.evaluator.ty(id).clone();
         if ty == Type::per_example([]) {
             return Some(id);
+        }
+        if !ty.per_example && !self.has_input {
+            self.is_poisoned = true;
+            return None;
         }
         let message = format!("a {shown} is a single f32 per example, found {ty}");
         let mut diagnostic = Diagnostic::new(Code::LossNotScalar, measure.value.span, message);

@@ -120,8 +120,8 @@ const CASES: &[(&str, &str)] = &[
     ("E0409", "network N { label d: [3]; output y = d; }"),
     ("E0409", "network N { param w: [] = ones; loss w * w; metric w; output y = 3 * w; train {} }"),
     ("E0409", "network N { label d: [1]; param w: [1] = ones; loss mse(w * d, d); }"),
-    ("E0409", "network N { output y = 3; }"),
-    ("E0101 E0409", "network N { output y = nobody; }"),
+    ("E0409 E0204", "network N { output y = 3; }"),
+    ("E0409 E0101", "network N { output y = nobody; }"),
     ("E0001", "network N { input x [3]; output y = x; }"),
     ("E0001", "network N { input x: [3]; output y x; }"),
     // Limits.

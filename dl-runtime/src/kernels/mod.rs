@@ -15,6 +15,6 @@ pub use convolution::{Convolution2d, convolution2d, convolution2d_input, convolu
 pub use epilogue::{Activation, Epilogue};
 pub use matmul::{MatMul, Pack, matmul, matmul_weights, pack};
 pub use pointwise::{Operand, Pointwise, broadcast, pointwise};
-pub use pool::{Pool2d, average_pool2d, average_pool2d_gradient, max_pool2d, max_pool2d_gradient};
+pub use pool::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use reduce::{Sum, example_weights, mean, sum, sum_batch};
 pub use softmax::{Softmax, accuracy, cross_entropy, cross_entropy_gradient, softmax, softmax_gradient};

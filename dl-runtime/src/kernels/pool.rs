@@ -78,15 +78,15 @@ pub fn max_pool2d_gradient(shape: &Pool2d, n: usize, x: &[f32], d_y: &[f32], d_x
 ///
 /// # Panics
 /// If a slice is shorter than `n` examples.
-pub fn average_pool2d(shape: &Pool2d, n: usize, x: &[f32], y: &mut [f32]) {
+pub fn avg_pool2d(shape: &Pool2d, n: usize, x: &[f32], y: &mut [f32]) {
     dispatch(isa(), Forward { shape, n, x, y, window: Average });
 }
 
-/// `d_x` = the gradient of [`average_pool2d`]: each window's is shared equally. Overwrites.
+/// `d_x` = the gradient of [`avg_pool2d`]: each window's is shared equally. Overwrites.
 ///
 /// # Panics
 /// If a slice is shorter than `n` examples.
-pub fn average_pool2d_gradient(shape: &Pool2d, n: usize, d_y: &[f32], d_x: &mut [f32]) {
+pub fn avg_pool2d_gradient(shape: &Pool2d, n: usize, d_y: &[f32], d_x: &mut [f32]) {
     dispatch(isa(), AverageGradient { shape, n, d_y, d_x });
 }
 
@@ -359,7 +359,7 @@ mod tests {
         let mut y = [f32::NAN; 4];
         max_pool2d(&plane(3, 3, 2, 1), 1, &x, &mut y);
         assert_eq!(y, [8.0, 5.0, 9.0, 5.0]);
-        average_pool2d(&plane(3, 3, 2, 1), 1, &x, &mut y);
+        avg_pool2d(&plane(3, 3, 2, 1), 1, &x, &mut y);
         assert_eq!(y, [4.5, 2.75, 5.75, 3.5]);
         let mut d_x = [f32::NAN; 9];
         max_pool2d_gradient(&plane(3, 3, 2, 1), 1, &x, &[1.0, 10.0, 100.0, 1000.0], &mut d_x);
@@ -381,7 +381,7 @@ mod tests {
         let (x, mut y) = ([-4.0, -3.0, -2.0, -1.0], [0.0; 4]);
         max_pool2d(&shape, 1, &x, &mut y);
         assert_eq!(y, x);
-        average_pool2d(&shape, 1, &x, &mut y);
+        avg_pool2d(&shape, 1, &x, &mut y);
         assert_eq!(y, x);
     }
 
@@ -391,12 +391,12 @@ mod tests {
         let mut y = [0.0; 9];
         max_pool2d(&shape, 1, &[7.0], &mut y);
         assert_eq!((y[4], y[0], y[8]), (7.0, f32::NEG_INFINITY, f32::NEG_INFINITY));
-        average_pool2d(&shape, 1, &[7.0], &mut y);
+        avg_pool2d(&shape, 1, &[7.0], &mut y);
         assert_eq!(y, [0.0, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0, 0.0]);
         let mut d_x = [f32::NAN];
         max_pool2d_gradient(&shape, 1, &[7.0], &[1.0; 9], &mut d_x);
         assert_eq!(d_x, [1.0]);
-        average_pool2d_gradient(&shape, 1, &[1.0; 9], &mut d_x);
+        avg_pool2d_gradient(&shape, 1, &[1.0; 9], &mut d_x);
         assert_eq!(d_x, [1.0]);
         // A window larger than the padded plane: nothing comes out.
         let shape = plane(2, 2, 3, 1);
@@ -473,9 +473,9 @@ mod tests {
             let (input, output) = (n * shape.channels * shape.input_plane(), n * shape.channels * shape.output_plane());
             let (x, d_y) = (numbers(input, seed, false), numbers(output, seed ^ 1, false));
             let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
-            reference::average_pool2d(&shape, n, &x, &mut expected);
+            reference::avg_pool2d(&shape, n, &x, &mut expected);
             let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
-            reference::average_pool2d_gradient(&shape, n, &d_y, &mut d_expected);
+            reference::avg_pool2d_gradient(&shape, n, &d_y, &mut d_expected);
             for &isa in available() {
                 dispatch(isa, Forward { shape: &shape, n, x: &x, y: &mut y, window: Average });
                 prop_assert!(close(&y, &expected), "{y:?} {expected:?}");
@@ -497,8 +497,8 @@ mod tests {
             max_pool2d(&shape, 1, &x, &mut y);
             max_pool2d_gradient(&shape, 1, &x, &d_y, &mut d_x);
             prop_assert!((dot(&y, &d_y) - dot(&x, &d_x)).abs() < 1e-3);
-            average_pool2d(&shape, 1, &x, &mut y);
-            average_pool2d_gradient(&shape, 1, &d_y, &mut d_x);
+            avg_pool2d(&shape, 1, &x, &mut y);
+            avg_pool2d_gradient(&shape, 1, &d_y, &mut d_x);
             prop_assert!((dot(&y, &d_y) - dot(&x, &d_x)).abs() < 1e-3);
         }
 

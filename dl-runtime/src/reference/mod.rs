@@ -12,6 +12,6 @@ mod softmax;
 pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight};
 pub use matmul::{matmul, matmul_weights, pack};
 pub use pointwise::{broadcast, pointwise};
-pub use pool::{average_pool2d, average_pool2d_gradient, max_pool2d, max_pool2d_gradient};
+pub use pool::{avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use reduce::{example_weights, mean, sum, sum_batch};
 pub use softmax::{accuracy, cross_entropy, cross_entropy_gradient, softmax, softmax_gradient};

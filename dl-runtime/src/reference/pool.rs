@@ -22,16 +22,16 @@ pub fn max_pool2d_gradient(shape: &Pool2d, n: usize, x: &[f32], d_y: &[f32], d_x
     }
 }
 
-/// Twin of [`crate::average_pool2d`].
-pub fn average_pool2d(shape: &Pool2d, n: usize, x: &[f32], y: &mut [f32]) {
+/// Twin of [`crate::avg_pool2d`].
+pub fn avg_pool2d(shape: &Pool2d, n: usize, x: &[f32], y: &mut [f32]) {
     for_windows(shape, n, |output, inputs| {
         let sum: f64 = inputs.iter().map(|&at| f64::from(x[at])).sum();
         y[output] = if inputs.is_empty() { 0.0 } else { (sum / inputs.len() as f64) as f32 };
     });
 }
 
-/// Twin of [`crate::average_pool2d_gradient`].
-pub fn average_pool2d_gradient(shape: &Pool2d, n: usize, d_y: &[f32], d_x: &mut [f32]) {
+/// Twin of [`crate::avg_pool2d_gradient`].
+pub fn avg_pool2d_gradient(shape: &Pool2d, n: usize, d_y: &[f32], d_x: &mut [f32]) {
     let mut sums = vec![0.0; n * shape.channels * shape.height * shape.width];
     for_windows(shape, n, |output, inputs| {
         for &at in inputs {
