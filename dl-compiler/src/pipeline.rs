@@ -76,8 +76,10 @@ pub fn run(source: Source) -> Output {
     }
     if diagnostics.is_empty() && networks.is_empty() {
         let span = Span { file: main, start: 0, end: 0 };
-        diagnostics
-            .push(Diagnostic::new(Code::Empty, span, "the program declares no network").help("declare one: `network Name { output y = …; }`"));
+        diagnostics.push(
+            Diagnostic::new(Code::Empty, span, "the program declares no network")
+                .help("declare one: `network Name { output y = …; }`"),
+        );
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file != FileId(0), diagnostic.span));
     Output { sources, file, networks, skeletons, diagnostics }

@@ -58,6 +58,14 @@ pub enum InputError {
         /// The weight.
         found: f32,
     },
+    /// An optimizer that was made for another number of parameters.
+    #[error("the optimizer was made for {found} parameters, expected {expected}")]
+    OptimizerMismatch {
+        /// How many parameters, in floats, are to be updated.
+        expected: usize,
+        /// How many the optimizer was made for.
+        found: usize,
+    },
     /// Weights that leave nothing to average.
     #[error("the example weights sum to {sum}, expected a finite number above 0")]
     WeightsUnusable {

@@ -7,6 +7,7 @@
 
 use std::fmt::Debug;
 
+use crate::InputError;
 use crate::block::Block;
 use crate::simd::{Kernel, Lane, dispatch, isa};
 use crate::team::Team;
@@ -141,13 +142,15 @@ pub struct Optimizer<R> {
     /// Seed of the random numbers drawn in training steps.
     pub seed: u64,
     steps: u64,
+    /// Floats of the parameters; a rule without slots has no other memory of it.
+    len: usize,
     slots: Block,
 }
 
 impl<R: Rule> Optimizer<R> {
     /// An optimizer of `len` parameters before its first step.
     pub fn new(rule: R, seed: u64, len: usize) -> Self {
-        Self { rule, seed, steps: 0, slots: Block::zeroed(R::SLOTS.saturating_mul(len)) }
+        Self { rule, seed, steps: 0, len, slots: Block::zeroed(R::SLOTS.saturating_mul(len)) }
     }
 
     /// The number of the step about to run, from 1.
@@ -155,10 +158,18 @@ impl<R: Rule> Optimizer<R> {
         self.steps + 1
     }
 
+    /// Checks that the optimizer was made for `len` parameters, which [`Optimizer::update`] relies on.
+    ///
+    /// # Errors
+    /// [`InputError::OptimizerMismatch`] if it was made for another number of them.
+    pub fn check(&self, len: usize) -> Result<(), InputError> {
+        if self.len == len { Ok(()) } else { Err(InputError::OptimizerMismatch { expected: len, found: self.len }) }
+    }
+
     /// Runs the step and counts it.
     ///
     /// # Panics
-    /// If the lengths are not the one the optimizer was made for.
+    /// If the lengths are not the one the optimizer was made for, which [`Optimizer::check`] tells beforehand.
     pub fn update(&mut self, parameters: &mut [f32], gradients: &[f32], team: &Team) {
         self.rule.update(self.step(), parameters, gradients, self.slots.as_mut_slice(), team);
         self.steps += 1;
@@ -372,6 +383,17 @@ mod tests {
         let mut parameters = [1.0];
         optimizer.update(&mut parameters, &[1.0], &Team::serial());
         assert_eq!(parameters, [0.5]);
+    }
+
+    #[test]
+    fn an_optimizer_of_another_network_is_an_error() {
+        let optimizer = Optimizer::new(Adam::new(), 0, 12);
+        assert_eq!(optimizer.check(12), Ok(()));
+        let error = InputError::OptimizerMismatch { expected: 24, found: 12 };
+        assert_eq!(optimizer.check(24), Err(error));
+        assert_eq!(error.to_string(), "the optimizer was made for 12 parameters, expected 24");
+        assert_eq!(Optimizer::new(Sgd::new(), 0, 0).check(0), Ok(()));
+        assert!(Optimizer::new(Sgd::new(), 0, 0).check(1).is_err());
     }
 
     #[test]

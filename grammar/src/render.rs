@@ -37,7 +37,7 @@ fn group<'a>(sources: &'a Sources, diagnostic: &'a Diagnostic) -> Group<'a> {
     for cluster in clusters(diagnostic) {
         let Some(first) = cluster.first() else { continue };
         let source = sources.get(first.span.file);
-        if source.text.trim().is_empty() {
+        if source.text.is_empty() {
             group = group.element(Origin::path(source.name.as_str()));
             continue;
         }

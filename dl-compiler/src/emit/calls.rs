@@ -294,7 +294,7 @@ pub(super) fn training(module: &Module<'_>, routine: &Routine<'_>, prepare: &[Fu
         #[doc = " One training step: forward, backward, update. Returns the loss and the metrics from before the update."]
         #[doc = ""]
         #[doc = " # Errors"]
-        #[doc = " As [`gradients`]; then nothing has changed."]
+        #[doc = " As [`gradients`], or if the optimizer was made for another network; then nothing has changed."]
         pub fn step(
             parameters: &mut Parameters,
             state: &mut State,
@@ -303,6 +303,7 @@ pub(super) fn training(module: &Module<'_>, routine: &Routine<'_>, prepare: &[Fu
             batch: Batch<'_>,
             weights: Option<&[f32]>,
         ) -> Result<Report, rt::InputError> {
+            optimizer.check(parameters.block.as_slice().len())?;
             let (report, _) = gradients(parameters, state, workspace, batch, weights, #draw_values)?;
             let gradients = workspace.gradients.block.as_slice();
             optimizer.update(parameters.block.as_mut_slice(), gradients, &workspace.team);

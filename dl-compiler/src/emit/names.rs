@@ -7,7 +7,9 @@ use proc_macro2::{Ident, Span};
 /// The identifier of a variable, field or function: in snake case, raw if it is a keyword.
 pub(super) fn ident(name: &str) -> Ident {
     let clean = snake(name);
-    if let Ok(ident) = syn::parse_str::<Ident>(&clean) {
+    // A keyword since edition 2024 that `syn` takes for an identifier.
+    let unknown = clean == "gen";
+    if !unknown && let Ok(ident) = syn::parse_str::<Ident>(&clean) {
         return ident;
     }
     // `self`, `super` and `crate` cannot be raw.

@@ -1,6 +1,6 @@
 //! Training is a function of the seed: the same bits in two runs and for any number of threads; and it learns.
 
-use dln::runtime::{Examples as _, InputError, Rng, Tensors};
+use dln::runtime::{Examples as _, InputError, Optimizer, Rng, Tensors};
 use parity::dropout;
 
 fn examples() -> dropout::Examples {
@@ -37,6 +37,19 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
         assert_eq!(train(threads), (parameters.clone(), losses.clone()), "{threads} threads");
     }
     assert!(losses[59] < 0.6 * losses[0], "from {} to {}", losses[0], losses[59]);
+}
+
+#[test]
+fn the_optimizer_of_another_network_is_an_error() {
+    let mut parameters = dropout::Parameters::init(8);
+    let before = parameters.as_slice().to_vec();
+    let mut state = <dropout::State as Tensors>::zeros();
+    let mut optimizer = Optimizer::new(dropout::settings().optimizer, 0, 7);
+    let mut workspace = dropout::TrainingWorkspace::new(60);
+    let examples = examples();
+    let found = dropout::step(&mut parameters, &mut state, &mut optimizer, &mut workspace, examples.batch(), None);
+    assert!(matches!(found, Err(InputError::OptimizerMismatch { found: 7, .. })), "{found:?}");
+    assert_eq!(parameters.as_slice(), before);
 }
 
 #[test]
