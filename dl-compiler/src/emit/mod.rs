@@ -26,6 +26,7 @@ mod storage;
 mod text;
 mod types;
 
+pub(crate) use names::{METHODS, TYPES};
 pub use skeleton::skeleton;
 pub use text::text;
 

@@ -173,8 +173,8 @@ impl Interface {
     }
 }
 
-/// Names of types and functions that every module of generated code has or relies on.
-pub(super) const TYPES: &[&str] = &[
+/// Names of types and constants that a module of generated code has or relies on.
+pub(crate) const TYPES: &[&str] = &[
     "Batch",
     "Examples",
     "Gradients",
@@ -190,7 +190,7 @@ pub(super) const TYPES: &[&str] = &[
     "Range",
     "Report",
     "Result",
-    "Self",
+    "Settings",
     "Some",
     "State",
     "TrainingWorkspace",
@@ -227,5 +227,5 @@ pub(super) const VARIABLES: &[&str] = &[
 ];
 
 /// Names of methods that blocks of tensors have.
-const METHODS: &[&str] =
-    &["as_mut_slice", "as_slice", "clone", "copy_from", "init", "load", "prepare", "save", "tensor", "zeros"];
+pub(crate) const METHODS: &[&str] =
+    &["as_mut_slice", "as_slice", "clone", "copy_from", "init", "load", "new", "prepare", "save", "tensor", "zeros"];

@@ -9,6 +9,7 @@ use dl_grammar::{Code, Diagnostic, Span};
 
 use super::limits;
 use super::network::metric_name;
+use crate::emit::{METHODS, TYPES};
 use crate::model::Parameter;
 
 /// Names that Rust has no raw form of.
@@ -16,34 +17,6 @@ const NAMES: &[&str] = &["self", "Self", "super", "crate"];
 
 /// The condition that differs between training and inference.
 const CONDITION: &str = "training";
-
-/// Types that a module of generated code has or relies on.
-const TYPES: &[&str] = &[
-    "Batch",
-    "Err",
-    "Examples",
-    "Gradients",
-    "None",
-    "Ok",
-    "Optimizer",
-    "Option",
-    "Outputs",
-    "Parameters",
-    "Prepared",
-    "Range",
-    "Report",
-    "Result",
-    "Settings",
-    "Some",
-    "State",
-    "TrainingWorkspace",
-    "Vec",
-    "Workspace",
-];
-
-/// Methods that blocks of tensors have.
-const METHODS: &[&str] =
-    &["as_mut_slice", "as_slice", "clone", "copy_from", "init", "load", "new", "prepare", "save", "tensor", "zeros"];
 
 /// A name that cannot be declared at all.
 pub(super) fn name(name: &Name) -> Option<Diagnostic> {

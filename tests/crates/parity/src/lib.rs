@@ -6,6 +6,7 @@ dln::include_compiled!("autoencoder");
 dln::include_compiled!("cnn");
 dln::include_compiled!("convolutions");
 dln::include_compiled!("dropout");
+dln::include_compiled!("functions");
 dln::include_compiled!("lenet");
 dln::include_compiled!("mlp");
 dln::include_compiled!("perceptron");

@@ -4,7 +4,10 @@
 mod common;
 
 use common::{Fill, SEED, STEP, assert_close, fields, network, parameters, reference};
+use std::collections::BTreeSet;
+
 use dl_compiler::graph::Role;
+use dl_compiler::ops::Op;
 use dln::runtime::{self as rt, Examples as _, Tensors};
 use parity::*;
 
@@ -84,6 +87,7 @@ fixture!(convolutions, convolutions, [image, kind], [image], |y| [rt::flat(y)], 
 fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(steps, steps, [steps, tags], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(functions, functions, [x, y], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(cnn, cnn, [image, class], [image], |y| [rt::flat(y)], [1, 3]);
 fixture!(autoencoder, autoencoder, [x], [x], |y| [rt::flat(y.code_of_x), rt::flat(y.copy)], [1, 3, 16, 17, 64]);
 fixture!(dropout, dropout, [x, kind], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
@@ -99,4 +103,32 @@ fn a_network_without_a_loss_only_runs() {
     let expected = reference(&network, &network.model.inference, &values, &parameters, None);
     let fires = perceptron::forward(&prepared, &mut workspace, &x).unwrap();
     assert_close("fires", rt::flat(fires), &expected[0].1, TOLERANCE);
+}
+
+/// No operation is left out: each is in the graphs of some fixture, which are those that the generated code runs.
+#[test]
+fn every_operation_is_in_a_fixture() {
+    let names = [
+        "arithmetic",
+        "autoencoder",
+        "cnn",
+        "convolutions",
+        "dropout",
+        "functions",
+        "lenet",
+        "mlp",
+        "perceptron",
+        "regression",
+        "steps",
+        "xor",
+    ];
+    let networks = names.map(network);
+    let used: BTreeSet<&str> = networks
+        .iter()
+        .flat_map(|network| [&network.gradient, &network.model.inference, &network.graphs.training])
+        .flat_map(|graph| &graph.nodes)
+        .map(|node| node.op.name())
+        .collect();
+    let missing: Vec<&str> = Op::SPECS.iter().map(|spec| spec.name).filter(|name| !used.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
