@@ -20,6 +20,7 @@ pub mod optimize;
 pub mod pipeline;
 pub mod plan;
 pub mod program;
+mod reserved;
 pub mod resolve;
 pub mod schedule;
 pub mod summary;

@@ -172,3 +172,21 @@ pub enum Optimizer {
         weight_decay: f64,
     },
 }
+
+/// One of a kind for each thing a network does.
+#[derive(Debug, Clone, Default)]
+pub struct Three<T> {
+    /// Outputs.
+    pub inference: T,
+    /// Loss and metrics of the inference graph.
+    pub evaluation: T,
+    /// Loss, metrics and gradients of the training graph.
+    pub training: T,
+}
+
+impl<T> Three<T> {
+    /// Each with its name.
+    pub fn named(&self) -> [(&'static str, &T); 3] {
+        [("inference", &self.inference), ("evaluation", &self.evaluation), ("training", &self.training)]
+    }
+}

@@ -7,7 +7,7 @@ use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
 
 use crate::gradient::differentiate;
 use crate::graph::{Graph, Role};
-use crate::model::Model;
+use crate::model::{Model, Three};
 use crate::optimize::optimize;
 use crate::plan::{plan, plan_together};
 use crate::program::Program;
@@ -25,24 +25,6 @@ pub struct Network {
     pub graphs: Three<Graph>,
     /// The planned programs.
     pub programs: Three<Program>,
-}
-
-/// One of a kind for each thing a network does.
-#[derive(Debug, Clone, Default)]
-pub struct Three<T> {
-    /// Outputs.
-    pub inference: T,
-    /// Loss and metrics of the inference graph.
-    pub evaluation: T,
-    /// Loss, metrics and gradients of the training graph.
-    pub training: T,
-}
-
-impl<T> Three<T> {
-    /// Each with its name.
-    pub fn named(&self) -> [(&'static str, &T); 3] {
-        [("inference", &self.inference), ("evaluation", &self.evaluation), ("training", &self.training)]
-    }
 }
 
 /// Everything known of a program.

@@ -5,8 +5,8 @@
 
 use dl_grammar::{Sources, Span};
 
+use crate::model::Three;
 use crate::model::{BindingRow, Model};
-use crate::pipeline::Three;
 use crate::program::Program;
 use crate::{Summary, SummaryRow};
 

@@ -10,7 +10,7 @@ use quote::quote;
 use dl_grammar::{Sources, Span};
 
 use crate::model::Model;
-use crate::pipeline::Three;
+use crate::model::Three;
 use crate::program::Program;
 use crate::summary::summary;
 use crate::{Options, Summary};
@@ -26,7 +26,6 @@ mod storage;
 mod text;
 mod types;
 
-pub(crate) use names::{METHODS, TYPES};
 pub use skeleton::skeleton;
 pub use text::text;
 

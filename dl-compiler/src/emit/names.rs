@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, Span};
 
+use crate::reserved::{METHODS, TYPES};
+
 /// The identifier of a variable, field or function: in snake case, raw if it is a keyword.
 pub(super) fn ident(name: &str) -> Ident {
     let clean = snake(name);
@@ -173,31 +175,6 @@ impl Interface {
     }
 }
 
-/// Names of types and constants that a module of generated code has or relies on.
-pub(crate) const TYPES: &[&str] = &[
-    "Batch",
-    "Examples",
-    "Gradients",
-    "INITIALIZERS",
-    "None",
-    "Ok",
-    "Err",
-    "Option",
-    "Optimizer",
-    "Outputs",
-    "Parameters",
-    "Prepared",
-    "Range",
-    "Report",
-    "Result",
-    "Settings",
-    "Some",
-    "State",
-    "TrainingWorkspace",
-    "Vec",
-    "Workspace",
-];
-
 /// Names of variables in the functions of generated code.
 pub(super) const VARIABLES: &[&str] = &[
     "batch",
@@ -225,7 +202,3 @@ pub(super) const VARIABLES: &[&str] = &[
     "weights",
     "workspace",
 ];
-
-/// Names of methods that blocks of tensors have.
-pub(crate) const METHODS: &[&str] =
-    &["as_mut_slice", "as_slice", "clone", "copy_from", "init", "load", "new", "prepare", "save", "tensor", "zeros"];

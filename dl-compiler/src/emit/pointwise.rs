@@ -3,6 +3,7 @@
 //! `multiply(x0, sigmoid(x0))` of `hidden` becomes `x * x.sigmoid()` in `impl rt::Pointwise<1> for Hidden`.
 
 use std::collections::BTreeMap;
+use std::f32::consts;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
@@ -190,14 +191,39 @@ fn method(function: PointwiseFn) -> &'static str {
     }
 }
 
+/// Numbers that Rust has a name for, which reads better than their digits.
+const CONSTANTS: &[(&str, f32)] = &[
+    ("E", consts::E),
+    ("FRAC_1_PI", consts::FRAC_1_PI),
+    ("FRAC_1_SQRT_2", consts::FRAC_1_SQRT_2),
+    ("FRAC_2_PI", consts::FRAC_2_PI),
+    ("FRAC_2_SQRT_PI", consts::FRAC_2_SQRT_PI),
+    ("FRAC_PI_2", consts::FRAC_PI_2),
+    ("FRAC_PI_3", consts::FRAC_PI_3),
+    ("FRAC_PI_4", consts::FRAC_PI_4),
+    ("FRAC_PI_6", consts::FRAC_PI_6),
+    ("FRAC_PI_8", consts::FRAC_PI_8),
+    ("LN_2", consts::LN_2),
+    ("LN_10", consts::LN_10),
+    ("LOG2_E", consts::LOG2_E),
+    ("LOG10_E", consts::LOG10_E),
+    ("PI", consts::PI),
+    ("SQRT_2", consts::SQRT_2),
+    ("TAU", consts::TAU),
+];
+
 /// A number as an `f32` expression.
 pub(super) fn float(value: f64) -> TokenStream {
     let value = value as f32;
     if value.is_nan() {
         return quote!(f32::NAN);
     }
+    let known = CONSTANTS.iter().find(|(_, constant)| *constant == value.abs());
     let magnitude = if value.is_infinite() {
         quote!(f32::INFINITY)
+    } else if let Some((name, _)) = known {
+        let name = format_ident!("{name}");
+        quote!(::core::f32::consts::#name)
     } else {
         // With an exponent where that is shorter.
         let text = format!("{:?}", value.abs());

@@ -9,8 +9,8 @@ use dl_grammar::{Code, Diagnostic, Span};
 
 use super::limits;
 use super::network::metric_name;
-use crate::emit::{METHODS, TYPES};
 use crate::model::Parameter;
+use crate::reserved::{METHODS, TYPES};
 
 /// Names that Rust has no raw form of.
 const NAMES: &[&str] = &["self", "Self", "super", "crate"];
