@@ -58,6 +58,16 @@ impl<'a> Segments<'a> {
         let start = index * self.shard_len;
         &self.floats[start..start + rows * self.len]
     }
+
+    /// Copies the first `y.len() / len` examples into y, one after another.
+    ///
+    /// # Panics
+    /// If there are fewer examples, or y does not end with one.
+    pub fn copy_to(&self, y: &mut [f32]) {
+        for (shard, y) in y.chunks_mut(SHARD * self.len).enumerate() {
+            y.copy_from_slice(self.shard(shard, y.len() / self.len));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +94,11 @@ mod tests {
             assert_eq!(whole.shard(shard, rows), sharded.shard(shard, rows));
         }
         assert_eq!(sharded.example_len(), 5);
+        for n in [1, 15, 16, 17, 32, 37] {
+            let mut y = vec![f32::NAN; n * len];
+            sharded.copy_to(&mut y);
+            assert_eq!(y, flat[..n * len], "{n} examples");
+        }
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub(super) fn forward(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream
             let floats = output.dims.iter().product::<usize>();
             quote! {
                 let values = rt::Segments::of_shards(shards, layout::SHARD_FLOATS, #range.start, #floats);
-                gather(values, &mut workspace.#name.as_mut_slice()[..#len]);
+                values.copy_to(&mut workspace.#name.as_mut_slice()[..#len]);
             }
         });
     let gathers: TokenStream = gathers.collect();
@@ -140,16 +140,7 @@ pub(super) fn forward(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream
         _ => (quote!(Outputs<'w>), quote!(Outputs { #(#names: #views),* })),
     };
     let body = quote!(#run #gathers);
-    let blocks = blocks(
-        &body,
-        &[
-            ("team", quote!(&workspace.team)),
-            ("prepared", quote!(prepared.block.as_slice())),
-            ("fixed", quote!(workspace.fixed.as_mut_slice())),
-            ("shards", quote!(workspace.shards.as_mut_slice())),
-            ("draw", quote!(rt::Draw { seed: 0, step: 0, instance: 0 })),
-        ],
-    );
+    let blocks = inference_blocks(&body);
     let prepared = used_or_not(&blocks, "prepared");
     let outputs = (types.len() != 1).then(|| {
         let docs = module.model.outputs.iter().map(|output| format!(" Output `{}` of each example.", output.name));
@@ -178,14 +169,21 @@ pub(super) fn forward(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream
             #body
             Ok(#value)
         }
-        #[doc = " Copies a value out of all shards, one example after another."]
-        fn gather(values: rt::Segments<'_>, y: &mut [f32]) {
-            let len = values.example_len();
-            for (shard, y) in y.chunks_mut(rt::SHARD * len).enumerate() {
-                y.copy_from_slice(values.shard(shard, y.len() / len));
-            }
-        }
     }
+}
+
+/// The blocks that `forward` and `evaluate` work on, as far as the code mentions them.
+fn inference_blocks(body: &TokenStream) -> TokenStream {
+    blocks(
+        body,
+        &[
+            ("team", quote!(&workspace.team)),
+            ("prepared", quote!(prepared.block.as_slice())),
+            ("fixed", quote!(workspace.fixed.as_mut_slice())),
+            ("shards", quote!(workspace.shards.as_mut_slice())),
+            ("draw", quote!(rt::Draw { seed: 0, step: 0, instance: 0 })),
+        ],
+    )
 }
 
 /// `prepared`, with an underscore if no code mentions it.
@@ -200,16 +198,7 @@ pub(super) fn evaluate(module: &Module<'_>, routine: &Routine<'_>) -> TokenStrea
     let run = routine.run();
     let (mean, report) = routine.report(module, &quote!(None, n as f32));
     let body = quote!(#run #mean Ok(#report));
-    let blocks = blocks(
-        &body,
-        &[
-            ("team", quote!(&workspace.team)),
-            ("prepared", quote!(prepared.block.as_slice())),
-            ("fixed", quote!(workspace.fixed.as_mut_slice())),
-            ("shards", quote!(workspace.shards.as_mut_slice())),
-            ("draw", quote!(rt::Draw { seed: 0, step: 0, instance: 0 })),
-        ],
-    );
+    let blocks = inference_blocks(&body);
     let prepared = used_or_not(&blocks, "prepared");
     quote! {
         #[doc = " Loss and metrics of the inference network, each the mean over the batch."]
