@@ -73,12 +73,12 @@ pub fn root(graph: &Graph, values: &[Value], context: &Context<'_>, role: Role) 
     let id: NodeId = graph.root(role)?;
     let value = &values[id.index()];
     match role {
-        Role::Loss | Role::Metric(_) => {
+        Role::Loss(_) | Role::Metric(_) => {
             let numbers = value.with_batch(context.batch);
             let mean: f64 = numbers.iter().enumerate().map(|(example, number)| number * context.share(example)).sum();
             Some(ArrayD::from_elem(IxDyn(&[]), mean))
         }
         Role::Output(_) => Some(value.with_batch(context.batch)),
-        Role::Gradient(_) => Some(value.array.clone()),
+        Role::Gradient(_) | Role::Update(_) => Some(value.array.clone()),
     }
 }

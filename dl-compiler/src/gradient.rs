@@ -95,7 +95,7 @@ impl Rule<'_> {
 ///
 /// A parameter that the loss does not reach gets no root. Fails only if a gradient rule is wrong.
 pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violation> {
-    let Some(loss) = graph.root(Role::Loss) else {
+    let Some(loss) = graph.root(Role::Loss(0)) else {
         return Ok(());
     };
     let reaches = reaches_parameter(graph);

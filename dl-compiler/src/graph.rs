@@ -118,12 +118,14 @@ pub struct Node {
 pub enum Role {
     /// The output of that number.
     Output(usize),
-    /// The loss of an example.
-    Loss,
+    /// The loss of that number, of an example.
+    Loss(usize),
     /// The metric of that number, of an example.
     Metric(usize),
     /// The gradient of the parameter of that number.
     Gradient(usize),
+    /// What the state of that number holds after the step.
+    Update(usize),
 }
 
 /// Nodes and what is wanted of them.
@@ -228,9 +230,11 @@ impl fmt::Display for Graph {
         for (role, id) in &self.roots {
             let role = match role {
                 Role::Output(index) => format!("output {index}"),
-                Role::Loss => "loss".to_owned(),
+                Role::Loss(0) => "loss".to_owned(),
+                Role::Loss(index) => format!("loss {index}"),
                 Role::Metric(index) => format!("metric {index}"),
                 Role::Gradient(index) => format!("gradient {index}"),
+                Role::Update(index) => format!("update {index}"),
             };
             writeln!(f, "{role} is {id:?}")?;
         }

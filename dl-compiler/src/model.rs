@@ -19,14 +19,18 @@ pub struct Model {
     pub span: Span,
     /// What an example holds: first the inputs, then the labels, each in order of declaration.
     pub fields: Vec<Field>,
+    /// Whether `inference` stands before `network`: no training code is made.
+    pub inference_only: bool,
     /// Trainable tensors in order of declaration.
     pub parameters: Vec<Parameter>,
+    /// Tensors that training updates without a gradient, in order of declaration.
+    pub states: Vec<Parameter>,
     /// Results of inference in order of declaration.
     pub outputs: Vec<Named>,
     /// Metrics in order of declaration.
     pub metrics: Vec<Named>,
-    /// Whether there is a loss.
-    pub has_loss: bool,
+    /// One training step for each: the sum of the unnamed losses is one, every named loss is its own.
+    pub losses: Vec<Loss>,
     /// Its `train` section, defaults filled in.
     pub train: Train,
     /// What `training` means: roots are the outputs, the loss and the metrics.
@@ -54,7 +58,27 @@ pub struct Field {
     pub span: Span,
 }
 
-/// A trainable tensor.
+impl Model {
+    /// Whether there is something to train by.
+    pub fn has_loss(&self) -> bool {
+        !self.losses.is_empty()
+    }
+}
+
+/// What one training step makes smaller.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loss {
+    /// Its name, where one was written.
+    pub name: Option<String>,
+    /// Its documentation.
+    pub docs: Vec<String>,
+    /// The parameters it trains, as places in [`Model::parameters`], in order; frozen ones are not among them.
+    pub updates: Vec<usize>,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// A trainable tensor or a state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     /// Its path, such as `features.conv2d_1.weight`.
@@ -63,8 +87,31 @@ pub struct Parameter {
     pub dims: Vec<usize>,
     /// What it holds before training.
     pub initializer: Initializer,
+    /// Whether it is never trained.
+    pub frozen: bool,
+    /// What holds after every step of training.
+    pub constraint: Option<Constraint>,
     /// The user's place that made it.
     pub span: Span,
+}
+
+/// What holds for a parameter after every step of training. Norms are those of each unit's incoming weights: of the
+/// columns of `[inputs, units]`, of the filters of `[filters, channels, k…]`, otherwise of the whole tensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Constraint {
+    /// The Euclidean norm is at most that (Srebro and Shraibman, 2005).
+    MaxNorm(f64),
+    /// The Euclidean norm is 1.
+    UnitNorm,
+    /// No number is negative.
+    NonNegative,
+    /// Every number lies between the two.
+    Clip {
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+    },
 }
 
 /// What a parameter holds before training.
@@ -101,6 +148,8 @@ pub enum Initializer {
     LecunUniform,
     /// LeCun et al. (1998), normal.
     LecunNormal,
+    /// A matrix with orthonormal rows or columns, whichever are fewer (Saxe et al., 2014).
+    Orthogonal,
 }
 
 /// An output or metric.

@@ -235,7 +235,8 @@ mod tests {
         });
         let (buffers, mut first): (_, Vec<Step>) = (buffers.collect(), steps.collect());
         let second = first.split_off(split.min(first.len()));
-        let results = results.iter().map(|result| (Role::Loss, BufferId((result % steps_of(&first, &second)) as u32)));
+        let results =
+            results.iter().map(|result| (Role::Loss(0), BufferId((result % steps_of(&first, &second)) as u32)));
         let results = results.collect();
         Program { buffers, results, phases: vec![Phase::Shards(first), Phase::Shards(second)], ..Program::default() }
     }

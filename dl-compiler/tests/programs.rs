@@ -100,7 +100,7 @@ fn a_plan_is_within_a_tenth_of_the_least_possible() {
 
 #[test]
 fn inference_and_evaluation_read_one_prepared_block() {
-    for network in ALL.iter().flat_map(|text| networks(text)).filter(|network| network.model.has_loss) {
+    for network in ALL.iter().flat_map(|text| networks(text)).filter(|network| network.model.has_loss()) {
         let places = |program: &Program| {
             let steps = program.prepare.iter().map(|step| (step.kernel.clone(), program.buffer(step.result).offset));
             steps.collect::<Vec<_>>()
@@ -118,7 +118,7 @@ fn inference_and_evaluation_read_one_prepared_block() {
 
 #[test]
 fn every_reached_parameter_has_a_gradient() {
-    for network in ALL.iter().flat_map(|text| networks(text)).filter(|network| network.model.has_loss) {
+    for network in ALL.iter().flat_map(|text| networks(text)).filter(|network| network.model.has_loss()) {
         for parameter in 0..network.model.parameters.len() {
             let id = network.programs.training.result(Role::Gradient(parameter));
             let home = id.map(|id| network.programs.training.buffer(id).home);

@@ -22,8 +22,19 @@ pub type Docs = Vec<String>;
 pub struct File {
     /// `//!` lines.
     pub docs: Docs,
+    /// `version 1;`, the optional first line.
+    pub version: Option<Version>,
     /// Declarations in order.
     pub items: Vec<Item>,
+}
+
+/// `version 1;`: the version of the language that the file is written in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// Its number.
+    pub number: i64,
+    /// All of it, up to the semicolon.
+    pub span: Span,
 }
 
 /// A declaration at the top level.
@@ -35,8 +46,40 @@ pub enum Item {
     Function(Function),
     /// `layer name(x: [..], attribute = default) { … result }`
     Layer(Layer),
-    /// `network Name { … }`
+    /// `network Name { … }` or, with attributes, a template.
     Network(Network),
+    /// `network Small = Name(width: 64);`
+    Instance(Instance),
+    /// `import "blocks.dln";`
+    Import(Import),
+}
+
+/// `network Small = Name(width: 64);`: a template with its attributes in place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    /// `///` lines.
+    pub docs: Docs,
+    /// Whether `pub` stands before it.
+    pub public: bool,
+    /// Whether `inference` stands before `network`.
+    pub inference: bool,
+    /// What it is called.
+    pub name: Name,
+    /// The template and its attributes.
+    pub template: Call,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `import "blocks.dln";`: the declarations of another file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Import {
+    /// The path as it is written, relative to the file it stands in.
+    pub path: String,
+    /// Where the path is written.
+    pub path_span: Span,
+    /// All of it, up to the semicolon.
+    pub span: Span,
 }
 
 /// `const NAME = value;`
@@ -114,8 +157,12 @@ pub struct Network {
     pub docs: Docs,
     /// Whether `pub` stands before it.
     pub public: bool,
+    /// `inference network`: no training code is made for it.
+    pub inference: bool,
     /// What it is called.
     pub name: Name,
+    /// Attributes in parentheses; one without a default makes the network a template.
+    pub arguments: Vec<Argument>,
     /// Declarations in order.
     pub members: Vec<Member>,
     /// All of it.
@@ -139,6 +186,18 @@ pub enum Member {
     Metric(Measure),
     /// `param weight: [in, units] = glorot_uniform;`
     Param(Param),
+    /// `state running: [c] = zeros;`
+    State(State),
+    /// `update running = value;`
+    Update(Update),
+    /// `shared encode = dense(64);`
+    Shared(Shared),
+    /// `penalty l2(weight, 1e-4);`
+    Penalty(Penalty),
+    /// `freeze features.*;`
+    Freeze(Freeze),
+    /// `budget { parameters < 64_000, memory < 256_KiB }`
+    Budget(Budget),
     /// `assert condition, "message with {values}";`
     Assert(Assert),
     /// `train { name: value, … }`
@@ -176,6 +235,8 @@ pub struct Binding {
     pub docs: Docs,
     /// What it is called.
     pub name: Name,
+    /// `b` of `a, b = split(x, 2);`: further names, for values that have several parts.
+    pub others: Vec<Name>,
     /// `: [dims]`, checked and bound as in a layer's operand.
     pub pattern: Option<Pattern>,
     /// What it stands for.
@@ -191,6 +252,8 @@ pub struct Measure {
     pub name: Option<Name>,
     /// One number per example.
     pub value: Expr,
+    /// `updates generator.*, shared.weight`: what a named loss trains; empty if it trains all.
+    pub updates: Vec<PathPattern>,
     /// The keyword and all that follows, up to the semicolon.
     pub span: Span,
 }
@@ -206,7 +269,95 @@ pub struct Param {
     pub dims: Vec<Expr>,
     /// The initializer: a name, a call or a number.
     pub initializer: Expr,
+    /// `where max_norm(3)`: what holds after every step of training.
+    pub constraint: Option<Call>,
     /// All of it, up to the semicolon.
+    pub span: Span,
+}
+
+/// `state running: [c] = zeros;`: a tensor that training updates without a gradient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// `///` lines.
+    pub docs: Docs,
+    /// What it is called.
+    pub name: Name,
+    /// Its dimensions.
+    pub dims: Vec<Expr>,
+    /// The initializer: a name, a call or a number.
+    pub initializer: Expr,
+    /// All of it, up to the semicolon.
+    pub span: Span,
+}
+
+/// `update running = value;`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    /// The state's name.
+    pub name: Name,
+    /// What it holds after a step of training.
+    pub value: Expr,
+    /// All of it, up to the semicolon.
+    pub span: Span,
+}
+
+/// `shared encode = dense(64);`: a layer value that is one set of weights wherever it is applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shared {
+    /// `///` lines.
+    pub docs: Docs,
+    /// What it is called.
+    pub name: Name,
+    /// The layer value.
+    pub value: Expr,
+}
+
+/// `penalty l2(weight, 1e-4);`: a number added to the loss.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Penalty {
+    /// One number, per example or for the batch.
+    pub value: Expr,
+    /// All of it, up to the semicolon.
+    pub span: Span,
+}
+
+/// `freeze features.*;`: parameters that are never trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Freeze {
+    /// Which, at least one.
+    pub patterns: Vec<PathPattern>,
+    /// All of it, up to the semicolon.
+    pub span: Span,
+}
+
+/// `features.*`: parameter paths. `*` stays within one segment, a trailing `.*` takes any depth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathPattern {
+    /// As it is written, without blanks.
+    pub text: String,
+    /// Its place.
+    pub span: Span,
+}
+
+/// `budget { parameters < 64_000, memory < 256_KiB }`: what a network may not outgrow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    /// Limits in order.
+    pub limits: Vec<Limit>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `parameters < 64_000`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// What is limited.
+    pub name: Name,
+    /// `<` or `<=`.
+    pub inclusive: bool,
+    /// The limit, known at compile time.
+    pub value: Expr,
+    /// All of it.
     pub span: Span,
 }
 
@@ -262,8 +413,14 @@ pub enum ExprKind {
     Pipe(Box<Expr>, Vec<Stage>),
     /// `if c { … x } else { … y }`, chosen at compile time.
     If(Box<If>),
+    /// `repeat 2 { residual(64) }`: a layer value that applies its body several times.
+    Repeat(Box<Repeat>),
+    /// `scan x_t in x with h: [units] = 0 { … yield h }`: a loop over sequences.
+    Scan(Box<Scan>),
     /// `[64, 32]`: a list of values.
     List(Vec<Expr>),
+    /// `..`: all axes, as the value of `over`.
+    Rest,
     /// What could not be read; a diagnostic has been given, so nobody says more about it.
     Invalid,
 }
@@ -291,8 +448,76 @@ pub struct CallArgument {
 pub struct Stage {
     /// `head:` before the call names the instance.
     pub instance: Option<Name>,
-    /// What is applied; a stage written as a bare name is a call without arguments.
-    pub call: Call,
+    /// What is applied.
+    pub apply: Apply,
+    /// All of it.
+    pub span: Span,
+}
+
+/// What a stage applies.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Apply {
+    /// A call; a stage written as a bare name is a call without arguments.
+    Call(Call),
+    /// `repeat 2 { … }`
+    Repeat(Repeat),
+}
+
+impl Apply {
+    /// The word that messages and paths name it by: the callee, or `repeat`.
+    pub fn name(&self) -> &str {
+        match self {
+            Apply::Call(call) => &call.callee.text,
+            Apply::Repeat(_) => "repeat",
+        }
+    }
+}
+
+/// `repeat 2 { residual(64) }` or `repeat i in 0..2 { … }`: the body piped into itself, new weights each time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Repeat {
+    /// `i` of `i in 0..2`.
+    pub index: Option<Name>,
+    /// `0` of `0..2`; without it the count starts at 0.
+    pub from: Option<Expr>,
+    /// The number of times, or the `2` of `0..2`, which is not taken.
+    pub to: Expr,
+    /// The body: a pipeline that begins with a stage; at least one.
+    pub stages: Vec<Stage>,
+    /// The keyword and all that follows.
+    pub span: Span,
+}
+
+/// `scan reversed x_t, m_t in x, mask with h: [units] = 0 until length { members… yield h }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// Whether it begins at the end.
+    pub reversed: bool,
+    /// What the body calls a step of each sequence.
+    pub steps: Vec<Name>,
+    /// The sequences, as many as `steps`.
+    pub sequences: Vec<Expr>,
+    /// What goes from step to step.
+    pub carries: Vec<Carry>,
+    /// After how many steps carries stay as they are and 0 is yielded.
+    pub until: Option<Expr>,
+    /// Statements of the body; a binding to a carry's name is its next value.
+    pub members: Vec<Member>,
+    /// What a step yields.
+    pub yields: Vec<Expr>,
+    /// The keyword and all that follows.
+    pub span: Span,
+}
+
+/// `h: [units] = 0`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carry {
+    /// What it is called.
+    pub name: Name,
+    /// Its dimensions; none if they are those of the first value.
+    pub dims: Option<Vec<Expr>>,
+    /// Its first value: a number or a tensor.
+    pub initial: Expr,
     /// All of it.
     pub span: Span,
 }

@@ -203,7 +203,15 @@ impl<'a> Builder<'a> {
                 _ => {}
             }
         }
-        Some(Item::Network(Network { docs, public, name: name?, members, span }))
+        Some(Item::Network(Network {
+            docs,
+            public,
+            inference: false,
+            name: name?,
+            arguments: Vec::new(),
+            members,
+            span,
+        }))
     }
 
     /// What stands between the head of a declaration and its body.
@@ -347,7 +355,15 @@ impl<'a> Builder<'a> {
             "layer" => {
                 Some(Item::Layer(Layer { docs, name, arguments: Vec::new(), members: Vec::new(), result: value }))
             }
-            "network" => Some(Item::Network(Network { docs, public, name, members: Vec::new(), span })),
+            "network" => Some(Item::Network(Network {
+                docs,
+                public,
+                inference: false,
+                name,
+                arguments: Vec::new(),
+                members: Vec::new(),
+                span,
+            })),
             _ => None,
         }
     }

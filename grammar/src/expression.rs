@@ -4,7 +4,7 @@
 //! recursion, so that a row may be of any length. What would be deeper than [`MAX_DEPTH`] is reported and
 //! becomes [`ExprKind::Invalid`]. Recursion follows brackets only, and those are counted before.
 
-use crate::ast::{BinaryOp, Block, Call, CallArgument, Expr, ExprKind, If, Name, Stage, UnaryOp};
+use crate::ast::{Apply, BinaryOp, Block, Call, CallArgument, Expr, ExprKind, If, Name, Stage, UnaryOp};
 use crate::build::Builder;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::literal;
@@ -174,7 +174,7 @@ impl Builder<'_> {
         let callee = names.pop();
         let instance = names.pop().map(|name| self.name(&name));
         let callee = self.callee(callee, span, true);
-        Built { tree: Stage { instance, call: Call { callee, arguments }, span }, depth }
+        Built { tree: Stage { instance, apply: Apply::Call(Call { callee, arguments }), span }, depth }
     }
 
     fn callee(&mut self, name: Option<Pair<'_>>, span: Span, called: bool) -> Name {

@@ -289,7 +289,7 @@ impl Builder<'_> {
             // No program can have this name, so it meets no other.
             Name { text: "output".to_owned(), span: value.span }
         });
-        Binding { docs: std::mem::take(docs), name, pattern, value }
+        Binding { docs: std::mem::take(docs), name, others: Vec::new(), pattern, value }
     }
 
     fn measure(&mut self, pair: Pair<'_>, docs: &mut Docs, noun: &str, body: &mut Body) -> Measure {
@@ -304,7 +304,7 @@ impl Builder<'_> {
             }
         }
         let span = self.without_semicolon(whole);
-        Measure { docs: std::mem::take(docs), name, value, span }
+        Measure { docs: std::mem::take(docs), name, value, updates: Vec::new(), span }
     }
 
     fn param(&mut self, pair: Pair<'_>, docs: &mut Docs, body: &mut Body) -> Option<Param> {
@@ -321,7 +321,7 @@ impl Builder<'_> {
             }
         }
         let span = self.without_semicolon(whole);
-        Some(Param { docs: std::mem::take(docs), name: name?, dims, initializer, span })
+        Some(Param { docs: std::mem::take(docs), name: name?, dims, initializer, constraint: None, span })
     }
 
     fn assertion(&mut self, pair: Pair<'_>, body: &mut Body) -> Option<Assert> {
@@ -420,7 +420,7 @@ impl Builder<'_> {
         let docs = std::mem::take(docs);
         body.members.extend(names.into_iter().map(|name| {
             let (docs, pattern) = (docs.clone(), pattern.clone());
-            Member::Binding(Binding { docs, name, pattern, value: value.clone() })
+            Member::Binding(Binding { docs, name, others: Vec::new(), pattern, value: value.clone() })
         }));
     }
 
@@ -465,16 +465,16 @@ impl Builder<'_> {
         }
         let value = invalid(span);
         match keyword {
-            "loss" => Some(Member::Loss(Measure { docs, name, value, span })),
-            "metric" => Some(Member::Metric(Measure { docs, name, value, span })),
+            "loss" => Some(Member::Loss(Measure { docs, name, value, updates: Vec::new(), span })),
+            "metric" => Some(Member::Metric(Measure { docs, name, value, updates: Vec::new(), span })),
             "train" => Some(Member::Train(Train { settings: Vec::new(), span })),
             "output" => {
                 let name = name.unwrap_or(Name { text: "output".to_owned(), span });
-                Some(Member::Output(Binding { docs, name, pattern: None, value }))
+                Some(Member::Output(Binding { docs, name, others: Vec::new(), pattern: None, value }))
             }
             // An input whose dimensions are unknown would be an input without dimensions: a value of unknown shape is
             // what nobody complains about.
-            _ => Some(Member::Binding(Binding { docs, name: name?, pattern: None, value })),
+            _ => Some(Member::Binding(Binding { docs, name: name?, others: Vec::new(), pattern: None, value })),
         }
     }
 

@@ -188,7 +188,7 @@ fn spans_cover_what_they_name() {
     assert_eq!(cut(binding.value.span), "(a + bc) * f(d)  |> h: g(1)");
     let ExprKind::Pipe(first, stages) = &binding.value.kind else { panic!("{binding:?}") };
     assert_eq!(cut(stages[0].span), "h: g(1)");
-    assert_eq!(cut(stages[0].call.callee.span), "g");
+    assert_eq!(stages[0].apply.name(), "g");
     let ExprKind::Binary(_, operator, left, right) = &first.kind else { panic!("{first:?}") };
     assert_eq!((cut(first.span), cut(*operator)), ("(a + bc) * f(d)", "*"));
     assert_eq!((cut(left.span), cut(right.span)), ("(a + bc)", "f(d)"));

@@ -54,7 +54,7 @@ impl Routine<'_> {
             }
             None => quote!(f32::NAN),
         };
-        let (loss, names) = (mean(Role::Loss), &module.interface.metrics);
+        let (loss, names) = (mean(Role::Loss(0)), &module.interface.metrics);
         let metrics = (0..names.len()).map(|metric| mean(Role::Metric(metric)));
         let helper = quote! {
             let mean = |range: ::core::ops::Range<usize>| {

@@ -69,7 +69,7 @@ impl Module<'_> {
 /// The code of one network: its module and its type.
 pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options: &Options) -> TokenStream {
     let summary = &summary(model, programs, sources);
-    let labels = model.fields.iter().filter(|field| model.has_loss || !field.label);
+    let labels = model.fields.iter().filter(|field| model.has_loss() || !field.label);
     let model = &Model { fields: labels.cloned().collect(), ..model.clone() };
     let list = |named: &[crate::model::Named]| named.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
     let interface = Interface::new(
@@ -108,19 +108,19 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
         (Routine { program, layout, phases }, prepare)
     };
     let (forward, prepare) = routine(module, "forward", &programs.inference, Some(&known), false);
-    let training = model.has_loss.then(|| {
+    let training = model.has_loss().then(|| {
         let (evaluate, _) = routine(module, "evaluate", &programs.evaluation, Some(&known), true);
         let (gradients, prepare) = routine(module, "gradients", &programs.training, None, true);
         (evaluate, gradients, prepare)
     });
 
     let (prepared, prepare_method) = storage::prepared(&programs.inference, &prepare);
-    let tensors = types::tensors(module, model.has_loss, &prepare_method);
+    let tensors = types::tensors(module, model.has_loss(), &prepare_method);
     let mut sharing = Vec::new();
     if infers {
         sharing.push(("forward", &programs.inference));
     }
-    if model.has_loss {
+    if model.has_loss() {
         sharing.push(("evaluate", &programs.evaluation));
     }
     let workspace = storage::workspace(module, &sharing);
@@ -135,7 +135,7 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
         calls.extend(calls::training(module, gradients, prepare));
         calls.extend(storage::network(module));
     }
-    let batches = if model.has_loss { types::batches(module) } else { TokenStream::new() };
+    let batches = if model.has_loss() { types::batches(module) } else { TokenStream::new() };
     let used = used(module, infers, !programs.inference.prepare.is_empty());
 
     let visibility = model.public.then(|| quote!(pub));
@@ -198,14 +198,14 @@ fn used(module: &Module<'_>, infers: bool, prepares: bool) -> TokenStream {
     if !prepares {
         used.push(quote!(|prepared: &Prepared| prepared.block.as_slice().len()));
     }
-    if module.model.has_loss {
+    if module.model.has_loss() {
         used.extend([quote!(TrainingWorkspace::new), quote!(optimizer)]);
     } else {
         used.push(quote!(<State as rt::Tensors>::zeros));
     }
     for (read, write, _) in &module.interface.parameters {
         used.extend([quote!(Parameters::#read), quote!(Parameters::#write)]);
-        if module.model.has_loss {
+        if module.model.has_loss() {
             used.push(quote!(Gradients::#read));
         }
     }

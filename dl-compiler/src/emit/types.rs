@@ -218,6 +218,10 @@ fn initializer(parameter: &Parameter) -> TokenStream {
         Initializer::HeNormal => quote!(HeNormal { fan_in: #fan_in }),
         Initializer::LecunUniform => quote!(LecunUniform { fan_in: #fan_in }),
         Initializer::LecunNormal => quote!(LecunNormal { fan_in: #fan_in }),
+        Initializer::Orthogonal => {
+            let rows = parameter.dims.first().copied().unwrap_or(1);
+            quote!(Orthogonal { rows: #rows })
+        }
     };
     quote!(rt::Initializer::#variant)
 }

@@ -129,7 +129,7 @@ fn network(choices: Vec<u8>) -> (Graph, Vec<Vec<usize>>) {
         rank => maker.add(ops::sum::Sum { axis: 0, count: rank }, &[bounded]),
     };
     let loss = maker.add(ops::reshape::Reshape { dims: Vec::new() }, &[sum]);
-    maker.graph.roots = vec![(Role::Output(0), at), (Role::Loss, loss)];
+    maker.graph.roots = vec![(Role::Output(0), at), (Role::Loss(0), loss)];
     let Maker { mut graph, parameters, .. } = maker;
     differentiate(&mut graph, parameters.len()).unwrap();
     (graph, parameters)

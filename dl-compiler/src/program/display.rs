@@ -24,9 +24,11 @@ impl fmt::Display for Program {
         for (role, id) in &self.results {
             let role = match role {
                 Role::Output(index) => format!("output {index}"),
-                Role::Loss => "loss".to_owned(),
+                Role::Loss(0) => "loss".to_owned(),
+                Role::Loss(index) => format!("loss {index}"),
                 Role::Metric(index) => format!("metric {index}"),
                 Role::Gradient(index) => format!("gradient {index}"),
+                Role::Update(index) => format!("update {index}"),
             };
             writeln!(f, "{role} is {}", self.name(*id))?;
         }

@@ -35,7 +35,8 @@ impl Program {
             let found = self.buffers.get(id.0 as usize).filter(|_| written[id.0 as usize]);
             let right = found.is_some_and(|buffer| match role {
                 Role::Gradient(parameter) => buffer.home == Home::Gradient(parameter),
-                Role::Loss | Role::Metric(_) => buffer.home == Home::Shard && buffer.floats == 1,
+                Role::Loss(_) | Role::Metric(_) => buffer.home == Home::Shard && buffer.floats == 1,
+                Role::Update(_) => false,
                 Role::Output(_) => buffer.home == Home::Shard,
             });
             if !right {

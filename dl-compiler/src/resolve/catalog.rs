@@ -88,6 +88,7 @@ impl<'a> Declarations<'a> {
                 Item::Network(network) => {
                     self.networks.entry(&network.name.text).or_insert(network);
                 }
+                Item::Instance(_) | Item::Import(_) => {}
             }
         }
     }

@@ -169,7 +169,7 @@ fn gradients(network: &ast::Network, training: &Half) -> Vec<Diagnostic> {
     if training.parameters.is_empty() && training.train.is_none() {
         return Vec::new();
     }
-    let mut graph = training.graph.with_roots(|role| role == Role::Loss);
+    let mut graph = training.graph.with_roots(|role| role == Role::Loss(0));
     let is_sound = differentiate(&mut graph, training.parameters.len()).is_ok();
     if !is_sound || graph.roots.iter().any(|(role, _)| matches!(role, Role::Gradient(_))) {
         return Vec::new();

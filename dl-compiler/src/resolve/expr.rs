@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use dl_grammar::ast::{BinaryOp, Block, Expr, ExprKind, If, Member, UnaryOp};
+use dl_grammar::ast::{self, BinaryOp, Block, Expr, ExprKind, If, Member, UnaryOp};
 use dl_grammar::{Code, Diagnostic, Span};
 
 use super::builtin;
@@ -33,14 +33,17 @@ impl<'a> Evaluator<'_, 'a> {
                 let mut place = first.span;
                 for stage in stages {
                     let piped = Given { name: None, value, span: place };
-                    value = self.call(&stage.call, stage.instance.as_ref(), Some(piped));
+                    value = match &stage.apply {
+                        ast::Apply::Call(call) => self.call(call, stage.instance.as_ref(), Some(piped)),
+                        ast::Apply::Repeat(_) => Value::Poison,
+                    };
                     place = stage.span;
                 }
                 value
             }
             ExprKind::If(choice) => self.choice(choice),
             ExprKind::List(elements) => self.list(elements),
-            ExprKind::Invalid => Value::Poison,
+            ExprKind::Repeat(_) | ExprKind::Scan(_) | ExprKind::Rest | ExprKind::Invalid => Value::Poison,
         };
         self.leave();
         value

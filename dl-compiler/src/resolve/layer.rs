@@ -239,7 +239,8 @@ impl<'a> Evaluator<'_, 'a> {
                 value = Value::Poison;
             }
             let span = self.origin(param.span);
-            self.parameters.push(Parameter { path: param.name.text.clone(), dims, initializer, span });
+            let path = param.name.text.clone();
+            self.parameters.push(Parameter { path, dims, initializer, frozen: false, constraint: None, span });
         }
         // In a branch it may bear the name of the attribute that asks for it.
         let is_in_branch = self.frames.last().is_some_and(|frame| frame.scopes.len() > 1);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use dl_grammar::ast::{self, Expr, ExprKind};
+use dl_grammar::ast::{self, Apply, Expr, ExprKind};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
 use super::builtin;
@@ -55,7 +55,9 @@ impl<'a> Check<'_, 'a> {
                     if let Some(name) = &stage.instance {
                         self.is_possible(name);
                     }
-                    self.call(&stage.call, place);
+                    if let Apply::Call(call) = &stage.apply {
+                        self.call(call, place);
+                    }
                 }
             }
             ExprKind::If(choice) => {

@@ -83,6 +83,8 @@ impl<'a> Check<'_, 'a> {
                 Item::Function(item) => (&item.name, false),
                 Item::Layer(item) => (&item.name, false),
                 Item::Network(item) => (&item.name, false),
+                Item::Instance(item) => (&item.name, false),
+                Item::Import(_) => continue,
             };
             self.is_possible(name);
             let table = if is_value { &mut self.values } else { &mut self.callables };
@@ -124,6 +126,7 @@ impl<'a> Check<'_, 'a> {
                 self.members(&network.members, Place::Network);
                 self.names.diagnostics.extend(reserved::members(network));
             }
+            Item::Instance(_) | Item::Import(_) => {}
         }
     }
 
@@ -168,7 +171,7 @@ impl<'a> Check<'_, 'a> {
             Member::Binding(binding) | Member::Output(binding) => Some(&binding.name),
             Member::Param(param) => Some(&param.name),
             Member::Loss(measure) | Member::Metric(measure) => measure.name.as_ref(),
-            Member::Assert(_) | Member::Train(_) => None,
+            _ => None,
         });
         self.later.push(declared.map(|name| (name.text.as_str(), name.span)).collect());
         let mut train = None;
@@ -216,6 +219,7 @@ impl<'a> Check<'_, 'a> {
                     }
                     section.settings.iter().for_each(|(_, value)| self.setting(value));
                 }
+                _ => {}
             }
         }
         self.later.pop();
@@ -233,6 +237,7 @@ impl<'a> Check<'_, 'a> {
             Member::Loss(measure) => ("loss", measure.span),
             Member::Metric(measure) => ("metric", measure.span),
             Member::Train(train) => ("train", train.span),
+            _ => return,
         };
         let (here, there) = match place {
             Place::FormulaBranch => ("a formula", "layers and networks"),

@@ -9,7 +9,7 @@ use super::check;
 use super::evaluator::{Evaluator, Kind, Program};
 use super::value::{Home, Value};
 use crate::graph::{Element, Graph, NodeId, Origin, Role, Type};
-use crate::model::{BindingRow, Field, Named, Parameter, Train};
+use crate::model::{BindingRow, Field, Loss, Named, Parameter, Train};
 use crate::ops::{Op, add, input};
 
 /// What one walk found.
@@ -24,6 +24,8 @@ pub(super) struct Half {
     pub(super) outputs: Vec<Option<Named>>,
     /// Metrics whose values are sound.
     pub(super) metrics: Vec<Named>,
+    /// What training steps make smaller.
+    pub(super) losses: Vec<Loss>,
     /// Rows of the layer table.
     pub(super) rows: Vec<BindingRow>,
     /// The train section, if there is one.
@@ -78,6 +80,7 @@ pub(super) fn half<'a>(program: &Program<'a>, network: &'a ast::Network, trainin
                 walk.evaluator.assert(assert);
             }
             Member::Train(train) => walk.train = walk.train.or(walk.evaluator.train(train)),
+            _ => {}
         }
     }
     walk.finish(network)
@@ -255,6 +258,7 @@ impl<'a> Walk<'_, 'a> {
 
     /// Adds the losses up and names the parameters' nodes after their paths.
     fn finish(mut self, network: &ast::Network) -> Half {
+        let mut losses = Vec::new();
         if let Some((&first, others)) = self.losses.split_first() {
             let mut total = first;
             for &other in others {
@@ -263,7 +267,9 @@ impl<'a> Walk<'_, 'a> {
                     total = sum;
                 }
             }
-            self.evaluator.graph.roots.push((Role::Loss, total));
+            self.evaluator.graph.roots.push((Role::Loss(0), total));
+            let updates = (0..self.evaluator.parameters.len()).collect();
+            losses.push(Loss { name: None, docs: Vec::new(), updates, span: network.name.span });
         }
         let Walk { evaluator, fields, outputs, metrics, rows, train, is_poisoned, .. } = self;
         let Evaluator { mut graph, parameters, diagnostics, .. } = evaluator;
@@ -275,7 +281,7 @@ impl<'a> Walk<'_, 'a> {
             }
         }
         graph.roots.sort_by_key(|(role, _)| *role);
-        Half { graph, parameters, fields, outputs, metrics, rows, train, diagnostics, is_poisoned }
+        Half { graph, parameters, fields, outputs, metrics, losses, rows, train, diagnostics, is_poisoned }
     }
 }
 
@@ -284,7 +290,7 @@ pub(super) fn metric_name(measure: &Measure) -> &str {
     match (&measure.name, &measure.value.kind) {
         (Some(name), _) => &name.text,
         (None, ExprKind::Call(call)) => &call.callee.text,
-        (None, ExprKind::Pipe(_, stages)) => stages.last().map_or("metric", |stage| &stage.call.callee.text),
+        (None, ExprKind::Pipe(_, stages)) => stages.last().map_or("metric", |stage| stage.apply.name()),
         _ => "metric",
     }
 }

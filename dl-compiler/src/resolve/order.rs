@@ -60,7 +60,7 @@ pub(super) fn order(file: &ast::File, mentions: &[Vec<usize>]) -> Order {
 
 fn cycle(file: &ast::File, chain: &[usize]) -> Diagnostic {
     const SHOWN: usize = 6;
-    let names: Vec<&Name> = chain.iter().filter_map(|&item| file.items.get(item)).map(name).collect();
+    let names: Vec<&Name> = chain.iter().filter_map(|&item| file.items.get(item)).filter_map(name).collect();
     let Some(first) = names.first() else {
         return Diagnostic::new(Code::Recursion, Default::default(), "a declaration reaches itself");
     };
@@ -78,11 +78,13 @@ fn cycle(file: &ast::File, chain: &[usize]) -> Diagnostic {
     diagnostic
 }
 
-fn name(item: &Item) -> &Name {
+fn name(item: &Item) -> Option<&Name> {
     match item {
-        Item::Const(item) => &item.name,
-        Item::Function(item) => &item.name,
-        Item::Layer(item) => &item.name,
-        Item::Network(item) => &item.name,
+        Item::Const(item) => Some(&item.name),
+        Item::Function(item) => Some(&item.name),
+        Item::Layer(item) => Some(&item.name),
+        Item::Network(item) => Some(&item.name),
+        Item::Instance(item) => Some(&item.name),
+        Item::Import(_) => None,
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use dl_grammar::ast::{Expr, ExprKind, Name};
+use dl_grammar::ast::{Apply, Expr, ExprKind, Name};
 use dl_grammar::{Code, Diagnostic};
 
 use super::evaluator::Evaluator;
@@ -133,9 +133,11 @@ fn count_calls(expr: &Expr, totals: &mut BTreeMap<String, usize>) {
             count_calls(first, totals);
             for stage in stages {
                 if stage.instance.is_none() {
-                    *totals.entry(stage.call.callee.text.clone()).or_default() += 1;
+                    *totals.entry(stage.apply.name().to_owned()).or_default() += 1;
                 }
-                stage.call.arguments.iter().for_each(|argument| count_calls(&argument.value, totals));
+                if let Apply::Call(call) = &stage.apply {
+                    call.arguments.iter().for_each(|argument| count_calls(&argument.value, totals));
+                }
             }
         }
         ExprKind::If(choice) => {

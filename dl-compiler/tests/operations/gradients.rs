@@ -109,7 +109,7 @@ impl Trial {
         let weighed = self.add(op("multiply", &[]), &[result, cotangent]);
         let sum = self.add(Sum { axis: 0, count: ty.dims.len() }, &[weighed]);
         let loss = self.add(Reshape { dims: Vec::new() }, &[sum]);
-        self.graph.roots.push((Role::Loss, loss));
+        self.graph.roots.push((Role::Loss(0), loss));
     }
 
     fn evaluate(&self, graph: &Graph, parameters: &[ArrayD<f64>], role: Role) -> Option<ArrayD<f64>> {
@@ -127,7 +127,7 @@ impl Trial {
         differentiate(&mut differentiated, self.parameters.len()).unwrap();
         differentiated.verify().unwrap();
         let loss = |parameters: &[ArrayD<f64>]| {
-            self.evaluate(&self.graph, parameters, Role::Loss).unwrap().iter().sum::<f64>()
+            self.evaluate(&self.graph, parameters, Role::Loss(0)).unwrap().iter().sum::<f64>()
         };
         for index in 0..self.parameters.len() {
             let gradient = self.evaluate(&differentiated, &self.parameters, Role::Gradient(index));
@@ -286,7 +286,7 @@ fn slopes_at_kinks() {
         let operands: Vec<NodeId> =
             (0..numbers.len()).map(|parameter| add(Parameter { parameter, dims: Vec::new() }.into(), &[])).collect();
         let loss = add(op(name, &[]), &operands);
-        graph.roots.push((Role::Loss, loss));
+        graph.roots.push((Role::Loss(0), loss));
         differentiate(&mut graph, numbers.len()).unwrap();
         let parameters: Vec<_> = numbers.iter().map(|number| ArrayD::from_elem(IxDyn(&[]), *number)).collect();
         let uniform = |_: u32, _: usize, _: usize| 0.0;

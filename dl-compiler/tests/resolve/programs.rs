@@ -76,7 +76,7 @@ fn lenet_has_the_paths_and_shapes_of_the_paper() {
     assert_eq!(model.parameters[0].initializer, Initializer::GlorotUniform);
     assert_eq!(model.parameters[1].initializer, Initializer::Constant(0.0));
 
-    assert!(model.public && model.has_loss);
+    assert!(model.public && model.has_loss());
     assert_eq!(model.docs, ["LeNet-5 (LeCun et al., 1998)."]);
     assert_eq!((model.fields[0].label, model.fields[1].label), (false, true));
     assert_eq!(model.fields[0].docs, ["Grey levels."]);
@@ -206,7 +206,7 @@ fn losses_add_up_and_names_are_kept() {
             metric y |> mean;
         }",
     );
-    let loss = run(&model, Role::Loss, true, &[&[1.0, 2.0], &[0.0, 1.0]], &[&[2.0, 3.0]]);
+    let loss = run(&model, Role::Loss(0), true, &[&[1.0, 2.0], &[0.0, 1.0]], &[&[2.0, 3.0]]);
     close(&loss, &[(4.0 + 25.0) / 2.0 + (2.0 + 5.0) / 2.0 + 0.5 * (2.0 + 6.0) / 2.0]);
     assert_eq!(model.metrics.iter().map(|metric| metric.name.as_str()).collect::<Vec<_>>(), ["error", "mean"]);
     assert_eq!(run(&model, Role::Metric(0), false, &[&[1.0, 2.0], &[0.0, 1.0]], &[&[2.0, 3.0]]), [3.5]);
@@ -227,9 +227,9 @@ fn formulas_of_the_library_are_the_published_ones() {
     let (logits, labels) = ([0.7, -1.3], [0.0, 0.0]);
     let p: Vec<f64> = logits.iter().map(|x: &f64| 1.0 / (1.0 + (-x).exp())).collect();
     let expected = -((1.0 - p[0]).ln() + (1.0 - p[1]).ln()) / 2.0;
-    close(&run(&binary, Role::Loss, true, &[&logits, &labels], &[]), &[expected]);
+    close(&run(&binary, Role::Loss(0), true, &[&logits, &labels], &[]), &[expected]);
     close(&run(&binary, Role::Metric(0), true, &[&logits, &labels], &[]), &[0.5]);
-    close(&run(&binary, Role::Loss, true, &[&[800.0, -800.0], &[1.0, 0.0]], &[]), &[0.0]);
+    close(&run(&binary, Role::Loss(0), true, &[&[800.0, -800.0], &[1.0, 0.0]], &[]), &[0.0]);
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_layer_can_be_handed_over() {
 #[test]
 fn a_file_may_replace_the_library() {
     let model = model("fn mse(a, b) = sum((a - b) ^ 2); network N { input x: [2]; loss mse(x, 1); }");
-    assert_eq!(run(&model, Role::Loss, true, &[&[3.0, 4.0]], &[]), [13.0]);
+    assert_eq!(run(&model, Role::Loss(0), true, &[&[3.0, 4.0]], &[]), [13.0]);
 }
 
 #[test]

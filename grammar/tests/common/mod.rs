@@ -173,7 +173,7 @@ pub(crate) fn expr(e: &Expr) -> String {
                 .iter()
                 .map(|stage| {
                     let instance = stage.instance.as_ref().map(|name| format!("{}:", name.text)).unwrap_or_default();
-                    format!(" {instance}{}", call(&stage.call))
+                    format!(" {instance}{}", apply(&stage.apply))
                 })
                 .collect();
             format!("(pipe {}{stages})", expr(first))

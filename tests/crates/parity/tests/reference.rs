@@ -71,7 +71,7 @@ macro_rules! fixture {
 fn check_report<R: rt::Report>(what: &str, report: &R, expected: &[(Role, ndarray::ArrayD<f64>)]) {
     for (role, value) in expected {
         match role {
-            Role::Loss => assert_close(&format!("{what}, loss"), &[report.loss()], value, TOLERANCE),
+            Role::Loss(0) => assert_close(&format!("{what}, loss"), &[report.loss()], value, TOLERANCE),
             Role::Metric(place) => {
                 assert_close(&format!("{what}, metric {place}"), &[report.metric(*place)], value, TOLERANCE);
             }
