@@ -1,6 +1,7 @@
 //! Applying functions and layers, and the statements that layers and networks share: bindings, parameters, assertions.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use dl_grammar::ast::{self, Argument, Assert, Binding, Param};
 use dl_grammar::{Code, Diagnostic, Span};
@@ -173,24 +174,78 @@ impl<'a> Evaluator<'_, 'a> {
         is_sound
     }
 
-    /// `name = value;`
+    /// `name = value;`, or `a, b = values;` for a value that has several parts.
     pub(super) fn binding(&mut self, binding: &'a Binding) -> Value<'a> {
         let first_node = self.graph.nodes.len();
         self.open_statement(Some(&binding.name.text), &binding.value);
-        let mut value = self.expr(&binding.value);
+        let value = self.expr(&binding.value);
         self.close_statement(Some(&binding.name.text));
+        if binding.others.is_empty() {
+            let value = match value {
+                Value::Tuple(_) => self.not_one(binding, &value),
+                other => other,
+            };
+            return self.bound(binding, &binding.name, value, first_node);
+        }
+        let names: Vec<&'a ast::Name> = std::iter::once(&binding.name).chain(&binding.others).collect();
+        let parts = match &value {
+            Value::Tuple(parts) if parts.len() == names.len() => parts.to_vec(),
+            Value::Poison => vec![Value::Poison; names.len()],
+            other => {
+                self.wrong_count(binding, names.len(), other);
+                vec![Value::Poison; names.len()]
+            }
+        };
+        let parts: Vec<Value<'a>> =
+            names.iter().zip(parts).map(|(name, part)| self.bound(binding, name, part, first_node)).collect();
+        if parts.iter().any(Value::is_poison) { Value::Poison } else { Value::Tuple(Rc::from(parts)) }
+    }
+
+    /// Gives one value of a binding its name, after the binding's pattern has been matched.
+    fn bound(
+        &mut self,
+        binding: &'a Binding,
+        name: &'a ast::Name,
+        mut value: Value<'a>,
+        first_node: usize,
+    ) -> Value<'a> {
         if let Some(pattern) = &binding.pattern {
-            value = self.checked(&binding.name, pattern, value, binding.value.span);
+            value = self.checked(name, pattern, value, binding.value.span);
         }
         if let Value::Tensor(id) = value
             && id.index() >= first_node
             && let Some(prefix) = self.frames.last().and_then(|frame| frame.prefix.as_deref())
         {
             let separator = if prefix.is_empty() { "" } else { "_" };
-            self.graph.nodes[id.index()].origin.name = format!("{prefix}{separator}{}", binding.name.text);
+            self.graph.nodes[id.index()].origin.name = format!("{prefix}{separator}{}", name.text);
         }
-        self.declare(&binding.name.text, value.clone());
+        self.declare(&name.text, value.clone());
         value
+    }
+
+    /// Reports several values where one name stands.
+    fn not_one(&mut self, binding: &Binding, found: &Value<'a>) -> Value<'a> {
+        let message = format!("`{}` names one value, found {}", binding.name.text, found.describe());
+        let diagnostic = Diagnostic::new(Code::WrongKind, binding.value.span, message)
+            .label(format!("these are {}", found.describe()))
+            .help(format!("give each a name: `{}, … = {};`", binding.name.text, self.excerpt(binding.value.span)));
+        self.report(diagnostic);
+        Value::Poison
+    }
+
+    /// Reports more or fewer names than values.
+    fn wrong_count(&mut self, binding: &Binding, names: usize, found: &Value<'a>) {
+        let last = binding.others.last().unwrap_or(&binding.name);
+        let place = Span { end: last.span.end, ..binding.name.span };
+        let found = match found {
+            Value::Tuple(_) => found.describe(),
+            other => format!("one value, {}", self.describe(other)),
+        };
+        let message = format!("{names} names stand for {found}");
+        let diagnostic = Diagnostic::new(Code::WrongKind, place, message)
+            .label(format!("{names} names"))
+            .related(binding.value.span, format!("this is {found}"));
+        self.report(diagnostic);
     }
 
     /// `name: [..] = value;`

@@ -166,6 +166,10 @@ impl<'a> Check<'_, 'a> {
     }
 
     pub(super) fn members(&mut self, members: &'a [Member], place: Place) {
+        let others = members.iter().flat_map(|member| match member {
+            Member::Binding(binding) | Member::Output(binding) => binding.others.as_slice(),
+            _ => &[],
+        });
         let declared = members.iter().filter_map(|member| match member {
             Member::Input(field) | Member::Label(field) => Some(&field.name),
             Member::Binding(binding) | Member::Output(binding) => Some(&binding.name),
@@ -173,7 +177,7 @@ impl<'a> Check<'_, 'a> {
             Member::Loss(measure) | Member::Metric(measure) => measure.name.as_ref(),
             _ => None,
         });
-        self.later.push(declared.map(|name| (name.text.as_str(), name.span)).collect());
+        self.later.push(declared.chain(others).map(|name| (name.text.as_str(), name.span)).collect());
         let mut train = None;
         for member in members {
             self.is_placed(member, place);
@@ -191,6 +195,7 @@ impl<'a> Check<'_, 'a> {
                         self.pattern(pattern, place);
                     }
                     self.declare(&binding.name);
+                    binding.others.iter().for_each(|name| self.declare(name));
                 }
                 Member::Loss(measure) | Member::Metric(measure) => {
                     self.expr(&measure.value, place);

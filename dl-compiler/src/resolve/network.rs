@@ -65,13 +65,15 @@ pub(super) fn half<'a>(program: &Program<'a>, network: &'a ast::Network, trainin
                 label += 1;
             }
             Member::Binding(binding) => {
-                walk.row(&binding.name.text, binding.name.span, |walk| walk.evaluator.binding(binding));
+                let names: Vec<&str> =
+                    std::iter::once(&binding.name).chain(&binding.others).map(|name| name.text.as_str()).collect();
+                walk.row(&names, binding.name.span, |walk| walk.evaluator.binding(binding));
             }
             Member::Output(binding) => walk.output(binding),
             Member::Loss(measure) => walk.loss(measure),
             Member::Metric(measure) => walk.metric(measure),
             Member::Param(param) => {
-                walk.row(&param.name.text, param.name.span, |walk| {
+                walk.row(&[&param.name.text], param.name.span, |walk| {
                     walk.evaluator.param(param);
                     walk.evaluator.value(&param.name.text).cloned().unwrap_or(Value::Poison)
                 });
@@ -134,17 +136,26 @@ impl<'a> Walk<'_, 'a> {
         Some(bound)
     }
 
-    /// Evaluates a statement and adds its row to the layer table.
-    fn row(&mut self, name: &str, span: Span, evaluate: impl FnOnce(&mut Self) -> Value<'a>) -> Value<'a> {
+    /// Evaluates a statement and adds its rows to the layer table, one for each of its names.
+    fn row(&mut self, names: &[&str], span: Span, evaluate: impl FnOnce(&mut Self) -> Value<'a>) -> Value<'a> {
         let (node, parameter) = (self.evaluator.graph.nodes.len(), self.evaluator.parameters.len());
         let value = evaluate(self);
         self.is_poisoned |= value.is_poison();
-        if let Value::Tensor(id) = value {
+        let mut parameters: Vec<usize> = (parameter..self.evaluator.parameters.len()).collect();
+        let end = self.evaluator.graph.nodes.len();
+        let mut nodes = (node, end);
+        let parts = match &value {
+            Value::Tuple(parts) => parts.as_ref(),
+            one => std::slice::from_ref(one),
+        };
+        for (place, part) in parts.iter().enumerate() {
+            let Value::Tensor(id) = part else { continue };
+            // What several values share is counted with the first of them.
             self.rows.push(BindingRow {
-                name: name.to_owned(),
-                dims: self.evaluator.ty(id).dims.clone(),
-                parameters: (parameter..self.evaluator.parameters.len()).collect(),
-                nodes: (node, self.evaluator.graph.nodes.len()),
+                name: names.get(place).copied().unwrap_or_default().to_owned(),
+                dims: self.evaluator.ty(*id).dims.clone(),
+                parameters: std::mem::take(&mut parameters),
+                nodes: std::mem::replace(&mut nodes, (end, end)),
                 span,
             });
         }
@@ -153,7 +164,7 @@ impl<'a> Walk<'_, 'a> {
 
     /// `output probabilities = softmax(logits);`
     fn output(&mut self, binding: &'a ast::Binding) {
-        let value = self.row(&binding.name.text, binding.name.span, |walk| walk.evaluator.binding(binding));
+        let value = self.row(&[&binding.name.text], binding.name.span, |walk| walk.evaluator.binding(binding));
         let place = self.outputs.len();
         self.outputs.push(None);
         let id = match value {
@@ -188,7 +199,7 @@ impl<'a> Walk<'_, 'a> {
     fn loss(&mut self, measure: &'a Measure) {
         let name = measure.name.as_ref().map_or("loss", |name| &name.text);
         let span = measure.name.as_ref().map_or(measure.span, |name| name.span);
-        let value = self.row(name, span, |walk| walk.measure(measure, name));
+        let value = self.row(&[name], span, |walk| walk.measure(measure, name));
         if let Some(id) = self.scalar("loss", measure, &value) {
             self.losses.push(id);
         }

@@ -31,6 +31,8 @@ pub(super) enum Value<'a> {
     Initializer(Initializer),
     /// Something that can be called.
     Callable(Callee<'a>),
+    /// Several values, as `split` yields them; `a, b = …;` takes them apart.
+    Tuple(Rc<[Value<'a>]>),
     /// Something wrong, about which a diagnostic has been given.
     Poison,
 }
@@ -61,6 +63,7 @@ impl Value<'_> {
             Value::Tensor(_) => "a tensor".to_owned(),
             Value::Initializer(_) => "an initializer".to_owned(),
             Value::Callable(callee) => format!("the callable `{}`", callee.name()),
+            Value::Tuple(parts) => format!("{} values", parts.len()),
             Value::Poison => "nothing".to_owned(),
         }
     }
@@ -81,7 +84,7 @@ impl Value<'_> {
                 format!("[{}]", shown.join(", "))
             }
             Value::Callable(callee) => callee.name().to_owned(),
-            Value::Tensor(_) | Value::Initializer(_) | Value::Poison => self.describe(),
+            Value::Tensor(_) | Value::Initializer(_) | Value::Tuple(_) | Value::Poison => self.describe(),
         }
     }
 
