@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub fields: &'a [ArrayD<f64>],
     /// One array for each parameter of the model.
     pub parameters: &'a [ArrayD<f64>],
+    /// One array for each state of the model.
+    pub states: &'a [ArrayD<f64>],
     /// One weight for each example; `None` if all count alike.
     pub weights: Option<&'a [f64]>,
     /// The evenly distributed number in [0, 1) that random operation number `.0` draws for example `.1`, element `.2`.

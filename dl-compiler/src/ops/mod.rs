@@ -95,7 +95,7 @@ pub type Example = (&'static str, &'static [(&'static str, Constant)], &'static 
 /// How an operation becomes code.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lowering {
-    /// It is there already: an input, a label, a parameter or a constant.
+    /// It is there already: an input, a label, a parameter, a state or a constant.
     Leaf,
     /// One number from one number of each operand, at the same place.
     Pointwise(PointwiseFn),
@@ -272,6 +272,7 @@ macro_rules! ops {
 ops! {
     input Input,
     parameter Parameter,
+    state State,
     constant Splat,
     example_weight ExampleWeight,
     fused Fused,

@@ -145,8 +145,14 @@ fn numbers(dims: &[usize], seed: usize) -> ArrayD<f64> {
 fn roots(graph: &Graph, parameters: &[Vec<usize>]) -> Vec<(Role, ArrayD<f64>)> {
     let fields = [numbers(&[BATCH, 2, 3], 0)];
     let parameters: Vec<_> = parameters.iter().enumerate().map(|(seed, dims)| numbers(dims, seed + 1)).collect();
-    let context =
-        Context { batch: BATCH, fields: &fields, parameters: &parameters, weights: None, uniform: &|_, _, _| 0.5 };
+    let context = Context {
+        batch: BATCH,
+        fields: &fields,
+        parameters: &parameters,
+        states: &[],
+        weights: None,
+        uniform: &|_, _, _| 0.5,
+    };
     let values = eval(graph, &context);
     graph.roots.iter().map(|&(role, _)| (role, root(graph, &values, &context, role).unwrap())).collect()
 }

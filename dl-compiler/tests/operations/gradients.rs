@@ -116,7 +116,8 @@ impl Trial {
         let weights = [0.5, 2.0, 1.0];
         let uniform = |_: u32, _: usize, _: usize| 0.0;
         let fields = &self.fields;
-        let context = Context { batch: BATCH, fields, parameters, weights: Some(&weights), uniform: &uniform };
+        let context =
+            Context { batch: BATCH, fields, parameters, states: &[], weights: Some(&weights), uniform: &uniform };
         let values = eval::eval(graph, &context);
         eval::root(graph, &values, &context, role)
     }
@@ -171,6 +172,7 @@ fn check(op: &Op, operands: &str) {
 const EXEMPT: &[&str] = &[
     "input",
     "parameter",
+    "state",
     "constant",
     "example_weight",
     "bernoulli",
@@ -290,7 +292,8 @@ fn slopes_at_kinks() {
         differentiate(&mut graph, numbers.len()).unwrap();
         let parameters: Vec<_> = numbers.iter().map(|number| ArrayD::from_elem(IxDyn(&[]), *number)).collect();
         let uniform = |_: u32, _: usize, _: usize| 0.0;
-        let context = Context { batch: 1, fields: &[], parameters: &parameters, weights: None, uniform: &uniform };
+        let context =
+            Context { batch: 1, fields: &[], parameters: &parameters, states: &[], weights: None, uniform: &uniform };
         let values = eval::eval(&graph, &context);
         let gradient = |index| eval::root(&graph, &values, &context, Role::Gradient(index)).unwrap().sum();
         (0..numbers.len()).map(gradient).collect()

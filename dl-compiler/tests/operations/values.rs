@@ -34,7 +34,8 @@ fn run(op: &Op, batch: usize, operands: &str, numbers: &[&[f64]]) -> Vec<f64> {
         f64::from(instance) * 0.5 + example as f64 * 0.25 + element as f64 * 0.125
     };
     let weights: Vec<f64> = (1..=batch).map(|weight| weight as f64).collect();
-    let context = Context { batch, fields: &[], parameters: &[], weights: Some(&weights), uniform: &uniform };
+    let context =
+        Context { batch, fields: &[], parameters: &[], states: &[], weights: Some(&weights), uniform: &uniform };
     let result = op.eval(&values.iter().collect::<Vec<_>>(), &context);
     let ty = op.infer(&types.iter().collect::<Vec<_>>()).unwrap();
     let expected = if ty.per_example { [&[batch], &ty.dims[..]].concat() } else { ty.dims };
@@ -159,7 +160,8 @@ fn broadcasting_of_the_glossary() {
     let fields = [ArrayD::from_shape_vec(IxDyn(&[1, 2, 3]), vec![7.0, 10.0, 4.0, 13.0, 5.0, 9.0]).unwrap()];
     let parameters = [ArrayD::from_elem(IxDyn(&[1]), 2.0)];
     let uniform = |_: u32, _: usize, _: usize| 0.0;
-    let context = Context { batch: 1, fields: &fields, parameters: &parameters, weights: None, uniform: &uniform };
+    let context =
+        Context { batch: 1, fields: &fields, parameters: &parameters, states: &[], weights: None, uniform: &uniform };
     graph.verify().unwrap();
     let values = eval::eval(&graph, &context);
     let sum: Vec<f64> = values[sum.index()].array.iter().copied().collect();

@@ -40,7 +40,8 @@ fn run(model: &Model, role: Role, training: bool, fields: &[&[f64]], parameters:
     let parameters: Vec<_> =
         model.parameters.iter().zip(parameters).map(|(parameter, numbers)| array(&parameter.dims, numbers)).collect();
     let uniform = |_: u32, _: usize, element: usize| [0.1, 0.9][element % 2];
-    let context = Context { batch: 1, fields: &fields, parameters: &parameters, weights: None, uniform: &uniform };
+    let context =
+        Context { batch: 1, fields: &fields, parameters: &parameters, states: &[], weights: None, uniform: &uniform };
     let graph = if training { &model.training } else { &model.inference };
     let values = eval::eval(graph, &context);
     eval::root(graph, &values, &context, role).unwrap().iter().copied().collect()

@@ -99,6 +99,7 @@ pub(crate) fn reference<T: Tensors>(
         batch: fields[0].shape()[0],
         fields,
         parameters: &tensors,
+        states: &[],
         weights: weights.as_deref(),
         uniform: &uniform,
     };
