@@ -39,6 +39,8 @@ pub struct Model {
     pub inference: Graph,
     /// One row of the layer table for each binding, output and loss, in order.
     pub bindings: Vec<BindingRow>,
+    /// The calls that the user's text makes of the inference graph, a call before the one it stands in.
+    pub calls: Vec<CallRow>,
 }
 
 /// An input or label.
@@ -177,6 +179,24 @@ pub struct BindingRow {
     /// The nodes of the inference graph that were made for it: from, up to.
     pub nodes: (usize, usize),
     /// Where it is written.
+    pub span: Span,
+}
+
+/// A call in the user's text: of a layer, a formula or an operation. Calls within the library and within formulas are
+/// part of the call that leads to them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallRow {
+    /// The name of the instance, or of what is called.
+    pub name: String,
+    /// The dimensions of its result.
+    pub dims: Vec<usize>,
+    /// The parameters that were made for it, as places in [`Model::parameters`]: from, up to.
+    pub parameters: (usize, usize),
+    /// The nodes of the inference graph that were made for it: from, up to.
+    pub nodes: (usize, usize),
+    /// How many layers it stands in; 0 in a member of the network.
+    pub depth: usize,
+    /// Where it is written: the callee's name.
     pub span: Span,
 }
 

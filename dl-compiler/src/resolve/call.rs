@@ -6,8 +6,9 @@
 use dl_grammar::ast::{self, Name};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
-use super::evaluator::Evaluator;
-use super::value::{Callee, Value};
+use super::evaluator::{Evaluator, Kind};
+use super::value::{Callee, Home, Value};
+use crate::model::CallRow;
 
 /// An argument of a call.
 pub(super) struct Given<'a> {
@@ -65,6 +66,18 @@ impl<'a> Evaluator<'_, 'a> {
                 return Value::Poison;
             }
             self.keep_instance(instance, &call.callee.text, first_parameter);
+        }
+        if let Value::Tensor(id) = value
+            && self.frames.iter().all(|frame| frame.home == Home::User && frame.kind != Kind::Function)
+        {
+            self.calls.push(CallRow {
+                name: instance.unwrap_or(&call.callee).text.clone(),
+                dims: self.ty(id).dims.clone(),
+                parameters: (first_parameter, self.parameters.len()),
+                nodes: (first_node, self.graph.nodes.len()),
+                depth: self.frames.len() - 1,
+                span: at,
+            });
         }
         value
     }

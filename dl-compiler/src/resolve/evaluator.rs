@@ -12,7 +12,7 @@ use super::limits;
 use super::path::Statement;
 use super::value::{Home, Value};
 use crate::graph::{Graph, Node, NodeId, Origin, Type};
-use crate::model::Parameter;
+use crate::model::{CallRow, Parameter};
 use crate::ops::Op;
 
 /// What all walks of one compilation share.
@@ -67,6 +67,8 @@ pub(super) struct Evaluator<'p, 'a> {
     pub(super) training: Option<bool>,
     pub(super) graph: Graph,
     pub(super) parameters: Vec<Parameter>,
+    /// Calls in the user's text so far.
+    pub(super) calls: Vec<CallRow>,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) frames: Vec<Frame<'a>>,
     /// Random operations so far.
@@ -100,6 +102,7 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             training,
             graph: Graph::default(),
             parameters: Vec::new(),
+            calls: Vec::new(),
             diagnostics: Vec::new(),
             frames: vec![frame],
             draws: 0,

@@ -182,6 +182,7 @@ fn model(network: &ast::Network, training: Half, inference: Half) -> Model {
         training: training.graph,
         inference: inference.graph,
         bindings: inference.rows,
+        calls: inference.calls,
     }
 }
 

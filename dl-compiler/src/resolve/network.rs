@@ -9,7 +9,7 @@ use super::check;
 use super::evaluator::{Evaluator, Kind, Program};
 use super::value::{Home, Value};
 use crate::graph::{Element, Graph, NodeId, Origin, Role, Type};
-use crate::model::{BindingRow, Field, Loss, Named, Parameter, Train};
+use crate::model::{BindingRow, CallRow, Field, Loss, Named, Parameter, Train};
 use crate::ops::{Op, add, input};
 
 /// What one walk found.
@@ -28,6 +28,8 @@ pub(super) struct Half {
     pub(super) losses: Vec<Loss>,
     /// Rows of the layer table.
     pub(super) rows: Vec<BindingRow>,
+    /// Calls in the user's text.
+    pub(super) calls: Vec<CallRow>,
     /// The train section, if there is one.
     pub(super) train: Option<Train>,
     /// All mistakes.
@@ -283,7 +285,7 @@ impl<'a> Walk<'_, 'a> {
             losses.push(Loss { name: None, docs: Vec::new(), updates, span: network.name.span });
         }
         let Walk { evaluator, fields, outputs, metrics, rows, train, is_poisoned, .. } = self;
-        let Evaluator { mut graph, parameters, diagnostics, .. } = evaluator;
+        let Evaluator { mut graph, parameters, calls, diagnostics, .. } = evaluator;
         for node in &mut graph.nodes {
             if let Op::Parameter(op) = &node.op
                 && let Some(parameter) = parameters.get(op.parameter)
@@ -292,7 +294,7 @@ impl<'a> Walk<'_, 'a> {
             }
         }
         graph.roots.sort_by_key(|(role, _)| *role);
-        Half { graph, parameters, fields, outputs, metrics, losses, rows, train, diagnostics, is_poisoned }
+        Half { graph, parameters, fields, outputs, metrics, losses, rows, calls, train, diagnostics, is_poisoned }
     }
 }
 

@@ -351,3 +351,23 @@ fn several_networks_share_declarations() {
     );
     assert_eq!(models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["A", "B"]);
 }
+
+#[test]
+fn calls_are_known_with_what_they_hold() {
+    let model = model(
+        "fn swish(x) = x * sigmoid(x);
+        layer block(x: [.., n], width) { y = x |> first: dense(width) |> swish; y |> dense(n) }
+        network N { input x: [3]; y = x |> block(5) |> relu; output z = y |> dense(2); }",
+    );
+    let found: Vec<(&str, usize, usize)> = model
+        .calls
+        .iter()
+        .map(|call| (call.name.as_str(), call.depth, call.parameters.1 - call.parameters.0))
+        .collect();
+    let expected =
+        [("first", 1, 2), ("swish", 1, 0), ("dense", 1, 2), ("block", 0, 4), ("relu", 0, 0), ("dense", 0, 2)];
+    assert_eq!(found, expected);
+    let nodes: Vec<(usize, usize)> = model.calls.iter().map(|call| call.nodes).collect();
+    assert!(nodes[0].0 == nodes[3].0 && nodes[2].1 == nodes[3].1, "a call holds those of its layer: {nodes:?}");
+    assert_eq!(model.calls[3].dims, [3]);
+}
