@@ -112,6 +112,19 @@ pub struct AxisShape {
     pub inner: usize,
 }
 
+/// A part of each block of a tensor, in floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceShape {
+    /// How many blocks an example has.
+    pub outer: usize,
+    /// The length of a block.
+    pub size: usize,
+    /// Where the part begins in it.
+    pub start: usize,
+    /// How long the part is.
+    pub len: usize,
+}
+
 /// A kernel of the runtime with its shape: the one table by which the compiler knows the runtime.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kernel {
@@ -156,6 +169,12 @@ pub enum Kernel {
     Sum(AxisShape),
     /// (x) → y, the middle made of copies
     Expand(AxisShape),
+    /// (x) → y, a part of each block
+    Slice(SliceShape),
+    /// (x) → y, each block zeros but for a part
+    Pad(SliceShape),
+    /// (operands…) → y: in each of so many blocks the floats of each operand in turn, as many as stated
+    Concat(usize, Vec<usize>),
     /// (x) → y, summed over the batch
     SumBatch(usize),
     /// (operands…) → y
@@ -285,6 +304,9 @@ impl Kernel {
             Kernel::Accuracy(_) => "accuracy",
             Kernel::Sum(_) => "sum",
             Kernel::Expand(_) => "broadcast",
+            Kernel::Slice(_) => "slice",
+            Kernel::Pad(_) => "pad",
+            Kernel::Concat(..) => "concat",
             Kernel::SumBatch(_) => "sum_batch",
             Kernel::Pointwise(_) => "pointwise",
             Kernel::Bernoulli { .. } => "bernoulli",

@@ -8,7 +8,7 @@ use quote::{format_ident, quote};
 use super::names::Names;
 use super::pointwise::float;
 use crate::program::{
-    Activation, AxisShape, Convolution2dShape, Epilogue, Kernel, MatMulShape, Pool2dShape, SoftmaxShape,
+    Activation, AxisShape, Convolution2dShape, Epilogue, Kernel, MatMulShape, Pool2dShape, SliceShape, SoftmaxShape,
 };
 
 /// The shapes of a module's kernels, each a constant named after the layer that has it.
@@ -172,6 +172,16 @@ impl Call<'_> {
                 quote!(rt::sum(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::Expand(shape) => self.expand(shape),
+            Kernel::Slice(shape) | Kernel::Pad(shape) => {
+                let SliceShape { outer, size, start, len } = shape;
+                let value = quote!(rt::Slice { outer: #outer, size: #size, start: #start, len: #len });
+                let shape = shapes.constant(layer, true, "Slice", value);
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
+            }
+            Kernel::Concat(outer, lens) => {
+                let blocks = count(*outer, self.rows.as_ref());
+                quote!(rt::concat(#blocks, [#((#operands, #lens)),*], #y);)
+            }
             Kernel::SumBatch(len) => quote!(rt::sum_batch(#len, #n, #(#operands),*, #y, team);),
             Kernel::Pointwise(expression) => match &self.expression {
                 None => {

@@ -24,3 +24,8 @@ pub(super) fn array(dims: &[usize], numbers: Vec<f64>) -> ArrayD<f64> {
 pub(super) fn per_example(batch: usize, dims: &[usize], numbers: Vec<f64>) -> ArrayD<f64> {
     array(&[&[batch], dims].concat(), numbers)
 }
+
+/// An array of these numbers, with the batch axis first if `value` has it.
+pub(super) fn like(value: &Value, batch: usize, dims: &[usize], numbers: Vec<f64>) -> ArrayD<f64> {
+    if value.per_example { per_example(batch, dims, numbers) } else { array(dims, numbers) }
+}

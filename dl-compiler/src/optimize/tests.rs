@@ -219,3 +219,43 @@ fn a_value_that_somebody_else_needs_is_not_absorbed() {
     assert!(graph.nodes.iter().any(|node| matches!(&node.op, Op::Fused(_))), "{graph}");
     assert_eq!(graph.nodes.len(), 4, "{graph}");
 }
+
+/// `a = slice(x, 0..2), b = slice(x, 2..3)` of a parameter: their gradients are one `concat`.
+#[test]
+fn the_gradient_of_a_split_is_a_concatenation() {
+    let split = |second: usize| {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let field = add(ops::input::Input { field: 0, ty: Type::per_example(vec![3]) }.into(), &[]);
+        let weight = add(ops::parameter::Parameter { parameter: 0, dims: vec![3] }.into(), &[]);
+        let x = add(ops::multiply::Multiply.into(), &[field, weight]);
+        let a = add(ops::slice::Slice { axis: 0, start: 0, len: 2 }.into(), &[x]);
+        let b = add(ops::slice::Slice { axis: 0, start: second, len: 1 }.into(), &[x]);
+        let sine = add(ops::sin::Sin.into(), &[a]);
+        let cosine = add(ops::cos::Cos.into(), &[b]);
+        let sine = add(ops::sum::Sum { axis: 0, count: 1 }.into(), &[sine]);
+        let both = add(ops::multiply::Multiply.into(), &[sine, cosine]);
+        let loss = add(ops::reshape::Reshape { dims: Vec::new() }.into(), &[both]);
+        graph.roots = vec![(Role::Loss(0), loss)];
+        differentiate(&mut graph, 1).unwrap();
+        let optimized = optimize(&graph);
+        let meaning = |graph: &Graph| {
+            let context = Context {
+                batch: BATCH,
+                fields: &[numbers(&[BATCH, 3], 0)],
+                parameters: &[numbers(&[3], 1)],
+                weights: None,
+                uniform: &|_, _, _| 0.5,
+            };
+            let values = eval(graph, &context);
+            root(graph, &values, &context, Role::Gradient(0)).unwrap()
+        };
+        let (before, after) = (meaning(&graph), meaning(&optimized));
+        assert!(before.iter().zip(&after).all(|(before, after)| (before - after).abs() < 1e-12), "{optimized}");
+        let count = |wanted: &str| optimized.nodes.iter().filter(|node| node.op.name() == wanted).count();
+        (count("pad"), count("concat"))
+    };
+    assert_eq!(split(2), (0, 1));
+    // Parts that overlap stay a sum.
+    assert_eq!(split(1), (2, 0));
+}

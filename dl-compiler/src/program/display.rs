@@ -93,6 +93,10 @@ impl fmt::Display for Kernel {
             | Kernel::CrossEntropyGradient(s)
             | Kernel::Accuracy(s) => write!(f, " {}×{}", s.rows, s.classes)?,
             Kernel::Sum(s) | Kernel::Expand(s) => write!(f, " {}×{}×{}", s.outer, s.middle, s.inner)?,
+            Kernel::Slice(s) | Kernel::Pad(s) => {
+                write!(f, " {}×{} of {} from {}", s.outer, s.len, s.size, s.start)?;
+            }
+            Kernel::Concat(outer, lens) => write!(f, " {outer}×{lens:?}")?,
             Kernel::Pointwise(expression) => write!(f, " {expression}")?,
             Kernel::Bernoulli { instance, keep } => write!(f, " {keep:?} number {instance}")?,
             Kernel::SumBatch(_) | Kernel::ExampleWeight | Kernel::Copy => {}

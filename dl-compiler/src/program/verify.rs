@@ -131,6 +131,7 @@ impl Kernel {
             | Kernel::CrossEntropy(_)
             | Kernel::Accuracy(_) => 2,
             Kernel::Pointwise(expression) => expression.views.len(),
+            Kernel::Concat(_, lens) => lens.len(),
             _ => 1,
         }
     }

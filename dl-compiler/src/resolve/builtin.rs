@@ -5,6 +5,7 @@ use dl_grammar::{Code, Diagnostic, Span};
 
 use super::call::{Given, Slot};
 use super::evaluator::Evaluator;
+use super::limits;
 use super::value::{Callee, Value};
 use crate::graph::{NodeId, Type};
 use crate::model::Initializer;
@@ -15,7 +16,7 @@ use crate::ops::{self, AttributeValue};
 pub(super) struct Builtin {
     /// What it is called.
     pub(super) name: &'static str,
-    /// What it takes, in order; all must be given.
+    /// What it takes, in order; all must be given. A first one that ends in `…` stands for any number.
     pub(super) arguments: &'static [&'static str],
     meaning: Meaning,
 }
@@ -25,6 +26,7 @@ enum Meaning {
     Mean,
     Sum,
     Bernoulli,
+    Concat,
     Side(usize),
     Constant,
     Uniform,
@@ -36,6 +38,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin { name: "mean", arguments: &["x"], meaning: Meaning::Mean },
     Builtin { name: "sum", arguments: &["x"], meaning: Meaning::Sum },
     Builtin { name: "bernoulli", arguments: &["probability", "like"], meaning: Meaning::Bernoulli },
+    Builtin { name: "concat", arguments: &["x…", "axis"], meaning: Meaning::Concat },
     Builtin { name: "height", arguments: &["size"], meaning: Meaning::Side(0) },
     Builtin { name: "width", arguments: &["size"], meaning: Meaning::Side(1) },
     Builtin { name: "constant", arguments: &["value"], meaning: Meaning::Constant },
@@ -67,7 +70,15 @@ pub(super) fn initializer_names() -> impl Iterator<Item = &'static str> {
 impl<'a> Evaluator<'_, 'a> {
     /// A call of something built in.
     pub(super) fn apply_builtin(&mut self, builtin: &'static Builtin, at: Span, given: Vec<Given<'a>>) -> Value<'a> {
-        let slots: Vec<Slot<'a>> = builtin.arguments.iter().map(|name| Slot { name, is_required: true }).collect();
+        let positional = given.iter().filter(|given| given.name.is_none()).count();
+        let slots: Vec<Slot<'a>> = builtin
+            .arguments
+            .iter()
+            .flat_map(|name| {
+                let times = if name.ends_with('…') { positional.max(1) } else { 1 };
+                std::iter::repeat_n(Slot { name, is_required: true }, times)
+            })
+            .collect();
         let Some(bound) = self.bind(Callee::Builtin(builtin), at, &slots, given) else { return Value::Poison };
         let arguments: Vec<(Value<'a>, Span)> = bound.into_iter().flatten().collect();
         if arguments.iter().any(|(value, _)| value.is_poison()) {
@@ -76,6 +87,7 @@ impl<'a> Evaluator<'_, 'a> {
         match (builtin.meaning, arguments.as_slice()) {
             (Meaning::Mean | Meaning::Sum, [x]) => self.reduce(builtin, x, at),
             (Meaning::Bernoulli, [probability, like]) => self.bernoulli(probability, like, at),
+            (Meaning::Concat, [parts @ .., axis]) => self.concat(parts, axis, at),
             (Meaning::Side(side), [size]) => self.side(builtin.name, side, size),
             (Meaning::Constant, [value]) => match self.number(builtin.name, value) {
                 Some(value) => Value::Initializer(Initializer::Constant(value)),
@@ -110,6 +122,23 @@ impl<'a> Evaluator<'_, 'a> {
         };
         self.error(Code::BadAttribute, second.1, format!("`{shown}`: {wrong}"), "");
         Value::Poison
+    }
+
+    /// `concat(a, b, axis: 0)`
+    fn concat(&mut self, parts: &[(Value<'a>, Span)], axis: &(Value<'a>, Span), at: Span) -> Value<'a> {
+        let axis = match axis.0 {
+            Value::Integer(number) if (0..=limits::MAX_RANK as i64).contains(&number) => number as usize,
+            ref other => return self.wrong_kind("concat", "the number of an axis, counted from 0", other, axis.1),
+        };
+        let mut operands = Vec::with_capacity(parts.len());
+        for (part, place) in parts {
+            match part {
+                Value::Tensor(id) => operands.push((*id, *place)),
+                other => return self.wrong_kind("concat", "a tensor", other, *place),
+            }
+        }
+        let op = ops::concat::Concat { axis, count: operands.len() };
+        self.apply("concat", op.into(), &operands, at, at)
     }
 
     /// `height(5)` is 5, `height([3, 5])` is 3, `width([3, 5])` is 5.

@@ -181,6 +181,24 @@ fn copies_and_sums_along_axes() {
 }
 
 #[test]
+fn parts_and_joints() {
+    let x: Vec<f64> = (1..=12).map(f64::from).collect();
+    let slice = op("slice", &integers(&[("axis", 1), ("start", 1), ("len", 2)]));
+    assert_eq!(run(&slice, 2, "[2, 3]", &[&x]), [2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 11.0, 12.0]);
+    let rows = op("slice", &integers(&[("axis", 0), ("start", 1), ("len", 1)]));
+    assert_eq!(run(&rows, 2, "[2, 3]", &[&x]), [4.0, 5.0, 6.0, 10.0, 11.0, 12.0]);
+    let pad = op("pad", &integers(&[("axis", 0), ("before", 1), ("after", 2)]));
+    assert_eq!(run(&pad, 2, "[1]", &[&[1.0, 2.0]]), [0.0, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
+    let concat = op("concat", &integers(&[("axis", 1)]));
+    let y = run(&concat, 1, "[2, 2], [2, 1]", &[&x[..4], &[10.0, 20.0]]);
+    assert_eq!(y, [1.0, 2.0, 10.0, 3.0, 4.0, 20.0]);
+    // What the batch has once is joined to every example.
+    let mixed = op("concat", &integers(&[("axis", 0), ("count", 3)]));
+    let y = run(&mixed, 2, "[1], [1] batch-wide, [1]", &[&[1.0, 2.0], &[7.0], &[3.0, 4.0]]);
+    assert_eq!(y, [1.0, 7.0, 3.0, 2.0, 7.0, 4.0]);
+}
+
+#[test]
 fn truth_values_are_zero_and_one() {
     let (a, b) = ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]);
     let compare = |name: &str| run(&op(name, &[]), 1, "[3], [3] batch-wide", &[&a, &b]);

@@ -8,6 +8,7 @@ mod matmul;
 mod pointwise;
 mod pool;
 mod product;
+mod rearrange;
 mod reduce;
 mod softmax;
 
@@ -16,5 +17,6 @@ pub use epilogue::{Activation, Epilogue};
 pub use matmul::{MatMul, Pack, matmul, matmul_weights, pack};
 pub use pointwise::{Operand, Pointwise, broadcast, pointwise};
 pub use pool::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
+pub use rearrange::{Slice, concat, pad, slice};
 pub use reduce::{Sum, example_weights, mean, sum, sum_batch};
 pub use softmax::{Softmax, accuracy, cross_entropy, cross_entropy_gradient, softmax, softmax_gradient};

@@ -9,6 +9,7 @@ dln::include_compiled!("dropout");
 dln::include_compiled!("functions");
 dln::include_compiled!("lenet");
 dln::include_compiled!("mlp");
+dln::include_compiled!("parts");
 dln::include_compiled!("perceptron");
 dln::include_compiled!("regression");
 dln::include_compiled!("steps");
