@@ -102,6 +102,7 @@ codes! {
     UnknownName = "E0101", "no such name";
     DuplicateName = "E0102", "a name is declared twice";
     ReservedName = "E0103", "the name is reserved for generated code";
+    NoSuchPath = "E0104", "a pattern of parameter paths matches nothing";
 
     UnknownAttribute = "E0201", "the callable has no such attribute";
     MissingArgument = "E0202", "an operand or attribute is missing";

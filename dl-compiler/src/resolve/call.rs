@@ -7,6 +7,7 @@ use dl_grammar::ast::{self, Name};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
 use super::evaluator::{Evaluator, Kind};
+use super::held::Mark;
 use super::value::{Callee, Home, Value};
 use crate::model::CallRow;
 
@@ -47,7 +48,7 @@ impl<'a> Evaluator<'_, 'a> {
         }
         let Some(callee) = self.callee(&call.callee.text) else { return Value::Poison };
         let name = self.call_name(&call.callee.text, instance);
-        let (first_node, first_parameter) = (self.graph.nodes.len(), self.parameters.len());
+        let (first_node, first) = (self.graph.nodes.len(), self.mark());
         let at = call.callee.span;
         let value = match callee {
             Callee::Function(function, home) => self.apply_function(function, home, at, given),
@@ -60,12 +61,12 @@ impl<'a> Evaluator<'_, 'a> {
         {
             self.graph.nodes[id.index()].origin.name = name;
         }
-        if self.parameters.len() > first_parameter {
+        if self.mark() != first {
             if self.is_in_function() {
-                self.parameters_in_function(&call.callee, first_parameter);
+                self.held_in_function(&call.callee, first);
                 return Value::Poison;
             }
-            self.keep_instance(instance, &call.callee.text, first_parameter);
+            self.keep_instance(instance, &call.callee.text, first);
         }
         if let Value::Tensor(id) = value
             && self.frames.iter().all(|frame| frame.home == Home::User && frame.kind != Kind::Function)
@@ -73,7 +74,7 @@ impl<'a> Evaluator<'_, 'a> {
             self.calls.push(CallRow {
                 name: instance.unwrap_or(&call.callee).text.clone(),
                 dims: self.ty(id).dims.clone(),
-                parameters: (first_parameter, self.parameters.len()),
+                parameters: (first.parameters, self.parameters.len()),
                 nodes: (first_node, self.graph.nodes.len()),
                 depth: self.frames.len() - 1,
                 span: at,
@@ -97,8 +98,9 @@ impl<'a> Evaluator<'_, 'a> {
         (!is_recursive).then_some(callee)
     }
 
-    fn parameters_in_function(&mut self, callee: &Name, first_parameter: usize) {
-        self.parameters.truncate(first_parameter);
+    fn held_in_function(&mut self, callee: &Name, first: Mark) {
+        self.parameters.truncate(first.parameters);
+        self.states.truncate(first.states);
         let name = self.frames.last().map_or("", |frame| frame.name);
         let message = format!("`{name}` is a `fn` and holds no parameters, but `{}` does", callee.text);
         let diagnostic = Diagnostic::new(Code::MisplacedMember, callee.span, message)

@@ -7,7 +7,7 @@ use dl_grammar::{Code, Diagnostic, Span};
 use super::network::Half;
 use crate::gradient::differentiate;
 use crate::graph::{Graph, NodeId, Role};
-use crate::model::Field;
+use crate::model::{Field, Loss, Parameter};
 use crate::ops::Op;
 
 /// What can be said without values: a network has an input, an output or loss, and what trains has a loss.
@@ -63,38 +63,11 @@ pub(super) fn halves(network: &ast::Network, training: &Half, inference: &Half) 
     diagnostics
 }
 
-/// Parameters and shapes are those of one network.
+/// Parameters, states and shapes are those of one network.
 fn disagreements(network: &ast::Network, training: &Half, inference: &Half) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
-    let pairs = training.parameters.iter().zip(&inference.parameters);
-    let different = pairs.clone().find(|(a, b)| (&a.path, &a.dims, a.initializer) != (&b.path, &b.dims, b.initializer));
-    match different {
-        Some((a, b)) if a.path == b.path => {
-            let label = format!("{:?} in training, {:?} in inference", a.dims, b.dims);
-            diagnostics.push(differ(a.span, format!("the parameter `{}`", a.path), label));
-        }
-        Some((a, b)) => {
-            let label = format!("`{}` in training, `{}` in inference", a.path, b.path);
-            diagnostics.push(differ(a.span, "the parameters".to_owned(), label));
-        }
-        None => {
-            let shared = pairs.len();
-            if let Some(extra) = training.parameters.get(shared) {
-                diagnostics.push(differ(
-                    extra.span,
-                    format!("the parameter `{}`", extra.path),
-                    "in training only".to_owned(),
-                ));
-            }
-            if let Some(extra) = inference.parameters.get(shared) {
-                diagnostics.push(differ(
-                    extra.span,
-                    format!("the parameter `{}`", extra.path),
-                    "in inference only".to_owned(),
-                ));
-            }
-        }
-    }
+    diagnostics.extend(different("parameter", &training.parameters, &inference.parameters));
+    diagnostics.extend(different("state", &training.states, &inference.states));
     if !diagnostics.is_empty() {
         return diagnostics;
     }
@@ -104,13 +77,35 @@ fn disagreements(network: &ast::Network, training: &Half, inference: &Half) -> V
             diagnostics.push(differ(a.span, format!("the shape of the output `{}`", a.name), label));
         }
     }
-    let roles = |half: &Half| half.graph.roots.iter().map(|(role, _)| *role).collect::<Vec<_>>();
+    let roles = |half: &Half| {
+        let roles = half.graph.roots.iter().map(|(role, _)| *role);
+        roles.filter(|role| !matches!(role, Role::Update(_))).collect::<Vec<_>>()
+    };
     if diagnostics.is_empty() && roles(training) != roles(inference) {
         let span = network.name.span;
         let message = "training and inference disagree about outputs, losses or metrics";
         diagnostics.push(Diagnostic::new(Code::TrainingDisagrees, span, message));
     }
     diagnostics
+}
+
+/// The first tensor that is not the same in both.
+fn different(kind: &str, training: &[Parameter], inference: &[Parameter]) -> Option<Diagnostic> {
+    let mut pairs = training.iter().zip(inference);
+    if let Some((a, b)) = pairs.find(|(a, b)| (&a.path, &a.dims, a.initializer) != (&b.path, &b.dims, b.initializer)) {
+        let (what, label) = match a.path == b.path {
+            true => {
+                (format!("the {kind} `{}`", a.path), format!("{:?} in training, {:?} in inference", a.dims, b.dims))
+            }
+            false => (format!("the {kind}s"), format!("`{}` in training, `{}` in inference", a.path, b.path)),
+        };
+        return Some(differ(a.span, what, label));
+    }
+    let (extra, only) = match training.len() > inference.len() {
+        true => (training.get(inference.len())?, "in training only"),
+        false => (inference.get(training.len())?, "in inference only"),
+    };
+    Some(differ(extra.span, format!("the {kind} `{}`", extra.path), only.to_owned()))
 }
 
 fn differ(span: Span, what: String, label: String) -> Diagnostic {
@@ -159,34 +154,62 @@ fn reached_label<'h>(graph: &Graph, from: NodeId, fields: &'h [Option<Field>]) -
     None
 }
 
-/// A loss of a network that has parameters, or trains, must reach one of them.
+/// Each loss of a network that has parameters, or trains, must reach one that it trains.
 fn gradients(network: &ast::Network, training: &Half) -> Vec<Diagnostic> {
-    let loss = network.members.iter().find_map(|member| match member {
-        Member::Loss(measure) => Some(measure),
-        _ => None,
-    });
-    let Some(loss) = loss else { return Vec::new() };
     if training.parameters.is_empty() && training.train.is_none() {
         return Vec::new();
     }
-    let mut graph = training.graph.with_roots(|role| role == Role::Loss(0));
-    let is_sound = differentiate(&mut graph, training.parameters.len()).is_ok();
-    if !is_sound || graph.roots.iter().any(|(role, _)| matches!(role, Role::Gradient(_))) {
-        return Vec::new();
+    let measures: Vec<&ast::Measure> = network
+        .members
+        .iter()
+        .filter_map(|member| match member {
+            Member::Loss(measure) => Some(measure),
+            _ => None,
+        })
+        .collect();
+    let mut diagnostics = Vec::new();
+    for (place, loss) in training.losses.iter().enumerate() {
+        let Some(root) = training.graph.root(Role::Loss(place)) else { continue };
+        let is_of = |measure: &&&ast::Measure| measure.name.as_ref().map(|name| &name.text) == loss.name.as_ref();
+        let Some(measure) = measures.iter().find(is_of) else { continue };
+        let mut graph = Graph { nodes: training.graph.nodes.clone(), roots: vec![(Role::Loss(0), root)] };
+        if differentiate(&mut graph, training.parameters.len()).is_err() {
+            continue;
+        }
+        let reaches = |place: usize| graph.root(Role::Gradient(place)).is_some();
+        if !loss.updates.iter().any(|&place| reaches(place)) {
+            let is_apart = (0..training.parameters.len()).any(reaches);
+            diagnostics.push(unreached(network, training, loss, measure, is_apart));
+        }
     }
-    let mut diagnostic = Diagnostic::new(
-        Code::NotDifferentiable,
-        loss.value.span,
-        format!("no gradient of the loss reaches any parameter of `{}`", network.name.text),
-    );
+    diagnostics
+}
+
+/// A loss that trains nothing; `is_apart` if it reaches parameters, but none of those that it may train.
+fn unreached(
+    network: &ast::Network,
+    training: &Half,
+    loss: &Loss,
+    measure: &ast::Measure,
+    is_apart: bool,
+) -> Diagnostic {
+    let shown = loss.name.as_ref().map_or("the loss".to_owned(), |name| format!("the loss `{name}`"));
+    let whose = match (is_apart, measure.updates.first()) {
+        (true, Some(_)) => "that it updates".to_owned(),
+        (true, None) => "that is not frozen".to_owned(),
+        (false, _) => format!("of `{}`", network.name.text),
+    };
+    let message = format!("no gradient of {shown} reaches any parameter {whose}");
+    let diagnostic = Diagnostic::new(Code::NotDifferentiable, measure.value.span, message);
+    if is_apart {
+        return diagnostic.label("depends on other parameters only");
+    }
     if training.parameters.is_empty() {
-        diagnostic = diagnostic.label("there are no parameters to train").help("use a layer such as `dense(10)`");
-    } else {
-        diagnostic = diagnostic
-            .label("depends on no parameter, or only through operations without gradient")
-            .note("comparisons, `accuracy` and the like have no gradient");
+        return diagnostic.label("there are no parameters to train").help("use a layer such as `dense(10)`");
     }
-    vec![diagnostic]
+    diagnostic
+        .label("depends on no parameter, or only through operations without gradient")
+        .note("comparisons, `accuracy` and the like have no gradient")
 }
 
 /// The first byte of a long span, which is enough to point at it.

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use dl_grammar::{Code, Diagnostic, Sources, Span, ast};
 
 use super::catalog::Catalog;
+use super::held::{Addend, Held};
 use super::limits;
 use super::path::Statement;
 use super::value::{Home, Value};
 use crate::graph::{Graph, Node, NodeId, Origin, Type};
-use crate::model::{CallRow, Parameter};
+use crate::model::CallRow;
 use crate::ops::Op;
 
 /// What all walks of one compilation share.
@@ -58,6 +59,10 @@ pub(super) struct Frame<'a> {
     pub(super) prefix: Option<String>,
     /// Statements being evaluated, the innermost last.
     pub(super) statements: Vec<Statement>,
+    /// States by name, as places in [`Evaluator::states`].
+    pub(super) states: BTreeMap<&'a str, usize>,
+    /// How many nodes there were when it began.
+    pub(super) first_node: usize,
 }
 
 /// One walk over a network or constant.
@@ -66,7 +71,12 @@ pub(super) struct Evaluator<'p, 'a> {
     /// What `training` means; `None` where the question is not allowed.
     pub(super) training: Option<bool>,
     pub(super) graph: Graph,
-    pub(super) parameters: Vec<Parameter>,
+    pub(super) parameters: Vec<Held>,
+    pub(super) states: Vec<Held>,
+    /// Numbers that join the losses.
+    pub(super) penalties: Vec<Addend>,
+    /// Statements being evaluated, in all frames.
+    pub(super) open_statements: usize,
     /// Calls in the user's text so far.
     pub(super) calls: Vec<CallRow>,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -96,12 +106,17 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             scopes: vec![BTreeMap::new()],
             prefix: Some(String::new()),
             statements: Vec::new(),
+            states: BTreeMap::new(),
+            first_node: 0,
         };
         Evaluator {
             program,
             training,
             graph: Graph::default(),
             parameters: Vec::new(),
+            states: Vec::new(),
+            penalties: Vec::new(),
+            open_statements: 0,
             calls: Vec::new(),
             diagnostics: Vec::new(),
             frames: vec![frame],

@@ -134,7 +134,7 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     /// Statements of a layer or branch, up to an assertion that does not hold (then `false`).
-    /// Others than bindings, parameters and assertions have been reported by `names`.
+    /// Those that do not belong here have been reported by `names`.
     pub(super) fn members(&mut self, members: &'a [Member]) -> bool {
         for member in members {
             match member {
@@ -142,6 +142,9 @@ impl<'a> Evaluator<'_, 'a> {
                     self.binding(binding);
                 }
                 Member::Param(param) => self.param(param),
+                Member::State(state) => self.state(state),
+                Member::Update(update) => self.update(update),
+                Member::Penalty(penalty) => self.penalty(penalty),
                 Member::Assert(assert) if !self.assert(assert) => return false,
                 _ => {}
             }

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use dl_grammar::ast::{self, Argument, Assert, Binding, Param};
+use dl_grammar::ast::{self, Argument, Assert, Binding};
 use dl_grammar::{Code, Diagnostic, Span};
 
 use super::call::{Given, Slot};
 use super::evaluator::{Evaluator, Frame, Kind};
 use super::limits;
 use super::value::{Callee, Home, Value};
-use crate::graph::Type;
-use crate::model::{Initializer, Parameter};
-use crate::ops::parameter;
 
 impl<'a> Evaluator<'_, 'a> {
     /// `swish(x)`: the formula with its arguments in place.
@@ -67,6 +64,7 @@ impl<'a> Evaluator<'_, 'a> {
         if !self.enter_call(Kind::Layer, home, &layer.name.text, at, prefix) {
             return Value::Poison;
         }
+        let first_penalty = self.penalties.len();
         let mut misfit = None;
         let mut is_sound = true;
         for (argument, dims, place) in shapes {
@@ -85,6 +83,7 @@ impl<'a> Evaluator<'_, 'a> {
             value = self.expr(&layer.result);
             self.close_statement(None);
         }
+        self.close_penalties(first_penalty, &value);
         self.frames.pop();
         if let Some((pattern, dims, place, misfit)) = misfit {
             let expected = self.excerpt(pattern);
@@ -155,7 +154,8 @@ impl<'a> Evaluator<'_, 'a> {
             return false;
         }
         let scopes = vec![BTreeMap::new()];
-        self.frames.push(Frame { kind, home, name, call, scopes, prefix, statements: Vec::new() });
+        let (states, first_node) = (BTreeMap::new(), self.graph.nodes.len());
+        self.frames.push(Frame { kind, home, name, call, scopes, prefix, statements: Vec::new(), states, first_node });
         true
     }
 
@@ -268,41 +268,6 @@ impl<'a> Evaluator<'_, 'a> {
                 self.report(diagnostic);
                 Value::Poison
             }
-        }
-    }
-
-    /// `param weight: [in, units] = glorot_uniform;`
-    pub(super) fn param(&mut self, param: &'a Param) {
-        let dims = self.dims(&param.dims);
-        let initializer = self.expr(&param.initializer);
-        let initializer = match initializer {
-            Value::Initializer(initializer) => Some(initializer),
-            Value::Integer(value) => Some(Initializer::Constant(value as f64)),
-            Value::Float(value) => Some(Initializer::Constant(value)),
-            Value::Poison => None,
-            other => {
-                let expected = "an initializer such as `glorot_uniform` or a number";
-                self.wrong_kind(&format!("param {}", param.name.text), expected, &other, param.initializer.span);
-                None
-            }
-        };
-        let mut value = Value::Poison;
-        if let (Some(dims), Some(initializer)) = (dims, initializer) {
-            let op = parameter::Parameter { parameter: self.parameters.len(), dims: dims.clone() };
-            value = self.push(op.into(), &[], Type::batch_wide(dims.clone()), param.span);
-            if !value.is_poison() && !self.count_floats(&dims, param.span) {
-                value = Value::Poison;
-            }
-            let span = self.origin(param.span);
-            let path = param.name.text.clone();
-            self.parameters.push(Parameter { path, dims, initializer, frozen: false, constraint: None, span });
-        }
-        // In a branch it may bear the name of the attribute that asks for it.
-        let is_in_branch = self.frames.last().is_some_and(|frame| frame.scopes.len() > 1);
-        if is_in_branch {
-            self.declare_again(&param.name.text, value);
-        } else {
-            self.declare(&param.name.text, value);
         }
     }
 

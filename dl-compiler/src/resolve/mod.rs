@@ -21,17 +21,20 @@ mod catalog;
 mod check;
 mod evaluator;
 mod expr;
+mod held;
 mod layer;
 mod limits;
 mod mention;
 mod names;
 mod network;
+mod objective;
 mod operation;
 mod operator;
 mod order;
 mod path;
 mod pattern;
 mod reserved;
+mod select;
 mod train;
 mod value;
 
@@ -119,6 +122,7 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
         if found.is_empty() && !is_broken && !diagnostics.iter().any(|diagnostic| is_touched(&diagnostic)) {
             found.extend(check::halves(network, &training, &inference));
             found.extend(reserved::parameters(&training.parameters));
+            found.extend(reserved::parameters(&training.states));
         }
         let is_complete = found.is_empty() && !is_broken;
         diagnostics.extend(found);
@@ -176,7 +180,7 @@ fn model(network: &ast::Network, training: Half, inference: Half) -> Model {
         outputs: training.outputs.into_iter().flatten().collect(),
         metrics: training.metrics,
         inference_only: false,
-        states: Vec::new(),
+        states: training.states,
         losses: training.losses,
         train: training.train.unwrap_or(train::DEFAULT),
         training: training.graph,

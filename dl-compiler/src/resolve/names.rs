@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use dl_grammar::ast::{self, Argument, Expr, ExprKind, Item, Member, Name, Pattern, PatternDim};
-use dl_grammar::{Code, Diagnostic, Span};
+use dl_grammar::{Code, Diagnostic, Span, closest};
 
 use super::catalog::Catalog;
 use super::limits;
@@ -31,6 +31,7 @@ pub(super) fn names<'a>(file: &'a ast::File, catalog: &Catalog<'a>, home: Home) 
         scopes: Vec::new(),
         later: Vec::new(),
         attributes: Vec::new(),
+        states: Vec::new(),
         item: 0,
         names: Names { diagnostics: Vec::new(), mentions: vec![Vec::new(); file.items.len()] },
     };
@@ -63,6 +64,8 @@ pub(super) struct Check<'c, 'a> {
     pub(super) later: Vec<BTreeMap<&'a str, Span>>,
     /// The attributes of the layer or function at hand: they may be callables, and parameters may bear their names.
     pub(super) attributes: Vec<&'a str>,
+    /// The states that the item at hand has declared so far.
+    states: Vec<&'a Name>,
     pub(super) item: usize,
     pub(super) names: Names,
 }
@@ -107,6 +110,7 @@ impl<'a> Check<'_, 'a> {
         self.scopes = vec![BTreeMap::new()];
         self.later = Vec::new();
         self.attributes = Vec::new();
+        self.states = Vec::new();
         match item {
             Item::Const(constant) => self.expr(&constant.value, Place::FormulaBranch),
             Item::Function(function) => {
@@ -174,6 +178,7 @@ impl<'a> Check<'_, 'a> {
             Member::Input(field) | Member::Label(field) => Some(&field.name),
             Member::Binding(binding) | Member::Output(binding) => Some(&binding.name),
             Member::Param(param) => Some(&param.name),
+            Member::State(state) => Some(&state.name),
             Member::Loss(measure) | Member::Metric(measure) => measure.name.as_ref(),
             _ => None,
         });
@@ -206,8 +211,22 @@ impl<'a> Check<'_, 'a> {
                 Member::Param(param) => {
                     param.dims.iter().for_each(|dim| self.expr(dim, place));
                     self.expr(&param.initializer, place);
+                    if let Some(constraint) = &param.constraint {
+                        constraint.arguments.iter().for_each(|argument| self.expr(&argument.value, place));
+                    }
                     self.declare_param(&param.name);
                 }
+                Member::State(state) => {
+                    state.dims.iter().for_each(|dim| self.expr(dim, place));
+                    self.expr(&state.initializer, place);
+                    self.declare_param(&state.name);
+                    self.states.push(&state.name);
+                }
+                Member::Update(update) => {
+                    self.is_state(&update.name);
+                    self.expr(&update.value, place);
+                }
+                Member::Penalty(penalty) => self.expr(&penalty.value, place),
                 Member::Assert(assert) => {
                     self.expr(&assert.condition, place);
                     if let Some((message, span)) = &assert.message {
@@ -234,7 +253,10 @@ impl<'a> Check<'_, 'a> {
         let (keyword, span) = match member {
             Member::Binding(_) | Member::Assert(_) => return,
             Member::Param(param) if place == Place::FormulaBranch => ("param", param.name.span),
-            Member::Param(_) => return,
+            Member::State(state) if place == Place::FormulaBranch => ("state", state.name.span),
+            Member::Update(update) if place == Place::FormulaBranch => ("update", update.span),
+            Member::Penalty(penalty) if place == Place::FormulaBranch => ("penalty", penalty.span),
+            Member::Param(_) | Member::State(_) | Member::Update(_) | Member::Penalty(_) => return,
             _ if place == Place::Network => return,
             Member::Input(field) => ("input", field.span),
             Member::Label(field) => ("label", field.span),
@@ -242,6 +264,7 @@ impl<'a> Check<'_, 'a> {
             Member::Loss(measure) => ("loss", measure.span),
             Member::Metric(measure) => ("metric", measure.span),
             Member::Train(train) => ("train", train.span),
+            Member::Freeze(freeze) => ("freeze", freeze.span),
             _ => return,
         };
         let (here, there) = match place {
@@ -270,6 +293,29 @@ impl<'a> Check<'_, 'a> {
             }
         }
         self.declare(name);
+    }
+
+    /// What is updated must be a state that is known here.
+    fn is_state(&mut self, name: &'a Name) {
+        let found = self.find(&name.text);
+        if found.is_some() && self.states.iter().any(|state| Some(state.span) == found) {
+            return;
+        }
+        let message = match found {
+            Some(_) => format!("`{}` is no state, and nothing else can be updated", name.text),
+            None => format!("there is no state `{}`", name.text),
+        };
+        let code = if found.is_some() { Code::WrongKind } else { Code::UnknownName };
+        let mut diagnostic = Diagnostic::new(code, name.span, message).label("not a state");
+        if let Some(declared) = found {
+            diagnostic = diagnostic.related(declared, "declared here");
+        }
+        let known = self.states.iter().map(|state| state.text.as_str());
+        diagnostic = match closest(&name.text, known) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic.help(format!("declare it before: `state {}: [dims] = zeros;`", name.text)),
+        };
+        self.report(diagnostic);
     }
 
     fn declare(&mut self, name: &'a Name) {

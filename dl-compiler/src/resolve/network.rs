@@ -7,10 +7,12 @@ use dl_grammar::{Code, Diagnostic, Span};
 
 use super::check;
 use super::evaluator::{Evaluator, Kind, Program};
+use super::objective::{self, Term};
+use super::select::select;
 use super::value::{Home, Value};
-use crate::graph::{Element, Graph, NodeId, Origin, Role, Type};
+use crate::graph::{Element, Graph, NodeId, Role, Type};
 use crate::model::{BindingRow, CallRow, Field, Loss, Named, Parameter, Train};
-use crate::ops::{Op, add, input};
+use crate::ops::{Op, input};
 
 /// What one walk found.
 pub(super) struct Half {
@@ -18,6 +20,8 @@ pub(super) struct Half {
     pub(super) graph: Graph,
     /// Parameters with their whole paths.
     pub(super) parameters: Vec<Parameter>,
+    /// States with their whole paths.
+    pub(super) states: Vec<Parameter>,
     /// Inputs, then labels; `None` where the type is wrong.
     pub(super) fields: Vec<Option<Field>>,
     /// Outputs; `None` where the value is wrong.
@@ -83,6 +87,9 @@ pub(super) fn half<'a>(program: &Program<'a>, network: &'a ast::Network, trainin
             Member::Assert(assert) => {
                 walk.evaluator.assert(assert);
             }
+            Member::State(state) => walk.evaluator.state(state),
+            Member::Update(update) => walk.evaluator.update(update),
+            Member::Penalty(penalty) => walk.evaluator.penalty(penalty),
             Member::Train(train) => walk.train = walk.train.or(walk.evaluator.train(train)),
             _ => {}
         }
@@ -95,7 +102,7 @@ struct Walk<'p, 'a> {
     fields: Vec<Option<Field>>,
     outputs: Vec<Option<Named>>,
     metrics: Vec<Named>,
-    losses: Vec<NodeId>,
+    losses: Vec<Term<'a>>,
     rows: Vec<BindingRow>,
     train: Option<Train>,
     is_poisoned: bool,
@@ -203,7 +210,7 @@ impl<'a> Walk<'_, 'a> {
         let span = measure.name.as_ref().map_or(measure.span, |name| name.span);
         let value = self.row(&[name], span, |walk| walk.measure(measure, name));
         if let Some(id) = self.scalar("loss", measure, &value) {
-            self.losses.push(id);
+            self.losses.push(Term { measure, node: id });
         }
     }
 
@@ -269,33 +276,62 @@ impl<'a> Walk<'_, 'a> {
         None
     }
 
-    /// Adds the losses up and names the parameters' nodes after their paths.
-    fn finish(mut self, network: &ast::Network) -> Half {
-        let mut losses = Vec::new();
-        if let Some((&first, others)) = self.losses.split_first() {
-            let mut total = first;
-            for &other in others {
-                let origin = Origin { span: network.name.span, name: "loss".to_owned() };
-                if let Ok(sum) = self.evaluator.graph.add(add::Add.into(), &[total, other], origin) {
-                    total = sum;
-                }
-            }
-            self.evaluator.graph.roots.push((Role::Loss(0), total));
-            let updates = (0..self.evaluator.parameters.len()).collect();
-            losses.push(Loss { name: None, docs: Vec::new(), updates, span: network.name.span });
+    /// Puts the losses together, freezes parameters, and names the nodes of what is held after its path.
+    fn finish(self, network: &'a ast::Network) -> Half {
+        let Walk { evaluator, fields, outputs, metrics, losses, rows, train, is_poisoned, .. } = self;
+        let Evaluator { mut graph, parameters, states, penalties, calls, mut diagnostics, .. } = evaluator;
+        let next: Vec<Option<NodeId>> = states.iter().map(|state| state.next).collect();
+        let mut parameters: Vec<Parameter> = parameters.into_iter().map(|held| held.tensor).collect();
+        let states: Vec<Parameter> = states.into_iter().map(|held| held.tensor).collect();
+        let frozen = frozen(network, &parameters);
+        for place in frozen.0 {
+            parameters[place].frozen = true;
         }
-        let Walk { evaluator, fields, outputs, metrics, rows, train, is_poisoned, .. } = self;
-        let Evaluator { mut graph, parameters, calls, diagnostics, .. } = evaluator;
+        diagnostics.extend(frozen.1);
+        let (losses, found) = objective::losses(&mut graph, &losses, &penalties, &parameters, network.name.span);
+        diagnostics.extend(found);
+        let next = next.into_iter().enumerate();
+        graph.roots.extend(next.filter_map(|(place, next)| Some((Role::Update(place), next?))));
         for node in &mut graph.nodes {
-            if let Op::Parameter(op) = &node.op
-                && let Some(parameter) = parameters.get(op.parameter)
-            {
-                node.origin.name = parameter.path.replace('.', "_");
+            let held = match &node.op {
+                Op::Parameter(op) => parameters.get(op.parameter),
+                Op::State(op) => states.get(op.state),
+                _ => None,
+            };
+            if let Some(held) = held {
+                node.origin.name = held.path.replace('.', "_");
             }
         }
         graph.roots.sort_by_key(|(role, _)| *role);
-        Half { graph, parameters, fields, outputs, metrics, losses, rows, calls, train, diagnostics, is_poisoned }
+        Half {
+            graph,
+            parameters,
+            states,
+            fields,
+            outputs,
+            metrics,
+            losses,
+            rows,
+            calls,
+            train,
+            diagnostics,
+            is_poisoned,
+        }
     }
+}
+
+/// The parameters that the network's `freeze` statements name, and what is wrong with these.
+fn frozen(network: &ast::Network, parameters: &[Parameter]) -> (Vec<usize>, Vec<Diagnostic>) {
+    let paths: Vec<&str> = parameters.iter().map(|parameter| parameter.path.as_str()).collect();
+    let mut found = (Vec::new(), Vec::new());
+    for member in &network.members {
+        if let Member::Freeze(freeze) = member {
+            let (chosen, diagnostics) = select(&freeze.patterns, &paths);
+            found.0.extend(chosen);
+            found.1.extend(diagnostics);
+        }
+    }
+    found
 }
 
 /// What a metric is called: its name, or what is called last.

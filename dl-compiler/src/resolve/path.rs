@@ -6,15 +6,15 @@
 //! its part before the paths of all parameters made in it. Nodes are named after the calls of a statement by the same manner.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use dl_grammar::ast::{Apply, Expr, ExprKind, Name};
+use dl_grammar::ast::{Apply, Expr, ExprKind, Name, Repeat, Stage};
 use dl_grammar::{Code, Diagnostic};
 
 use super::evaluator::Evaluator;
+use super::held::Mark;
 use super::limits;
 
-/// A statement being evaluated: a binding, output, loss, metric, or the result of a layer.
+/// A statement being evaluated: a binding, output, loss, metric, the result of a layer, or a layer value being applied.
 #[derive(Debug, Default)]
 pub(super) struct Statement {
     /// What names of nodes begin with; `None` leaves them nameless.
@@ -24,57 +24,83 @@ pub(super) struct Statement {
     /// How often each has been called so far.
     seen: BTreeMap<String, usize>,
     instances: Vec<Instance>,
-    first_parameter: usize,
+    /// What was held when it began.
+    first: Mark,
+    /// Repetitions being applied; in one, a name stands for several instances and is numbered.
+    pub(super) repetitions: usize,
 }
 
-/// A call that made parameters.
+/// A call that made parameters or states.
 #[derive(Debug)]
 struct Instance {
-    name: Option<String>,
-    kind: String,
-    parameters: Range<usize>,
+    segment: Segment,
+    made: (Mark, Mark),
+}
+
+/// What an instance adds to paths.
+#[derive(Debug)]
+enum Segment {
+    /// Its name.
+    Name(String),
+    /// A name within `repeat`, numbered.
+    Numbered(String),
+    /// What was called, numbered unless it is the only one of its statement.
+    Kind(String),
 }
 
 impl<'a> Evaluator<'_, 'a> {
     /// Begins a statement.
     pub(super) fn open_statement(&mut self, name: Option<&str>, value: &Expr) {
-        let first_parameter = self.parameters.len();
-        let Some(frame) = self.frames.last_mut() else { return };
-        let prefix = frame.prefix.as_ref().map(|prefix| join(prefix, '_', name.unwrap_or("")));
         let mut totals = BTreeMap::new();
         count_calls(value, &mut totals);
-        frame.statements.push(Statement { prefix, totals, first_parameter, ..Statement::default() });
+        self.open_statement_of(name, totals);
     }
 
-    /// Ends a statement and puts its part before the paths of the parameters made in it.
+    /// Begins a statement in which each callee stands that often.
+    pub(super) fn open_statement_of(&mut self, name: Option<&str>, totals: BTreeMap<String, usize>) {
+        let first = self.mark();
+        let Some(frame) = self.frames.last_mut() else { return };
+        let prefix = frame.prefix.as_ref().map(|prefix| join(prefix, '_', name.unwrap_or("")));
+        frame.statements.push(Statement { prefix, totals, first, ..Statement::default() });
+        self.open_statements += 1;
+    }
+
+    /// Ends a statement and puts its part before the paths of what was made in it.
     pub(super) fn close_statement(&mut self, name: Option<&str>) {
         let Some(statement) = self.frames.last_mut().and_then(|frame| frame.statements.pop()) else { return };
-        let unnamed = statement.instances.iter().filter(|instance| instance.name.is_none()).count();
+        let is_kind = |instance: &&Instance| matches!(instance.segment, Segment::Kind(_));
+        let unnamed = statement.instances.iter().filter(is_kind).count();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for instance in &statement.instances {
-            let segment = match &instance.name {
-                Some(name) => name.clone(),
-                None if unnamed == 1 => continue,
-                None => {
-                    let count = counts.entry(&instance.kind).or_default();
+            let segment = match &instance.segment {
+                Segment::Name(name) => name.clone(),
+                Segment::Kind(_) if unnamed == 1 => continue,
+                Segment::Kind(name) | Segment::Numbered(name) => {
+                    let count = counts.entry(name).or_default();
                     *count += 1;
-                    format!("{}_{count}", instance.kind)
+                    format!("{name}_{count}")
                 }
             };
-            self.prepend(&segment, instance.parameters.clone());
+            self.prepend(&segment, instance.made);
         }
         if let Some(name) = name {
-            self.prepend(name, statement.first_parameter..self.parameters.len());
+            self.prepend(name, (statement.first, self.mark()));
         }
+        self.open_statements -= 1;
     }
 
-    fn prepend(&mut self, segment: &str, parameters: Range<usize>) {
+    /// Puts a segment before the paths of what was made between two marks, unless it is shared by other statements.
+    fn prepend(&mut self, segment: &str, (from, to): (Mark, Mark)) {
+        let open = self.open_statements;
         let mut too_long = None;
-        for parameter in self.parameters.iter_mut().take(parameters.end).skip(parameters.start) {
-            if parameter.path.len() + segment.len() < limits::MAX_NAME {
-                parameter.path = join(segment, '.', &parameter.path);
+        let parameters = self.parameters.iter_mut().take(to.parameters).skip(from.parameters);
+        let states = self.states.iter_mut().take(to.states).skip(from.states);
+        for held in parameters.chain(states).filter(|held| held.anchor >= open) {
+            let tensor = &mut held.tensor;
+            if tensor.path.len() + segment.len() < limits::MAX_NAME {
+                tensor.path = join(segment, '.', &tensor.path);
             } else {
-                too_long = Some(parameter.span);
+                too_long = Some(tensor.span);
             }
         }
         if let Some(span) = too_long {
@@ -83,12 +109,22 @@ impl<'a> Evaluator<'_, 'a> {
         }
     }
 
-    /// Remembers that a call made all parameters from `first` on.
-    pub(super) fn keep_instance(&mut self, name: Option<&Name>, kind: &str, first: usize) {
-        let parameters = first..self.parameters.len();
-        if let Some(statement) = self.frames.last_mut().and_then(|frame| frame.statements.last_mut()) {
-            let name = name.map(|name| name.text.clone());
-            statement.instances.push(Instance { name, kind: kind.to_owned(), parameters });
+    /// Remembers that a call made all that is held from `first` on, if any of that is its own.
+    pub(super) fn keep_instance(&mut self, name: Option<&Name>, kind: &str, first: Mark) {
+        let made = (first, self.mark());
+        let open = self.open_statements;
+        let is_own = |anchor: usize| anchor >= open;
+        let has_own = self.parameters.iter().skip(first.parameters).any(|held| is_own(held.anchor))
+            || self.states.iter().skip(first.states).any(|held| is_own(held.anchor));
+        if let Some(statement) = self.frames.last_mut().and_then(|frame| frame.statements.last_mut())
+            && has_own
+        {
+            let segment = match name {
+                Some(name) if statement.repetitions > 0 => Segment::Numbered(name.text.clone()),
+                Some(name) => Segment::Name(name.text.clone()),
+                None => Segment::Kind(kind.to_owned()),
+            };
+            statement.instances.push(Instance { segment, made });
         }
     }
 
@@ -97,6 +133,11 @@ impl<'a> Evaluator<'_, 'a> {
         let statement = self.frames.last_mut()?.statements.last_mut()?;
         let prefix = statement.prefix.as_ref()?;
         let name = match instance {
+            Some(name) if statement.repetitions > 0 => {
+                let seen = statement.seen.entry(name.text.clone()).or_default();
+                *seen += 1;
+                join(prefix, '_', &format!("{}_{seen}", name.text))
+            }
             Some(name) => join(prefix, '_', &name.text),
             None if statement.totals.get(callee).is_some_and(|&total| total > 1) => {
                 let seen = statement.seen.entry(callee.to_owned()).or_default();
@@ -131,15 +172,9 @@ fn count_calls(expr: &Expr, totals: &mut BTreeMap<String, usize>) {
         }
         ExprKind::Pipe(first, stages) => {
             count_calls(first, totals);
-            for stage in stages {
-                if stage.instance.is_none() {
-                    *totals.entry(stage.apply.name().to_owned()).or_default() += 1;
-                }
-                if let Apply::Call(call) = &stage.apply {
-                    call.arguments.iter().for_each(|argument| count_calls(&argument.value, totals));
-                }
-            }
+            count_stages(stages, totals);
         }
+        ExprKind::Repeat(repeat) => count_repeated(repeat, totals),
         ExprKind::If(choice) => {
             count_calls(&choice.then.value, totals);
             count_calls(&choice.otherwise.value, totals);
@@ -147,4 +182,26 @@ fn count_calls(expr: &Expr, totals: &mut BTreeMap<String, usize>) {
         ExprKind::List(elements) => elements.iter().for_each(|element| count_calls(element, totals)),
         _ => {}
     }
+}
+
+/// Counts the stages of a pipe.
+pub(super) fn count_stages(stages: &[Stage], totals: &mut BTreeMap<String, usize>) {
+    for stage in stages {
+        match &stage.apply {
+            Apply::Call(call) => {
+                if stage.instance.is_none() {
+                    *totals.entry(call.callee.text.clone()).or_default() += 1;
+                }
+                call.arguments.iter().for_each(|argument| count_calls(&argument.value, totals));
+            }
+            Apply::Repeat(repeat) => count_repeated(repeat, totals),
+        }
+    }
+}
+
+/// What is repeated stands more than once.
+fn count_repeated(repeat: &Repeat, totals: &mut BTreeMap<String, usize>) {
+    let mut inner = BTreeMap::new();
+    count_stages(&repeat.stages, &mut inner);
+    inner.into_iter().for_each(|(name, count)| *totals.entry(name).or_default() += 2 * count);
 }

@@ -193,7 +193,7 @@ fn paths_follow_instances() {
 }
 
 #[test]
-fn losses_add_up_and_names_are_kept() {
+fn losses_without_names_add_up_and_names_are_kept() {
     let model = model(
         "network N {
             input x: [2];
@@ -208,7 +208,11 @@ fn losses_add_up_and_names_are_kept() {
         }",
     );
     let loss = run(&model, Role::Loss(0), true, &[&[1.0, 2.0], &[0.0, 1.0]], &[&[2.0, 3.0]]);
-    close(&loss, &[(4.0 + 25.0) / 2.0 + (2.0 + 5.0) / 2.0 + 0.5 * (2.0 + 6.0) / 2.0]);
+    close(&loss, &[(4.0 + 25.0) / 2.0 + 0.5 * (2.0 + 6.0) / 2.0]);
+    let absolute = run(&model, Role::Loss(1), true, &[&[1.0, 2.0], &[0.0, 1.0]], &[&[2.0, 3.0]]);
+    close(&absolute, &[(2.0 + 5.0) / 2.0]);
+    let steps: Vec<_> = model.losses.iter().map(|loss| (loss.name.as_deref(), loss.updates.as_slice())).collect();
+    assert_eq!(steps, [(None, &[0][..]), (Some("absolute"), &[0][..])]);
     assert_eq!(model.metrics.iter().map(|metric| metric.name.as_str()).collect::<Vec<_>>(), ["error", "mean"]);
     assert_eq!(run(&model, Role::Metric(0), false, &[&[1.0, 2.0], &[0.0, 1.0]], &[&[2.0, 3.0]]), [3.5]);
     assert_eq!(model.parameters[0].initializer, Initializer::Normal { mean: 0.0, deviation: 0.5 });
