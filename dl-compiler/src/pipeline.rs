@@ -47,7 +47,12 @@ pub fn run(source: Source) -> Output {
     let mut sources = Sources::default();
     let main = sources.add(source);
     let (file, mut diagnostics) = dl_grammar::parse(main, &sources.get(main).text);
-    let Resolved { models, skeletons, diagnostics: found } = resolve(&file, main, &mut sources);
+    let Resolved { models, skeletons, diagnostics: mut found } = resolve(&file, main, &mut sources);
+    if diagnostics.iter().any(|diagnostic| diagnostic.code == Code::UnterminatedComment) {
+        // What stands behind it was not read, so that nothing can be said to be missing.
+        let is_missing = |code| matches!(code, Code::MissingInput | Code::MissingOutput | Code::MissingLoss);
+        found.retain(|diagnostic| !is_missing(diagnostic.code));
+    }
     diagnostics.extend(found);
     let mut networks = Vec::new();
     for model in models {
