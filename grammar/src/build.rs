@@ -3,21 +3,24 @@
 //! The pairs of a whole file go in, an [`ast::File`](File) comes out. What the grammar accepts
 //! only to understand it is reported here; what it swallowed is given to `explain`, and the names that it would have
 //! declared are declared as [`Invalid`](ExprKind::Invalid), so that nobody misses them later.
-//! Statements are in `statement.rs`, expressions in `expression.rs`.
+//! Bodies are in `statement.rs`, expressions in `expression.rs`.
 
 use crate::ast::{
-    Argument, Const, Docs, Expr, ExprKind, File, Function, Item, Layer, Name, Network, Pattern, PatternDim,
+    Argument, Call, Const, Docs, Expr, ExprKind, File, Function, Import, Instance, Item, Layer, Name, Network, Pattern,
+    PatternDim, Version,
 };
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Built, invalid};
 use crate::literal;
 use crate::report::Reporter;
 use crate::source::{FileId, Span};
-use crate::statement::reserved;
-use crate::syntax::{Pair, RESERVED, Rule};
+use crate::syntax::{Pair, Rule};
 
 /// So long may a piece of the source be that a message quotes.
 const EXCERPT: usize = 40;
+
+/// The version of the language that is read.
+const VERSION: i64 = 1;
 
 /// Builds the tree of one text.
 pub(crate) struct Builder<'a> {
@@ -82,13 +85,11 @@ impl<'a> Builder<'a> {
         if line.is_empty() || line.chars().count() > EXCERPT { "…".to_owned() } else { line }
     }
 
-    /// A name; a reserved one is reported and used.
+    /// A name; one that is none is reported and used.
     pub(crate) fn name(&mut self, pair: &Pair<'_>) -> Name {
         let span = self.span(pair);
         let text = pair.as_str();
-        if RESERVED.contains(&text) {
-            self.report(reserved(text, span));
-        } else if text.bytes().all(|byte| byte == b'_') {
+        if text.bytes().all(|byte| byte == b'_') {
             self.report(
                 Diagnostic::new(Code::Syntax, span, format!("`{text}` cannot be a name"))
                     .label("a name has a letter or a digit"),
@@ -123,6 +124,7 @@ impl<'a> Builder<'a> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::inner_doc => file.docs.push(doc_line(&piece)),
+                Rule::version => file.version = self.version(piece),
                 Rule::item => file.items.extend(self.item(piece)),
                 Rule::stray_doc => self.stray_doc(&piece),
                 Rule::broken_item => {
@@ -133,6 +135,40 @@ impl<'a> Builder<'a> {
             }
         }
         file
+    }
+
+    /// `version 1;`; another number is reported, and the file is read as if it were this version.
+    fn version(&mut self, pair: Pair<'_>) -> Option<Version> {
+        let whole = self.span(&pair);
+        let piece = pair.into_inner().next()?;
+        if piece.as_rule() == Rule::broken_version {
+            self.explain(&piece, Rule::strict_version, "version");
+            return None;
+        }
+        let mut version = None;
+        let mut last = whole;
+        for part in piece.into_inner() {
+            match part.as_rule() {
+                Rule::number => {
+                    last = self.span(&part);
+                    version = match literal::number(part.as_str(), last) {
+                        Ok(ExprKind::Integer(number)) => Some(number),
+                        _ => None,
+                    };
+                    if version != Some(VERSION) {
+                        let message = format!("version {} of the language is unknown", self.excerpt(last));
+                        self.report(
+                            Diagnostic::new(Code::UnknownVersion, last, message)
+                                .label(format!("version {VERSION} is the only one so far"))
+                                .help(format!("write `version {VERSION};`")),
+                        );
+                    }
+                }
+                Rule::end => self.end(part, last, "version"),
+                _ => {}
+            }
+        }
+        Some(Version { number: version?, span: self.without_semicolon(whole) })
     }
 
     fn item(&mut self, pair: Pair<'_>) -> Option<Item> {
@@ -148,6 +184,7 @@ impl<'a> Builder<'a> {
                     let (name, arguments, value) = self.definition(piece, "function");
                     return Some(Item::Function(Function { docs, name: name?, arguments, value }));
                 }
+                Rule::import => return Some(Item::Import(self.import(piece))),
                 Rule::layer => return self.layer(piece, docs),
                 Rule::network => return self.network(piece, docs),
                 _ => {}
@@ -189,29 +226,73 @@ impl<'a> Builder<'a> {
         Some(Item::Layer(Layer { docs, name: name?, arguments, members: body.members, result: body.value }))
     }
 
-    fn network(&mut self, pair: Pair<'_>, docs: Docs) -> Option<Item> {
-        let span = self.span(&pair);
-        let mut public = false;
-        let mut name = None;
-        let mut members = Vec::new();
+    fn import(&mut self, pair: Pair<'_>) -> Import {
+        let whole = self.span(&pair);
+        let mut path = String::new();
+        let mut path_span = whole;
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::kw_pub => public = true,
-                Rule::name => name = Some(self.name(&piece)),
-                Rule::unexpected => self.unexpected(&piece, "name of a network"),
-                Rule::block => members = self.network_body(piece),
+                Rule::text => {
+                    path_span = self.span(&piece);
+                    path = self.text_value(&piece);
+                }
+                Rule::end => self.end(piece, path_span, "import"),
                 _ => {}
             }
         }
-        Some(Item::Network(Network {
-            docs,
-            public,
-            inference: false,
-            name: name?,
-            arguments: Vec::new(),
-            members,
-            span,
-        }))
+        Import { path, path_span, span: self.without_semicolon(whole) }
+    }
+
+    fn network(&mut self, pair: Pair<'_>, docs: Docs) -> Option<Item> {
+        let span = self.without_semicolon(self.span(&pair));
+        let mut public = false;
+        let mut inference = false;
+        let mut name = None;
+        let mut arguments = Vec::new();
+        let mut members = Vec::new();
+        let mut template = None;
+        for piece in pair.into_inner() {
+            match piece.as_rule() {
+                Rule::kw_pub => public = true,
+                Rule::kw_inference => inference = true,
+                Rule::name => name = Some(self.name(&piece)),
+                Rule::parameters => arguments = self.parameters(piece),
+                Rule::unexpected => self.unexpected(&piece, "head of a network"),
+                Rule::block => members = self.network_body(piece),
+                Rule::instance => template = self.template(piece),
+                _ => {}
+            }
+        }
+        let name = name?;
+        Some(match template {
+            Some(template) => Item::Instance(Instance { docs, public, inference, name, template, span }),
+            None => Item::Network(Network { docs, public, inference, name, arguments, members, span }),
+        })
+    }
+
+    /// `= Name(width: 64);`
+    fn template(&mut self, pair: Pair<'_>) -> Option<Call> {
+        let mut template = None;
+        for piece in pair.into_inner() {
+            match piece.as_rule() {
+                Rule::template => {
+                    let mut last = self.span(&piece);
+                    for part in piece.into_inner() {
+                        match part.as_rule() {
+                            Rule::call => {
+                                last = self.span(&part);
+                                template = Some(self.plain_call(part).tree);
+                            }
+                            Rule::end => self.end(part, last, "network"),
+                            _ => {}
+                        }
+                    }
+                }
+                Rule::broken_value => self.explain(&piece, Rule::template, "network"),
+                _ => {}
+            }
+        }
+        template
     }
 
     /// What stands between the head of a declaration and its body.
@@ -333,6 +414,7 @@ impl<'a> Builder<'a> {
         let mut docs = Docs::new();
         let mut keyword = "";
         let mut public = false;
+        let mut inference = false;
         let mut name = None;
         for piece in pair.into_inner() {
             match piece.as_rule() {
@@ -340,6 +422,7 @@ impl<'a> Builder<'a> {
                 Rule::item_keyword => {
                     keyword = piece.as_str();
                     public |= keyword == "pub";
+                    inference |= keyword == "inference";
                 }
                 Rule::name if name.is_none() => {
                     name = Some(Name { text: piece.as_str().to_owned(), span: self.span(&piece) });
@@ -358,7 +441,7 @@ impl<'a> Builder<'a> {
             "network" => Some(Item::Network(Network {
                 docs,
                 public,
-                inference: false,
+                inference,
                 name,
                 arguments: Vec::new(),
                 members: Vec::new(),

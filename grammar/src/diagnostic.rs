@@ -119,6 +119,7 @@ codes! {
     FileUnreadable = "E0006", "the file cannot be read";
     SourceTooLarge = "E0007", "the source text is too long";
     Empty = "E0008", "the file declares no network";
+    UnknownVersion = "E0009", "the file is written in a version of the language that is unknown";
 
     UnknownName = "E0101", "no such name";
     DuplicateName = "E0102", "a name is declared twice";

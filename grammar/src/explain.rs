@@ -10,8 +10,7 @@ use crate::build::Builder;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::scan::MARK;
 use crate::spelling::closest;
-use crate::statement::reserved;
-use crate::syntax::{ITEM_KEYWORDS, Pair, RESERVED, Rule, STATEMENT_KEYWORDS, Syntax, is_keyword};
+use crate::syntax::{ITEM_KEYWORDS, Pair, Rule, STATEMENT_KEYWORDS, Syntax, is_keyword};
 
 /// Longer words of the source are not quoted in full.
 const QUOTED: usize = 30;
@@ -140,15 +139,6 @@ impl Builder<'_> {
         let token = self.token(at).to_owned();
         let here = self.bytes(at, at + token.len());
 
-        if RESERVED.contains(&token.as_str()) {
-            self.report(reserved(&token, here));
-            return;
-        }
-        if before.len() > start && RESERVED.contains(&previous) {
-            let diagnostic = reserved(previous, self.bytes(before.len() - previous.len(), before.len()));
-            self.report(diagnostic);
-            return;
-        }
         let is_second = before.len() == first_at + first.len();
         let is_word = first.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !is_keyword(&first);
         let starts_anew = token.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '{');
@@ -171,8 +161,19 @@ impl Builder<'_> {
         if before.ends_with("|>") {
             list = vec!["a layer or function"];
         }
-        if list.contains(&VALUE) {
-            list = vec![VALUE];
+        for alone in [TEMPLATE, PATH, VALUE] {
+            if list.contains(&alone) {
+                list = vec![alone];
+            }
+        }
+        if rule == Rule::template && list == [VALUE] {
+            list = vec![TEMPLATE];
+        }
+        if list.contains(&"`{`") {
+            list.retain(|words| *words != "`(`");
+        }
+        if rule == Rule::strict_version && list == [VALUE] {
+            list = vec!["a number"];
         }
         if list.contains(&"`:`") {
             list.retain(|words| *words != "`=`");
@@ -182,6 +183,12 @@ impl Builder<'_> {
             list = vec!["`=`"];
         }
         list.sort_by_key(|words| *words != "`,`");
+        if list.is_empty() && rule == Rule::item {
+            list = vec![DECLARATION];
+        }
+        if list.is_empty() && rule == Rule::statement {
+            list = vec!["a statement"];
+        }
         let wanted = if list.is_empty() { "something else".to_owned() } else { enumerate(&list) };
         let context = match list.as_slice() {
             ["`;`"] => format!(" after the {noun}"),
@@ -238,6 +245,21 @@ impl Builder<'_> {
         if token == "=" && ["loss", "metric", "output"].contains(&previous) {
             return diagnostic.help(format!("write `{previous} name = …;`"));
         }
+        if token == "=" && previous == "penalty" {
+            return diagnostic.help("a penalty has no name: write `penalty …;`");
+        }
+        if rule == Rule::item && previous == "import" && list == [TEXT] {
+            return diagnostic.help(format!("write `import \"{token}.dln\";`"));
+        }
+        if rule == Rule::item && token == "version" && list == [DECLARATION] {
+            return diagnostic.help("`version` stands before all declarations");
+        }
+        if token == ".." && list == ["`{`"] {
+            return diagnostic.help("name what counts: `repeat i in 0..n { … }`");
+        }
+        if list == ["`..`"] {
+            return diagnostic.help("write `repeat i in 0..n { … }`, or `repeat n { … }` without a name");
+        }
         if is_keyword(token) && list == [NAME] {
             return diagnostic.note(format!("`{token}` is a word of the language and cannot be a name"));
         }
@@ -259,9 +281,12 @@ impl Builder<'_> {
 
 const VALUE: &str = "a value";
 const NAME: &str = "a name";
+const TEXT: &str = "a text in quotes";
+const TEMPLATE: &str = "a network template";
+const PATH: &str = "a parameter path such as `features.*`";
 
 /// What may stand at the top level.
-const DECLARATION: &str = "a declaration (`const`, `fn`, `layer` or `network`)";
+const DECLARATION: &str = "a declaration (`const`, `fn`, `import`, `layer` or `network`)";
 
 /// `a`, `a or b`, `a, b or c`
 fn enumerate(list: &[&str]) -> String {
@@ -287,7 +312,8 @@ fn words(rule: Rule) -> Option<Expected> {
     use Expected::{Needed, Possible};
     Some(match rule {
         Rule::expr
-        | Rule::condition
+        | Rule::header
+        | Rule::sequences
         | Rule::operation
         | Rule::plain_operation
         | Rule::strict_value
@@ -297,27 +323,45 @@ fn words(rule: Rule) -> Option<Expected> {
         | Rule::conditional
         | Rule::paren
         | Rule::call
+        | Rule::callee
         | Rule::prefix
         | Rule::argument
         | Rule::element
         | Rule::pattern_dim
+        | Rule::repeat
+        | Rule::scan
+        | Rule::strict_loss
+        | Rule::strict_param
+        | Rule::strict_yield
         | Rule::bare => Needed(VALUE),
-        Rule::name | Rule::parameter | Rule::setting => Needed(NAME),
+        Rule::name | Rule::parameter | Rule::setting | Rule::carry | Rule::limit => Needed(NAME),
+        Rule::template => Needed(TEMPLATE),
+        Rule::constraint => Needed("a constraint"),
+        Rule::path | Rule::paths => Needed(PATH),
+        Rule::kw_in => Needed("`in`"),
+        Rule::kw_with => Possible("`with`"),
+        Rule::kw_until => Possible("`until`"),
+        Rule::kw_updates => Possible("`updates`"),
+        Rule::kw_where => Possible("`where`"),
+        Rule::rest => Needed("`..`"),
+        Rule::limit_sign => Needed("`<`"),
+        Rule::dot => Possible("`.`"),
+        Rule::star => Possible("`*`"),
         Rule::stage => Needed("a layer or function"),
-        Rule::text => Needed("a text in quotes"),
+        Rule::text => Needed(TEXT),
         Rule::end | Rule::semicolon => Needed("`;`"),
         Rule::comma => Needed("`,`"),
         Rule::close_paren => Needed("`)`"),
         Rule::close_bracket => Needed("`]`"),
         Rule::close_brace => Needed("`}`"),
-        Rule::block | Rule::open_brace => Needed("`{`"),
+        Rule::block | Rule::stages | Rule::open_brace => Needed("`{`"),
         Rule::parameters => Needed("`(`"),
         Rule::list | Rule::pattern | Rule::open_bracket => Possible("`[`"),
         Rule::field => Needed("`[dimensions]`, `f32` or `index(bound)`"),
         Rule::statement => Needed("a statement"),
         Rule::item => Needed(DECLARATION),
         Rule::kw_network => Needed("`network`"),
-        Rule::equals => Possible("`=`"),
+        Rule::equals | Rule::instance => Possible("`=`"),
         Rule::colon => Possible("`:`"),
         Rule::arguments | Rule::open_paren => Possible("`(`"),
         Rule::infix => Possible("an operator"),

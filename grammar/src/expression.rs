@@ -19,7 +19,7 @@ pub(crate) struct Built<T> {
 }
 
 impl<T> Built<T> {
-    fn leaf(tree: T) -> Built<T> {
+    pub(crate) fn leaf(tree: T) -> Built<T> {
         Built { tree, depth: 1 }
     }
 }
@@ -93,7 +93,7 @@ fn binary(written: &str) -> (BinaryOp, Option<&'static str>) {
 }
 
 impl Builder<'_> {
-    /// The tree of an `expr` or `condition`.
+    /// The tree of an `expr` or `header`.
     pub(crate) fn expr(&mut self, pair: Pair<'_>) -> Built<Expr> {
         let span = self.span(&pair);
         let mut first = Built::leaf(invalid(span));
@@ -122,7 +122,7 @@ impl Builder<'_> {
     }
 
     /// The expression, unless it is too deep.
-    fn limited(&mut self, expr: Expr, depth: usize) -> Built<Expr> {
+    pub(crate) fn limited(&mut self, expr: Expr, depth: usize) -> Built<Expr> {
         if depth <= MAX_DEPTH {
             return Built { tree: expr, depth };
         }
@@ -155,37 +155,35 @@ impl Builder<'_> {
         );
     }
 
-    fn stage(&mut self, pair: Pair<'_>) -> Built<Stage> {
+    pub(crate) fn stage(&mut self, pair: Pair<'_>) -> Built<Stage> {
         let span = self.span(&pair);
-        let mut names = Vec::new();
+        let mut instance = None;
+        let mut callee = Name { text: String::new(), span };
         let mut arguments = Vec::new();
+        let mut repeat = None;
         let mut depth = 1;
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => names.push(piece),
+                Rule::name => instance = Some(self.name(&piece)),
+                Rule::callee => callee = self.name(&piece),
                 Rule::arguments => {
                     let built = self.arguments(piece);
                     depth = built.depth;
                     arguments = built.tree;
                 }
+                Rule::repeat => {
+                    let built = self.repeat(piece);
+                    depth = built.depth;
+                    repeat = Some(built.tree);
+                }
                 _ => {}
             }
         }
-        let callee = names.pop();
-        let instance = names.pop().map(|name| self.name(&name));
-        let callee = self.callee(callee, span, true);
-        Built { tree: Stage { instance, apply: Apply::Call(Call { callee, arguments }), span }, depth }
-    }
-
-    fn callee(&mut self, name: Option<Pair<'_>>, span: Span, called: bool) -> Name {
-        match name {
-            // `where` is a function besides being reserved; the two never stand at the same place.
-            Some(name) if called && name.as_str() == "where" => {
-                Name { text: name.as_str().to_owned(), span: self.span(&name) }
-            }
-            Some(name) => self.name(&name),
-            None => Name { text: String::new(), span },
-        }
+        let apply = match repeat {
+            Some(repeat) => Apply::Repeat(repeat),
+            None => Apply::Call(Call { callee, arguments }),
+        };
+        Built { tree: Stage { instance, apply, span }, depth }
     }
 
     /// The arguments of a call, and the depth of the deepest plus one for the call.
@@ -202,6 +200,10 @@ impl Builder<'_> {
                             Rule::name => name = Some(self.name(&part)),
                             Rule::equals => self.equals_for_colon(&part, name.as_ref()),
                             Rule::expr => value = Some(self.expr(part)),
+                            Rule::rest => {
+                                let span = self.span(&part);
+                                value = Some(Built::leaf(Expr { kind: ExprKind::Rest, span }));
+                            }
                             _ => {}
                         }
                     }
@@ -246,7 +248,7 @@ impl Builder<'_> {
     }
 
     /// A row of operands and operators (Dijkstra's shunting yard).
-    fn operation(&mut self, pair: Pair<'_>) -> Built<Expr> {
+    pub(crate) fn operation(&mut self, pair: Pair<'_>) -> Built<Expr> {
         let whole = self.span(&pair);
         let mut row = Row { operands: Vec::new(), waiting: Vec::new(), too_deep: false };
         for piece in pair.into_inner() {
@@ -350,6 +352,8 @@ impl Builder<'_> {
             Rule::paren => self.paren(pair),
             Rule::list => self.list_value(pair),
             Rule::conditional => self.conditional(pair),
+            Rule::repeat => self.repeat_value(pair),
+            Rule::scan => self.scan(pair),
             Rule::call => self.call(pair),
             _ => self.literal(pair),
         }
@@ -388,18 +392,32 @@ impl Builder<'_> {
 
     fn call(&mut self, pair: Pair<'_>) -> Built<Expr> {
         let span = self.span(&pair);
-        let mut pieces = pair.into_inner();
-        let name = pieces.next();
-        let arguments = pieces.next();
-        let callee = self.callee(name, span, arguments.is_some());
-        match arguments {
-            Some(arguments) => {
-                let arguments = self.arguments(arguments);
-                let call = Call { callee, arguments: arguments.tree };
-                self.limited(Expr { kind: ExprKind::Call(call), span }, arguments.depth)
-            }
-            None => Built::leaf(Expr { kind: ExprKind::Name(callee.text), span }),
+        let is_called = pair.clone().into_inner().any(|piece| piece.as_rule() == Rule::arguments);
+        let Built { tree: call, depth } = self.plain_call(pair);
+        if is_called {
+            self.limited(Expr { kind: ExprKind::Call(call), span }, depth)
+        } else {
+            Built::leaf(Expr { kind: ExprKind::Name(call.callee.text), span })
         }
+    }
+
+    /// A callee and its arguments, if it has any, for places where nothing but a call may stand.
+    pub(crate) fn plain_call(&mut self, pair: Pair<'_>) -> Built<Call> {
+        let span = self.span(&pair);
+        let mut call = Call { callee: Name { text: String::new(), span }, arguments: Vec::new() };
+        let mut depth = 1;
+        for piece in pair.into_inner() {
+            match piece.as_rule() {
+                Rule::callee => call.callee = self.name(&piece),
+                Rule::arguments => {
+                    let built = self.arguments(piece);
+                    depth = built.depth;
+                    call.arguments = built.tree;
+                }
+                _ => {}
+            }
+        }
+        Built { tree: call, depth }
     }
 
     /// `if a { … } else if b { … } else { … }`
@@ -409,7 +427,7 @@ impl Builder<'_> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::kw_if => chain.keyword = self.span(&piece),
-                Rule::condition => {
+                Rule::header => {
                     let condition = self.expr(piece);
                     chain.conditions.push((chain.keyword, condition));
                 }

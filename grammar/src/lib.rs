@@ -19,6 +19,8 @@ pub mod diagnostic;
 mod explain;
 mod expression;
 mod literal;
+mod loops;
+mod member;
 mod parse;
 mod render;
 mod report;

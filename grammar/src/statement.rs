@@ -1,26 +1,33 @@
-//! Statements: pairs of the grammar go in, [`Member`]s and blocks come out.
+//! Bodies in braces: pairs of the grammar go in, [`Member`]s and results come out.
 //!
-//! Whether a statement may stand where it stands (`input` in a layer) is judged later. Here a body that needs a result is
-//! told from one that has none.
+//! A body that needs a result, or a `yield`, is told from one that has none. What single statements hold is the
+//! business of `member.rs`; whether they may stand where they stand (`input` in a layer) is judged later.
 
-use crate::ast::{
-    Assert, Binding, Block, Docs, Element, Expr, ExprKind, Field, Measure, Member, Name, Param, Pattern, Train,
-};
+use crate::ast::{Binding, Block, Docs, Expr, ExprKind, Measure, Member, Name, Pattern, Shared, Train};
 use crate::build::{Builder, doc_line};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Built, invalid};
 use crate::source::Span;
 use crate::spelling::closest;
-use crate::syntax::{Pair, RESERVED, Rule, STATEMENT_KEYWORDS};
+use crate::syntax::{Pair, Rule, STATEMENT_KEYWORDS};
 
 /// What a pair of braces held.
-struct Body {
-    members: Vec<Member>,
+pub(crate) struct Body {
+    pub(crate) members: Vec<Member>,
     /// The last expression, and whether a `;` follows it.
     last: Option<(Expr, bool)>,
+    /// The last `yield`.
+    yields: Option<Yields>,
     /// Whether a part of it has been complained about, so that a missing result may be due to that.
     is_broken: bool,
-    depth: usize,
+    pub(crate) depth: usize,
+    span: Span,
+}
+
+/// `yield a, b`
+struct Yields {
+    values: Vec<Expr>,
+    /// From the keyword to the last value.
     span: Span,
 }
 
@@ -28,6 +35,9 @@ impl Builder<'_> {
     /// The body of a network: there is no result.
     pub(crate) fn network_body(&mut self, pair: Pair<'_>) -> Vec<Member> {
         let body = self.body(pair);
+        if let Some(yields) = &body.yields {
+            self.misplaced_yield(yields);
+        }
         if let Some((expr, _)) = body.last {
             self.nameless(&expr);
         }
@@ -50,7 +60,59 @@ impl Builder<'_> {
         self.with_result(body, noun)
     }
 
-    fn with_result(&mut self, body: Body, noun: &str) -> Built<Block> {
+    /// The body of a `scan`, and what it yields: at least one value.
+    pub(crate) fn scan_body(&mut self, pair: Pair<'_>) -> Built<(Vec<Member>, Vec<Expr>)> {
+        let body = self.body(pair);
+        let close = self.last_of(body.span);
+        let yields = match (body.yields, body.last) {
+            (Some(yields), last) => {
+                if let Some((expr, _)) = last {
+                    self.nameless(&expr);
+                }
+                yields.values
+            }
+            (None, Some((expr, _))) => {
+                let shown = self.excerpt(expr.span);
+                self.report(
+                    Diagnostic::new(Code::Syntax, expr.span, "expected `yield` before what a step of the scan yields")
+                        .label("expected `yield` before this")
+                        .help(format!("write `yield {shown}`")),
+                );
+                vec![expr]
+            }
+            (None, None) => {
+                if !body.is_broken {
+                    self.report(
+                        Diagnostic::new(Code::Syntax, close, "expected the `yield` of the scan before `}`")
+                            .label("expected `yield …` before this")
+                            .note("the body of a scan ends with what a step yields: `yield h`"),
+                    );
+                }
+                vec![invalid(close)]
+            }
+        };
+        Built { tree: (body.members, yields), depth: body.depth }
+    }
+
+    /// `yield` where no `scan` is.
+    fn misplaced_yield(&mut self, yields: &Yields) {
+        self.report(
+            Diagnostic::new(Code::Syntax, yields.span, "`yield` stands in the body of a `scan`")
+                .label("not in the body of a scan"),
+        );
+    }
+
+    fn with_result(&mut self, mut body: Body, noun: &str) -> Built<Block> {
+        if let Some(yields) = body.yields.take() {
+            let result = yields.values.first().map_or(yields.span, |value| value.span);
+            let shown = self.excerpt(result);
+            self.report(
+                Diagnostic::new(Code::Syntax, yields.span, "`yield` stands in the body of a `scan`")
+                    .label("not in the body of a scan")
+                    .help(format!("the result of a {noun} is written without `yield`: `{shown}`")),
+            );
+            body.is_broken = true;
+        }
         let value = match body.last {
             Some((expr, false)) => expr,
             Some((expr, true)) => {
@@ -88,10 +150,19 @@ impl Builder<'_> {
 
     fn body(&mut self, pair: Pair<'_>) -> Body {
         let span = self.span(&pair);
-        let mut body = Body { members: Vec::new(), last: None, is_broken: false, depth: 1, span };
+        let mut body = Body { members: Vec::new(), last: None, yields: None, is_broken: false, depth: 1, span };
+        let mut is_after_yield = false;
         for piece in pair.into_inner() {
-            if let Some((expr, _)) = body.last.take_if(|_| piece.as_rule() != Rule::close_brace) {
+            let is_statement = piece.as_rule() != Rule::close_brace;
+            if let Some((expr, _)) = body.last.take_if(|_| is_statement) {
                 self.nameless(&expr);
+            }
+            if let Some(yields) = body.yields.as_ref().filter(|_| is_statement && !is_after_yield) {
+                is_after_yield = true;
+                self.report(
+                    Diagnostic::new(Code::Syntax, yields.span, "`yield` is the last statement of a scan")
+                        .label("statements follow it"),
+                );
             }
             match piece.as_rule() {
                 Rule::statement => self.statement(piece, &mut body),
@@ -115,10 +186,7 @@ impl Builder<'_> {
         if let ExprKind::Name(word) = &expr.kind
             && self.is_followed_by_name(expr.span)
         {
-            // A reserved word has been reported as a name.
-            if !RESERVED.contains(&word.as_str()) {
-                self.not_a_statement(word, expr.span);
-            }
+            self.not_a_statement(word, expr.span);
             return;
         }
         let shown = self.excerpt(expr.span);
@@ -157,20 +225,26 @@ impl Builder<'_> {
         }
     }
 
-    /// A statement that begins with its keyword.
-    fn keyword_statement(&mut self, piece: Pair<'_>, docs: &mut Docs, body: &mut Body) {
-        let member = match piece.as_rule() {
-            Rule::input => self.field(piece, docs, "input", body).map(Member::Input),
-            Rule::label => self.field(piece, docs, "label", body).map(Member::Label),
-            Rule::output => Some(Member::Output(self.output(piece, docs, body))),
-            Rule::loss => Some(Member::Loss(self.measure(piece, docs, "loss", body))),
-            Rule::metric => Some(Member::Metric(self.measure(piece, docs, "metric", body))),
-            Rule::param => self.param(piece, docs, body).map(Member::Param),
-            Rule::assertion => self.assertion(piece, body).map(Member::Assert),
-            Rule::train => Some(Member::Train(self.train(piece, body))),
-            _ => None,
-        };
-        body.members.extend(member);
+    /// `yield a, b`
+    pub(crate) fn yields(&mut self, pair: Pair<'_>, body: &mut Body) {
+        let whole = self.span(&pair);
+        let mut values = Vec::new();
+        for piece in pair.into_inner() {
+            match piece.as_rule() {
+                Rule::strict_yield => {
+                    let parts = piece.into_inner().filter(|part| part.as_rule() == Rule::expr);
+                    for part in parts {
+                        values.push(self.expr_of(part, body));
+                    }
+                }
+                Rule::broken_value => {
+                    self.explain(&piece, Rule::strict_yield, "yield");
+                    values.push(invalid(self.span(&piece)));
+                }
+                _ => {}
+            }
+        }
+        body.yields = Some(Yields { values, span: self.without_semicolon(whole) });
     }
 
     /// `strict_value` or what was swallowed in its place.
@@ -195,32 +269,32 @@ impl Builder<'_> {
         built
     }
 
-    fn value_of(&mut self, pair: Pair<'_>, noun: &str, body: &mut Body) -> Expr {
+    pub(crate) fn value_of(&mut self, pair: Pair<'_>, noun: &str, body: &mut Body) -> Expr {
         let built = self.value(pair, noun);
         body.depth = body.depth.max(built.depth);
         built.tree
     }
 
-    fn expr_of(&mut self, pair: Pair<'_>, body: &mut Body) -> Expr {
+    pub(crate) fn expr_of(&mut self, pair: Pair<'_>, body: &mut Body) -> Expr {
         let built = self.expr(pair);
         body.depth = body.depth.max(built.depth);
         built.tree
     }
 
-    fn pattern_of(&mut self, pair: Pair<'_>, body: &mut Body) -> Pattern {
+    pub(crate) fn pattern_of(&mut self, pair: Pair<'_>, body: &mut Body) -> Pattern {
         let built = self.pattern(pair);
         body.depth = body.depth.max(built.depth);
         built.tree
     }
 
-    fn dims_of(&mut self, pair: Pair<'_>, body: &mut Body) -> Vec<Expr> {
+    pub(crate) fn dims_of(&mut self, pair: Pair<'_>, body: &mut Body) -> Vec<Expr> {
         let built = self.list(pair);
         body.depth = body.depth.max(built.depth);
         built.tree
     }
 
     /// Reports a missing semicolon after `before`.
-    fn end(&mut self, pair: Pair<'_>, before: Span, noun: &str) {
+    pub(crate) fn end(&mut self, pair: Pair<'_>, before: Span, noun: &str) {
         let start = pair.as_span().start();
         let is_missing = pair.into_inner().any(|piece| piece.as_rule() == Rule::missing_semicolon);
         if !is_missing || self.is_marked(start) {
@@ -232,196 +306,6 @@ impl Builder<'_> {
             Diagnostic::new(Code::Syntax, span, format!("expected `;` after the {noun}, found {found}"))
                 .label("expected `;` after this"),
         );
-    }
-
-    fn field(&mut self, pair: Pair<'_>, docs: &mut Docs, noun: &str, body: &mut Body) -> Option<Field> {
-        let mut name: Option<Name> = None;
-        let mut element = Element::F32;
-        let mut dims = Vec::new();
-        let mut span = self.span(&pair);
-        for piece in pair.into_inner() {
-            match piece.as_rule() {
-                Rule::name => {
-                    let built = self.name(&piece);
-                    span = built.span;
-                    name = Some(built);
-                }
-                Rule::field => {
-                    span = span.to(self.span(&piece));
-                    for part in piece.into_inner() {
-                        match part.as_rule() {
-                            Rule::expr => element = Element::Index(self.expr_of(part, body)),
-                            Rule::list => dims = self.dims_of(part, body),
-                            _ => {}
-                        }
-                    }
-                }
-                Rule::end => self.end(piece, span, noun),
-                _ => {}
-            }
-        }
-        Some(Field { docs: std::mem::take(docs), name: name?, element, dims, span })
-    }
-
-    fn output(&mut self, pair: Pair<'_>, docs: &mut Docs, body: &mut Body) -> Binding {
-        let span = self.span(&pair);
-        let mut name = None;
-        let mut pattern = None;
-        let mut value = invalid(span);
-        for piece in pair.into_inner() {
-            match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
-                Rule::pattern => pattern = Some(self.pattern_of(piece, body)),
-                Rule::value => value = self.value_of(piece, "output", body),
-                _ => {}
-            }
-        }
-        let name = name.unwrap_or_else(|| {
-            if value.kind != ExprKind::Invalid {
-                let shown = self.excerpt(value.span);
-                let example = if matches!(value.kind, ExprKind::Name(_)) { "result" } else { "name" };
-                self.report(
-                    Diagnostic::new(Code::Syntax, value.span, "an output needs a name")
-                        .label("expected `name = …`")
-                        .help(format!("write `output {example} = {shown};`")),
-                );
-            }
-            // No program can have this name, so it meets no other.
-            Name { text: "output".to_owned(), span: value.span }
-        });
-        Binding { docs: std::mem::take(docs), name, others: Vec::new(), pattern, value }
-    }
-
-    fn measure(&mut self, pair: Pair<'_>, docs: &mut Docs, noun: &str, body: &mut Body) -> Measure {
-        let whole = self.span(&pair);
-        let mut name = None;
-        let mut value = invalid(whole);
-        for piece in pair.into_inner() {
-            match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
-                Rule::value => value = self.value_of(piece, noun, body),
-                _ => {}
-            }
-        }
-        let span = self.without_semicolon(whole);
-        Measure { docs: std::mem::take(docs), name, value, updates: Vec::new(), span }
-    }
-
-    fn param(&mut self, pair: Pair<'_>, docs: &mut Docs, body: &mut Body) -> Option<Param> {
-        let whole = self.span(&pair);
-        let mut name = None;
-        let mut dims = Vec::new();
-        let mut initializer = invalid(whole);
-        for piece in pair.into_inner() {
-            match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
-                Rule::list => dims = self.dims_of(piece, body),
-                Rule::value => initializer = self.value_of(piece, "parameter", body),
-                _ => {}
-            }
-        }
-        let span = self.without_semicolon(whole);
-        Some(Param { docs: std::mem::take(docs), name: name?, dims, initializer, constraint: None, span })
-    }
-
-    fn assertion(&mut self, pair: Pair<'_>, body: &mut Body) -> Option<Assert> {
-        let whole = self.span(&pair);
-        let mut condition: Option<Expr> = None;
-        let mut message = None;
-        let mut last = whole;
-        for piece in pair.into_inner() {
-            match piece.as_rule() {
-                Rule::expr => {
-                    let expr = self.expr_of(piece, body);
-                    last = expr.span;
-                    condition = Some(expr);
-                }
-                Rule::text => {
-                    last = self.span(&piece);
-                    message = Some((self.text_value(&piece), last));
-                }
-                Rule::end => self.end(piece, last, "assertion"),
-                _ => {}
-            }
-        }
-        Some(Assert { condition: condition?, message, span: self.without_semicolon(whole) })
-    }
-
-    fn train(&mut self, pair: Pair<'_>, body: &mut Body) -> Train {
-        let span = self.without_semicolon(self.span(&pair));
-        let mut settings = Vec::new();
-        for piece in pair.into_inner() {
-            match piece.as_rule() {
-                Rule::setting => settings.extend(self.setting(piece, body)),
-                Rule::broken_element => {
-                    let value = invalid(self.span(&piece));
-                    let name = self.broken_element(piece, Rule::setting);
-                    settings.extend(name.map(|name| (name, value)));
-                }
-                _ => {}
-            }
-        }
-        Train { settings, span }
-    }
-
-    fn setting(&mut self, pair: Pair<'_>, body: &mut Body) -> Option<(Name, Expr)> {
-        let mut name = None;
-        let mut value: Option<Expr> = None;
-        for piece in pair.into_inner() {
-            match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
-                Rule::equals => self.equals_for_colon(&piece, name.as_ref()),
-                Rule::expr => value = Some(self.expr_of(piece, body)),
-                Rule::semicolon => {
-                    let span = self.span(&piece);
-                    self.report(
-                        Diagnostic::new(Code::Syntax, span, "expected `,` after the setting, found `;`")
-                            .label("expected `,`"),
-                    );
-                }
-                Rule::missing_comma => {
-                    let found = self.found(piece.as_span().start());
-                    let before = value.as_ref().map_or(self.span(&piece), |value| value.span);
-                    let span = self.last_of(before);
-                    self.report(
-                        Diagnostic::new(Code::Syntax, span, format!("expected `,` after the setting, found {found}"))
-                            .label("expected `,` after this"),
-                    );
-                }
-                _ => {}
-            }
-        }
-        Some((name?, value?))
-    }
-
-    fn binding(&mut self, pair: Pair<'_>, docs: &mut Docs, body: &mut Body) {
-        let span = self.span(&pair);
-        let mut names = Vec::new();
-        let mut pattern: Option<Pattern> = None;
-        let mut value = invalid(span);
-        for piece in pair.into_inner() {
-            match piece.as_rule() {
-                Rule::name => names.push(self.name(&piece)),
-                Rule::pattern => pattern = Some(self.pattern_of(piece, body)),
-                Rule::value => value = self.value_of(piece, "binding", body),
-                _ => {}
-            }
-        }
-        if let [_, second, ..] = names.as_slice() {
-            let span = second.span;
-            self.report(
-                Diagnostic::new(Code::Syntax, span, "a binding has one name, found several")
-                    .label("a second name")
-                    .note("taking several results apart is reserved for later"),
-            );
-            value = invalid(value.span);
-            pattern = None;
-        }
-        let docs = std::mem::take(docs);
-        body.members.extend(names.into_iter().map(|name| {
-            let (docs, pattern) = (docs.clone(), pattern.clone());
-            Member::Binding(Binding { docs, name, others: Vec::new(), pattern, value: value.clone() })
-        }));
     }
 
     fn bare(&mut self, pair: Pair<'_>, body: &mut Body) {
@@ -438,7 +322,7 @@ impl Builder<'_> {
     }
 
     /// The span up to its semicolon.
-    fn without_semicolon(&self, span: Span) -> Span {
+    pub(crate) fn without_semicolon(&self, span: Span) -> Span {
         let written = self.text.get(span.start as usize..span.end as usize).unwrap_or("");
         let kept = written.strip_suffix(';').unwrap_or(written).trim_end();
         Span { end: span.start + kept.len() as u32, ..span }
@@ -468,6 +352,9 @@ impl Builder<'_> {
             "loss" => Some(Member::Loss(Measure { docs, name, value, updates: Vec::new(), span })),
             "metric" => Some(Member::Metric(Measure { docs, name, value, updates: Vec::new(), span })),
             "train" => Some(Member::Train(Train { settings: Vec::new(), span })),
+            "shared" => Some(Member::Shared(Shared { docs, name: name?, value })),
+            // The name, if any, is declared elsewhere.
+            "assert" | "budget" | "freeze" | "penalty" | "update" | "yield" => None,
             "output" => {
                 let name = name.unwrap_or(Name { text: "output".to_owned(), span });
                 Some(Member::Output(Binding { docs, name, others: Vec::new(), pattern: None, value }))
@@ -486,10 +373,4 @@ impl Builder<'_> {
             && !crate::syntax::is_keyword(word.as_str())
             && (rest.starts_with(':') || (rest.starts_with('=') && !rest.starts_with("==")))
     }
-}
-
-/// A word that later constructs need.
-pub(crate) fn reserved(word: &str, span: Span) -> Diagnostic {
-    Diagnostic::new(Code::Syntax, span, format!("`{word}` is reserved for a construct that does not exist yet"))
-        .label("a reserved word")
 }

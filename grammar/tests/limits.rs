@@ -26,7 +26,16 @@ fn value(text: &str) -> String {
 
 #[test]
 fn deep_brackets_are_refused() {
-    for (open, close) in [("(", ")"), ("[", "]"), ("f(", ")"), ("if a { ", "} else { b }")] {
+    let cases = [
+        ("(", ")"),
+        ("[", "]"),
+        ("f(", ")"),
+        ("if a { ", "} else { b }"),
+        ("repeat 2 { y |> ", "}"),
+        ("scan a in b { yield ", "}"),
+        ("scan a in b { q = ", "; yield q }"),
+    ];
+    for (open, close) in cases {
         let inside = MAX_NESTING - 1;
         let fits = value(&format!("{}x{}", open.repeat(inside), close.repeat(inside)));
         assert_eq!(codes(fits), [], "{open}");
@@ -54,6 +63,21 @@ fn long_chains_are_read_or_refused() {
         assert_eq!(codes(value(&text)), [expected], "{}", &text[..20]);
     }
     assert_eq!(codes(value(&("x".to_owned() + &" |> f".repeat(100_000)))), []);
+    assert_eq!(codes(value(&format!("repeat 2 {{ f{} }}", " |> f".repeat(100_000)))), []);
+    assert_eq!(codes(format!("network N {{ freeze a{}; }}", ".a*".repeat(100_000))), []);
+    assert_eq!(codes(format!("network N {{ freeze a{}; }}", ", a".repeat(100_000))), []);
+    assert_eq!(codes(format!("network N {{ a{} = x; }}", ", a".repeat(100_000))), []);
+    assert_eq!(
+        codes(value(&format!(
+            "scan a{} in b{} {{ yield c{} }}",
+            ", a".repeat(9_999),
+            ", b".repeat(9_999),
+            ", c".repeat(9_999)
+        ))),
+        []
+    );
+    assert_eq!(codes(value(&("repeat ".repeat(10_000) + "2 { f }"))), [Code::Syntax]);
+    assert_eq!(codes(value(&("scan a in ".repeat(10_000) + "x { yield a }"))), [Code::Syntax]);
     assert_eq!(codes(value(&format!("[{}]", "x,".repeat(100_000)))), []);
     assert_eq!(codes("const A = 1;\n".repeat(50_000)), []);
 }
@@ -70,12 +94,40 @@ fn depth_counts_along_the_whole_path() {
     let branch = format!("if a {{ y: [{half}] = x; z = x; z }} else {{ x }}");
     assert_eq!(codes(value(&sum(MAX_DEPTH / 2, &branch))), []);
     assert_eq!(codes(value(&sum(MAX_DEPTH / 2 + 1, &branch))), [Code::NestingTooDeep]);
+    let loops = [
+        format!("repeat {half} {{ f }}"),
+        format!("repeat i in {half}..2 {{ f }}"),
+        format!("repeat i in 0..{half} {{ f }}"),
+        format!("scan a in {half} {{ yield a }}"),
+        format!("scan a in b with h = {half} {{ yield a }}"),
+        format!("scan a in b with h: [{half}] = 0 {{ yield a }}"),
+        format!("scan a in b until {half} {{ yield a }}"),
+        format!("scan a in b {{ y = {half}; yield y }}"),
+        format!("scan a in b {{ yield a, {half} }}"),
+    ];
+    for text in loops {
+        let most = MAX_DEPTH / 2;
+        assert_eq!(codes(value(&sum(most, &text))), [], "{}", &text[..20]);
+        assert_eq!(codes(value(&sum(most + 1, &text))), [Code::NestingTooDeep], "{}", &text[..20]);
+    }
+    let body = format!("repeat 2 {{ f({half}) }}");
+    assert_eq!(codes(value(&sum(MAX_DEPTH / 2 - 1, &body))), []);
+    assert_eq!(codes(value(&sum(MAX_DEPTH / 2, &body))), [Code::NestingTooDeep]);
 }
 
 #[test]
 fn mistakes_at_the_deepest_place_are_found_once() {
-    let cases =
-        [("(", ")"), ("[1, ", "]"), ("f(a, ", ")"), ("if a { q = ", "; q } else { b }"), ("if a { ", "} else { b }")];
+    let cases = [
+        ("(", ")"),
+        ("[1, ", "]"),
+        ("f(a, ", ")"),
+        ("if a { q = ", "; q } else { b }"),
+        ("if a { ", "} else { b }"),
+        ("repeat 2 { y |> ", "}"),
+        ("scan a in b { yield ", "}"),
+        ("scan a in b { q = ", "; yield q }"),
+        ("scan a in (", ") { yield q }"),
+    ];
     for (open, close) in cases {
         let inside = MAX_NESTING - 1;
         let text = format!("{}x x{}", open.repeat(inside), close.repeat(inside));
@@ -88,8 +140,38 @@ fn mistakes_at_the_deepest_place_are_found_once() {
 #[test]
 fn unbalanced_brackets_are_cheap() {
     for piece in [
-        "(", ")", "[", "]", "{", "}", "{(", "([", "(}", "[)", "(;", "\"", "\"\n", "`", "ü ", ";", "a ", "a =", "if ",
-        "network ", "input ", "///\n", "x//!\n",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "{(",
+        "([",
+        "(}",
+        "[)",
+        "(;",
+        "\"",
+        "\"\n",
+        "`",
+        "ü ",
+        ";",
+        "a ",
+        "a =",
+        "if ",
+        "scan ",
+        "repeat ",
+        "yield ",
+        "freeze *",
+        "freeze a.",
+        "a, ",
+        "scan a in b {",
+        "repeat 2 {",
+        "budget {",
+        "network ",
+        "input ",
+        "///\n",
+        "x//!\n",
     ] {
         let text = piece.repeat(100_000 / piece.len());
         assert!(!codes(format!("network N {{ {text}")).is_empty(), "{piece}");

@@ -109,6 +109,57 @@ fn calls_pipes_and_lists() {
 }
 
 #[test]
+fn repetitions() {
+    let cases = [
+        ("x |> repeat 2 { f }", "(pipe x (repeat 2 (f)))"),
+        ("x |> repeat n + 1 { f(64) |> head: g } |> h", "(pipe x (repeat (+ n 1) (f 64) head:(g)) (h))"),
+        ("x |> blocks: repeat i in 0..n - 1 { f(i) }", "(pipe x blocks:(repeat i 0..(- n 1) (f i)))"),
+        ("repeat 2 { repeat j in 1..3 { f(j) } |> g }", "(repeat 2 (repeat j 1..3 (f j)) (g))"),
+        ("f(repeat 2 { g }, 3)", "(f (repeat 2 (g)) 3)"),
+        (
+            "x |> repeat i in 0..2 { f(if i == 0 { 2 } else { 1 }) }",
+            "(pipe x (repeat i 0..2 (f (if (== i 0) {2} {1}))))",
+        ),
+        ("mean(x, over: ..)", "(mean x over:..)"),
+        ("x |> mean(..)", "(pipe x (mean ..))"),
+        ("x |> where(a, b)", "(pipe x (where a b))"),
+        ("if a |> repeat 2 { f } { b } else { c }", "(if (pipe a (repeat 2 (f))) {b} {c})"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(tree(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn scans() {
+    let cases = [
+        ("scan x_t in x { yield x_t }", "(scan [x_t] [x] {yield x_t})"),
+        ("scan x_t in x { yield x_t; }", "(scan [x_t] [x] {yield x_t})"),
+        (
+            "scan x_t, m_t in x, mask with h: [units] = 0, c = start { c = c + x_t; h = c; yield h, c }",
+            "(scan [x_t m_t] [x mask] h:[units]=0 c=start {(let c (+ c x_t)) (let h c) yield h c})",
+        ),
+        ("scan reversed x_t in x |> f(2) { yield x_t }", "(scan reversed [x_t] [(pipe x (f 2))] {yield x_t})"),
+        (
+            "scan reversed in reversed until until { yield reversed }",
+            "(scan [reversed] [reversed] until until {yield reversed})",
+        ),
+        ("scan x_t in x with h = 0 until length - 1 { yield h }", "(scan [x_t] [x] h=0 until (- length 1) {yield h})"),
+        (
+            "scan x_t in x { y = scan z in x_t { yield z }; yield y }",
+            "(scan [x_t] [x] {(let y (scan [z] [x_t] {yield z})) yield y})",
+        ),
+        ("scan x_t in x { yield x_t } |> f", "(pipe (scan [x_t] [x] {yield x_t}) (f))"),
+        ("(scan x_t in x { yield x_t }) + 1", "(+ (scan [x_t] [x] {yield x_t}) 1)"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(tree(text), expected, "{text}");
+    }
+    let layer = "layer f(x: [time, in_]) { scan x_t in x { yield x_t } }";
+    assert_eq!(items(layer), "(layer f [x:[time in_]] {(scan [x_t] [x] {yield x_t})})");
+}
+
+#[test]
 fn statements() {
     let cases = [
         ("input image: [1, 28, 28];", "(input image f32 [1 28 28])"),
@@ -130,6 +181,28 @@ fn statements() {
         ("metric top = accuracy(x, y, k: 5);", "(metric top (accuracy x y k:5))"),
         ("param w: [n, units] = glorot_uniform;", "(param w [n units] glorot_uniform)"),
         ("param w: [n] = normal(0.1);", "(param w [n] (normal 0.1))"),
+        ("param w: [n] = 0 where max_norm(3, axis: 0);", "(param w [n] 0 where (max_norm 3 axis:0))"),
+        ("param w: [n] = where(a, b, c) where unit_norm;", "(param w [n] (where a b c) where (unit_norm))"),
+        ("a, b = split(x, 2);", "(let a,b (split x 2))"),
+        ("/// halves\na, b, c = split(x, 3);", "(let \"halves\" a,b,c (split x 3))"),
+        ("loss g = mse(a, b) updates generator.*, x;", "(loss g (mse a b) updates generator.* x)"),
+        ("loss mse(a, b) updates *;", "(loss (mse a b) updates *)"),
+        ("state running: [c] = zeros;", "(state running [c] zeros)"),
+        ("/// mean\nstate m: [] = 0;", "(state \"mean\" m [] 0)"),
+        ("update running = 0.9 * running + 0.1 * x;", "(update running (+ (* 0.9 running) (* 0.1 x)))"),
+        ("shared encode = dense(64);", "(shared encode (dense 64))"),
+        ("shared twice = repeat 2 { dense(8) |> relu };", "(shared twice (repeat 2 (dense 8) (relu)))"),
+        ("penalty l2(weight, 1e-4);", "(penalty (l2 weight 0.0001))"),
+        ("freeze features.*;", "(freeze features.*)"),
+        ("freeze a.*, b.weight, *.bias, conv_*.*, *_1, a*b*;", "(freeze a.* b.weight *.bias conv_*.* *_1 a*b*)"),
+        // Macros may put blanks anywhere.
+        ("freeze a . b_ * . * , * . c ;", "(freeze a.b_*.* *.c)"),
+        ("budget {}", "(budget )"),
+        ("budget { parameters < 64_000, memory <= 256_KiB, };", "(budget (< parameters 64000) (<= memory 262144))"),
+        (
+            "ys, h_end = scan x_t in x with h = 0 { h = h + x_t; yield h };",
+            "(let ys,h_end (scan [x_t] [x] h=0 {(let h (+ h x_t)) yield h}))",
+        ),
         ("assert a % b == 0;", "(assert (== (% a b) 0))"),
         ("assert a, \"{a}\";", "(assert a \"{a}\")"),
         ("train {}", "(train )"),
@@ -163,12 +236,26 @@ fn declarations() {
         ),
         ("network A {}", "(network A )"),
         ("/// a\n/// b\npub network A { x = 1; y = 2; }", "\"a\" \"b\" (pub network A (let x 1) (let y 2))"),
+        ("import \"a/b.dln\";\nconst A = 1;", "(import \"a/b.dln\")\n(const A 1)"),
+        ("inference network A {}", "(inference network A )"),
+        (
+            "pub inference network A(width, depth = 2) { x = width; }",
+            "(pub inference network A [width depth=2] (let x width))",
+        ),
+        ("network A() {}", "(network A )"),
+        ("/// s\npub network Small = Net(width: 64);", "\"s\" (pub network Small (Net width:64))"),
+        ("inference network Small = Net;", "(inference network Small (Net))"),
         ("const A=1;const B=2;", "(const A 1)\n(const B 2)"),
         ("\u{feff}const A = 1;", "(const A 1)"),
     ];
     for (text, expected) in cases {
         assert_eq!(items(text), expected, "{text}");
     }
+    for text in ["version 1;", "//! Docs.\nversion 1;\n//! More.\nconst A = 1;", "version\n1 ;"] {
+        let version = parse_ok(text).version.expect("a version");
+        assert_eq!((version.number, &text[version.span.start as usize..][..7]), (1, "version"));
+    }
+    assert_eq!(parse_ok("const version = 1;").version, None);
     let file = parse_ok("//! One.\n//!   Two.\n\n// not this\nconst A = 1;");
     assert_eq!(file.docs, ["One.", "  Two."]);
 }

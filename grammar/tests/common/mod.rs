@@ -51,10 +51,20 @@ pub(crate) fn item(item: &Item) -> String {
             format!("{}(layer {} [{}] {body})", docs(&l.docs), l.name.text, each(&l.arguments, argument))
         }
         Item::Network(n) => {
-            let public = if n.public { "pub " } else { "" };
-            format!("{}({public}network {} {})", docs(&n.docs), n.name.text, each(&n.members, member))
+            let head = head(n.public, n.inference);
+            let arguments =
+                if n.arguments.is_empty() { String::new() } else { format!("[{}] ", each(&n.arguments, argument)) };
+            format!("{}({head}network {} {arguments}{})", docs(&n.docs), n.name.text, each(&n.members, member))
         }
+        Item::Instance(i) => {
+            format!("{}({}network {} {})", docs(&i.docs), head(i.public, i.inference), i.name.text, call(&i.template))
+        }
+        Item::Import(i) => format!("(import {:?})", i.path),
     }
+}
+
+fn head(public: bool, inference: bool) -> String {
+    format!("{}{}", if public { "pub " } else { "" }, if inference { "inference " } else { "" })
 }
 
 fn docs(lines: &Docs) -> String {
@@ -89,12 +99,23 @@ fn field(field: &Field) -> String {
 
 fn binding(binding: &Binding) -> String {
     let shape = binding.pattern.as_ref().map(|p| format!(":{}", pattern(p))).unwrap_or_default();
-    format!("{}{}{shape} {}", docs(&binding.docs), binding.name.text, expr(&binding.value))
+    let others: String = binding.others.iter().map(|name| format!(",{}", name.text)).collect();
+    format!("{}{}{others}{shape} {}", docs(&binding.docs), binding.name.text, expr(&binding.value))
 }
 
 fn measure(measure: &Measure) -> String {
     let name = measure.name.as_ref().map(|name| format!("{} ", name.text)).unwrap_or_default();
-    format!("{}{name}{}", docs(&measure.docs), expr(&measure.value))
+    let updates =
+        if measure.updates.is_empty() { String::new() } else { format!(" updates {}", paths(&measure.updates)) };
+    format!("{}{name}{}{updates}", docs(&measure.docs), expr(&measure.value))
+}
+
+fn paths(paths: &[PathPattern]) -> String {
+    each(paths, |path| path.text.clone())
+}
+
+fn limit(limit: &Limit) -> String {
+    format!("({} {} {})", if limit.inclusive { "<=" } else { "<" }, limit.name.text, expr(&limit.value))
 }
 
 pub(crate) fn member(member: &Member) -> String {
@@ -106,8 +127,17 @@ pub(crate) fn member(member: &Member) -> String {
         Member::Loss(m) => format!("(loss {})", measure(m)),
         Member::Metric(m) => format!("(metric {})", measure(m)),
         Member::Param(p) => {
-            format!("(param {}{} {} {})", docs(&p.docs), p.name.text, dims(&p.dims), expr(&p.initializer))
+            let constraint = p.constraint.as_ref().map(|c| format!(" where {}", call(c))).unwrap_or_default();
+            format!("(param {}{} {} {}{constraint})", docs(&p.docs), p.name.text, dims(&p.dims), expr(&p.initializer))
         }
+        Member::State(s) => {
+            format!("(state {}{} {} {})", docs(&s.docs), s.name.text, dims(&s.dims), expr(&s.initializer))
+        }
+        Member::Update(u) => format!("(update {} {})", u.name.text, expr(&u.value)),
+        Member::Shared(s) => format!("(shared {}{} {})", docs(&s.docs), s.name.text, expr(&s.value)),
+        Member::Penalty(p) => format!("(penalty {})", expr(&p.value)),
+        Member::Freeze(f) => format!("(freeze {})", paths(&f.patterns)),
+        Member::Budget(b) => format!("(budget {})", each(&b.limits, limit)),
         Member::Assert(a) => {
             let message = a.message.as_ref().map(|(text, _)| format!(" {text:?}")).unwrap_or_default();
             format!("(assert {}{message})", expr(&a.condition))
@@ -121,6 +151,38 @@ pub(crate) fn member(member: &Member) -> String {
 fn block(block: &Block) -> String {
     let members: String = block.members.iter().map(|m| member(m) + " ").collect();
     format!("{{{members}{}}}", expr(&block.value))
+}
+
+fn apply(apply: &Apply) -> String {
+    match apply {
+        Apply::Call(c) => call(c),
+        Apply::Repeat(r) => repeat(r),
+    }
+}
+
+fn stage(stage: &Stage) -> String {
+    let instance = stage.instance.as_ref().map(|name| format!("{}:", name.text)).unwrap_or_default();
+    format!("{instance}{}", apply(&stage.apply))
+}
+
+fn repeat(repeat: &Repeat) -> String {
+    let index = repeat.index.as_ref().map(|name| format!("{} ", name.text)).unwrap_or_default();
+    let from = repeat.from.as_ref().map(|from| format!("{}..", expr(from))).unwrap_or_default();
+    format!("(repeat {index}{from}{} {})", expr(&repeat.to), each(&repeat.stages, stage))
+}
+
+fn scan(scan: &Scan) -> String {
+    let carry = |carry: &Carry| {
+        let shape = carry.dims.as_ref().map(|list| format!(":{}", dims(list))).unwrap_or_default();
+        format!(" {}{shape}={}", carry.name.text, expr(&carry.initial))
+    };
+    let reversed = if scan.reversed { "reversed " } else { "" };
+    let steps = each(&scan.steps, |step| step.text.clone());
+    let carries: String = scan.carries.iter().map(carry).collect();
+    let until = scan.until.as_ref().map(|until| format!(" until {}", expr(until))).unwrap_or_default();
+    let members: String = scan.members.iter().map(|m| member(m) + " ").collect();
+    let (sequences, yields) = (each(&scan.sequences, expr), each(&scan.yields, expr));
+    format!("(scan {reversed}[{steps}] [{sequences}]{carries}{until} {{{members}yield {yields}}})")
 }
 
 fn call(call: &Call) -> String {
@@ -169,19 +231,15 @@ pub(crate) fn expr(e: &Expr) -> String {
         }
         ExprKind::Call(c) => call(c),
         ExprKind::Pipe(first, stages) => {
-            let stages: String = stages
-                .iter()
-                .map(|stage| {
-                    let instance = stage.instance.as_ref().map(|name| format!("{}:", name.text)).unwrap_or_default();
-                    format!(" {instance}{}", apply(&stage.apply))
-                })
-                .collect();
-            format!("(pipe {}{stages})", expr(first))
+            format!("(pipe {} {})", expr(first), each(stages, stage))
         }
         ExprKind::If(node) => {
             format!("(if {} {} {})", expr(&node.condition), block(&node.then), block(&node.otherwise))
         }
         ExprKind::List(elements) => format!("[{}]", each(elements, expr)),
+        ExprKind::Repeat(r) => repeat(r),
+        ExprKind::Scan(s) => scan(s),
+        ExprKind::Rest => "..".to_owned(),
         ExprKind::Invalid => "?".to_owned(),
     }
 }
