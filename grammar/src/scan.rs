@@ -129,9 +129,9 @@ impl Characters<'_> {
         self.out[start..end].fill(b' ');
     }
 
+    /// Every byte is marked: a span that left out blanks at its end would end within a character.
     fn mark(&mut self, start: usize, end: usize) {
-        self.blank(start, end);
-        self.out[start] = MARK;
+        self.out[start..end].fill(MARK);
     }
 
     fn sign(&mut self, sign: Sign) {

@@ -16,7 +16,7 @@ pub(crate) struct Body {
     pub(crate) members: Vec<Member>,
     /// The last expression, and whether a `;` follows it.
     last: Option<(Expr, bool)>,
-    /// The last `yield`.
+    /// The first `yield`.
     yields: Option<Yields>,
     /// Whether a part of it has been complained about, so that a missing result may be due to that.
     is_broken: bool,
@@ -29,6 +29,7 @@ struct Yields {
     values: Vec<Expr>,
     /// From the keyword to the last value.
     span: Span,
+    is_last: bool,
 }
 
 impl Builder<'_> {
@@ -66,6 +67,12 @@ impl Builder<'_> {
         let close = self.last_of(body.span);
         let yields = match (body.yields, body.last) {
             (Some(yields), last) => {
+                if !yields.is_last {
+                    self.report(
+                        Diagnostic::new(Code::Syntax, yields.span, "`yield` is the last statement of a scan")
+                            .label("statements follow it"),
+                    );
+                }
                 if let Some((expr, _)) = last {
                     self.nameless(&expr);
                 }
@@ -151,18 +158,13 @@ impl Builder<'_> {
     fn body(&mut self, pair: Pair<'_>) -> Body {
         let span = self.span(&pair);
         let mut body = Body { members: Vec::new(), last: None, yields: None, is_broken: false, depth: 1, span };
-        let mut is_after_yield = false;
-        for piece in pair.into_inner() {
-            let is_statement = piece.as_rule() != Rule::close_brace;
-            if let Some((expr, _)) = body.last.take_if(|_| is_statement) {
+        for piece in pair.into_inner().filter(|piece| !matches!(piece.as_rule(), Rule::open_brace | Rule::close_brace))
+        {
+            if let Some((expr, _)) = body.last.take() {
                 self.nameless(&expr);
             }
-            if let Some(yields) = body.yields.as_ref().filter(|_| is_statement && !is_after_yield) {
-                is_after_yield = true;
-                self.report(
-                    Diagnostic::new(Code::Syntax, yields.span, "`yield` is the last statement of a scan")
-                        .label("statements follow it"),
-                );
+            if let Some(yields) = &mut body.yields {
+                yields.is_last = false;
             }
             match piece.as_rule() {
                 Rule::statement => self.statement(piece, &mut body),
@@ -244,7 +246,8 @@ impl Builder<'_> {
                 _ => {}
             }
         }
-        body.yields = Some(Yields { values, span: self.without_semicolon(whole) });
+        let yields = Yields { values, span: self.without_semicolon(whole), is_last: true };
+        body.yields.get_or_insert(yields);
     }
 
     /// `strict_value` or what was swallowed in its place.
