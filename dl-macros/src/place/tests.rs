@@ -237,3 +237,18 @@ fn the_macro_and_the_file_yield_the_same_code() {
         assert_eq!(code(&placed(&text).text), code(&text), "{}", file.display());
     }
 }
+
+#[test]
+fn every_construct_is_read_from_tokens_with_and_without_places() {
+    let source = include_str!("../../../grammar/tests/whole.dln");
+    let without_spans = |text: &str| {
+        let (file, diagnostics) = dl_grammar::parse(dl_grammar::FileId(0), text);
+        assert_eq!(diagnostics, [], "{text}");
+        let shown = format!("{file:?}");
+        let pieces = shown.split("Span { ").map(|piece| piece.split_once(" }").map_or(piece, |(_, rest)| rest));
+        pieces.collect::<String>()
+    };
+    let expected = without_spans(source);
+    assert_eq!(without_spans(&placed(source).text), expected);
+    assert_eq!(without_spans(&place(tokens(source), |_| None).text), expected);
+}
