@@ -125,6 +125,39 @@ pub struct SliceShape {
     pub len: usize,
 }
 
+/// A tensor with its axes in another order: the axes of the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransposeShape {
+    /// How long each is; at least 2.
+    pub dims: Vec<usize>,
+    /// How far apart its neighbours lie in the operand.
+    pub strides: Vec<usize>,
+}
+
+/// Products of `count` pairs of matrices for each example: `[rows, inner]` by `[inner, columns]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchedMatMulShape {
+    /// How many products.
+    pub count: usize,
+    /// Rows of a result.
+    pub rows: usize,
+    /// What is summed over.
+    pub inner: usize,
+    /// Columns of a result.
+    pub columns: usize,
+}
+
+/// A look-up of `count` rows for each example in a table of `rows` rows of `width` numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GatherShape {
+    /// Rows of the table.
+    pub rows: usize,
+    /// The length of a row.
+    pub width: usize,
+    /// Indices of an example.
+    pub count: usize,
+}
+
 /// A kernel of the runtime with its shape: the one table by which the compiler knows the runtime.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kernel {
@@ -175,6 +208,22 @@ pub enum Kernel {
     Pad(SliceShape),
     /// (operands…) → y: in each of so many blocks the floats of each operand in turn, as many as stated
     Concat(usize, Vec<usize>),
+    /// (x) → y, the axes in another order
+    Transpose(TransposeShape),
+    /// (a, b) → y; whether the matrices of a and of b are transposed. Either may be batch-wide.
+    BatchedMatMul(BatchedMatMulShape, [bool; 2]),
+    /// (table, indices) → rows of the table
+    Gather(GatherShape),
+    /// (indices, d_y) → d_table, summed over the batch
+    GatherGradient(GatherShape),
+    /// (indices) → rows of zeros, 1 at the index
+    OneHot(SoftmaxShape),
+    /// (indices) → the same numbers as floats, so many for each example
+    Float(usize),
+    /// () → 0, 1, 2, …
+    Range,
+    /// () → 1 divided by the number of examples
+    BatchShare,
     /// (x) → y, summed over the batch
     SumBatch(usize),
     /// (operands…) → y
@@ -307,6 +356,14 @@ impl Kernel {
             Kernel::Slice(_) => "slice",
             Kernel::Pad(_) => "pad",
             Kernel::Concat(..) => "concat",
+            Kernel::Transpose(_) => "transpose",
+            Kernel::BatchedMatMul(..) => "batched_matmul",
+            Kernel::Gather(_) => "gather",
+            Kernel::GatherGradient(_) => "gather_gradient",
+            Kernel::OneHot(_) => "one_hot",
+            Kernel::Float(_) => "float",
+            Kernel::Range => "range",
+            Kernel::BatchShare => "batch_share",
             Kernel::SumBatch(_) => "sum_batch",
             Kernel::Pointwise(_) => "pointwise",
             Kernel::Bernoulli { .. } => "bernoulli",
@@ -315,13 +372,22 @@ impl Kernel {
         }
     }
 
+    /// Whether it sums over the batch: it reads examples and writes what the batch has once.
+    pub fn sums_over_batch(&self) -> bool {
+        matches!(
+            self,
+            Kernel::SumBatch(_) | Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(_) | Kernel::GatherGradient(_)
+        )
+    }
+
     /// Whether operand number `place` has to be one for each example, for a result that is per example or not.
     /// The others may be batch-wide: weights, biases, and what is repeated as it is read.
     pub fn wants_per_example(&self, place: usize, result_per_example: bool) -> bool {
         match self {
-            Kernel::Pack { .. } | Kernel::Pointwise(_) | Kernel::Expand(_) => false,
+            Kernel::Pack { .. } | Kernel::Pointwise(_) | Kernel::Expand(_) | Kernel::BatchedMatMul(..) => false,
+            Kernel::Gather(_) => place == 1,
             Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_) => place == 0,
-            Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(_) | Kernel::SumBatch(_) => true,
+            _ if self.sums_over_batch() => true,
             _ => result_per_example,
         }
     }

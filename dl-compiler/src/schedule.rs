@@ -76,7 +76,9 @@ impl<'a> Scheduler<'a> {
                 _ => id,
             });
             let before = node.operands.iter().all(|operand| prepared[operand.index()]);
-            prepared.push(!node.ty.per_example && before);
+            // How many examples there are is not known before.
+            let is_known = !matches!(node.op, Op::BatchShare(_));
+            prepared.push(!node.ty.per_example && before && is_known);
         }
         let mut reachable = vec![false; graph.nodes.len()];
         for (_, root) in &graph.roots {

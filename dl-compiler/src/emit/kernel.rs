@@ -8,7 +8,8 @@ use quote::{format_ident, quote};
 use super::names::Names;
 use super::pointwise::float;
 use crate::program::{
-    Activation, AxisShape, Convolution2dShape, Epilogue, Kernel, MatMulShape, Pool2dShape, SliceShape, SoftmaxShape,
+    Activation, AxisShape, BatchedMatMulShape, Convolution2dShape, Epilogue, GatherShape, Kernel, MatMulShape,
+    Pool2dShape, SliceShape, SoftmaxShape, TransposeShape,
 };
 
 /// The shapes of a module's kernels, each a constant named after the layer that has it.
@@ -172,6 +173,46 @@ impl Call<'_> {
                 quote!(rt::sum(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::Expand(shape) => self.expand(shape),
+            Kernel::Transpose(TransposeShape { dims, strides }) => {
+                let value = quote!(rt::Transpose { dims: &[#(#dims),*], strides: &[#(#strides),*] });
+                let shape = shapes.constant(layer, true, "Transpose", value);
+                quote!(rt::transpose(#shape, #n, #(#operands),*, #y);)
+            }
+            Kernel::BatchedMatMul(shape, [transposed_a, transposed_b]) => {
+                let BatchedMatMulShape { count, rows, inner, columns } = shape;
+                // An operand of the batch meets every example.
+                let shared = |place: usize| self.rows.is_some() && self.sizes.get(place).is_some_and(|(_, each)| !each);
+                let (shared_a, shared_b) = (shared(0), shared(1));
+                let value = quote!(rt::BatchedMatMul {
+                    count: #count,
+                    rows: #rows,
+                    inner: #inner,
+                    columns: #columns,
+                    transposed_a: #transposed_a,
+                    transposed_b: #transposed_b,
+                    shared_a: #shared_a,
+                    shared_b: #shared_b,
+                });
+                let shape = shapes.constant(layer, true, "BatchedMatMul", value);
+                quote!(rt::batched_matmul(#shape, #n, #(#operands),*, #y);)
+            }
+            Kernel::Gather(GatherShape { rows, width, count })
+            | Kernel::GatherGradient(GatherShape { rows, width, count }) => {
+                let value = quote!(rt::Gather { rows: #rows, width: #width, count: #count });
+                let shape = shapes.constant(layer, true, "Gather", value);
+                let team = self.kernel.sums_over_batch().then(|| quote!(, team));
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y #team);)
+            }
+            Kernel::OneHot(SoftmaxShape { rows, classes }) => {
+                let rows = count(*rows, self.rows.as_ref());
+                quote!(rt::one_hot(#classes, #rows, #(#operands),*, #y);)
+            }
+            Kernel::Float(len) => {
+                let len = count(*len, self.rows.as_ref());
+                quote!(rt::float(#len, #(#operands),*, #y);)
+            }
+            Kernel::Range => quote!(rt::range(#y);),
+            Kernel::BatchShare => quote!(rt::batch_share(n, #y);),
             Kernel::Slice(shape) | Kernel::Pad(shape) => {
                 let SliceShape { outer, size, start, len } = shape;
                 let value = quote!(rt::Slice { outer: #outer, size: #size, start: #start, len: #len });

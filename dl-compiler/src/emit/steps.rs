@@ -9,6 +9,7 @@ use quote::{format_ident, quote};
 use super::Module;
 use super::kernel::{Call, Piece};
 use super::layout::Layout;
+use crate::graph::Element;
 use crate::program::{BufferId, Home, Kernel, Phase, Program, Step};
 
 /// The most steps of one function.
@@ -284,6 +285,11 @@ impl Writer<'_> {
     fn segments(&self, module: &Module<'_>, id: BufferId) -> Piece {
         let buffer = self.program.buffer(id);
         Piece::Value(match buffer.home {
+            // Indices are read where the caller has them, one example after another.
+            Home::Field(field) if matches!(module.model.fields[field].element, Element::Index(_)) => {
+                let source = self.field(module, field);
+                quote!(rt::flat(#source))
+            }
             Home::Field(field) => {
                 let (source, len) = (self.field(module, field), buffer.floats);
                 quote!(rt::Segments::of_examples(rt::flat(#source), #len))

@@ -24,6 +24,9 @@ impl AttributeValue {
             Constant::Integer(value) => Some(AttributeValue::Integer(value)),
             Constant::Float(value) => Some(AttributeValue::Float(value)),
             Constant::Bool(value) => Some(AttributeValue::Bool(value)),
+            Constant::List(values) => {
+                Some(AttributeValue::List(values.iter().map(|value| AttributeValue::Integer(*value)).collect()))
+            }
             Constant::SameAs(place) => earlier.get(place).cloned(),
         }
     }

@@ -81,6 +81,7 @@ fn number(constant: Constant) -> String {
         Constant::Integer(value) => value.to_string(),
         Constant::Float(value) => format!("{value:?}"),
         Constant::Bool(value) => value.to_string(),
+        Constant::List(values) => format!("{values:?}"),
         Constant::SameAs(place) => format!("attribute {place}"),
     }
 }

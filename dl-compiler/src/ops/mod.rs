@@ -84,6 +84,8 @@ pub enum Constant {
     Float(f64),
     /// A truth value.
     Bool(bool),
+    /// Whole numbers.
+    List(&'static [i64]),
     /// Whatever the attribute at that earlier place is.
     SameAs(usize),
 }
@@ -306,10 +308,18 @@ ops! {
     slice Slice,
     pad Pad,
     concat Concat,
+    transpose Transpose,
+    gather Gather,
+    gather_gradient GatherGradient,
+    one_hot OneHot,
+    float Float,
+    range Range,
+    batch_share BatchShare,
     sum Sum,
     sum_batch SumBatch,
     matmul MatMul,
     matmul_weights MatMulWeights,
+    batched_matmul BatchedMatMul,
     convolution2d Convolution2d,
     convolution2d_input Convolution2dInput,
     convolution2d_weight Convolution2dWeight,

@@ -34,7 +34,7 @@ fn folded(graph: &Graph, node: &Node) -> Option<f64> {
     let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
     match (node.op.lower(&types, &node.ty), &node.op) {
         (Lowering::Pointwise(function), _) => Some(function.eval(&numbers)),
-        (Lowering::View, _) | (_, Op::Expand(_) | Op::Slice(_)) => numbers.first().copied(),
+        (Lowering::View, _) | (_, Op::Expand(_) | Op::Slice(_) | Op::Transpose(_)) => numbers.first().copied(),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ mod share;
 mod simplify;
 #[cfg(test)]
 mod tests;
+mod transpose;
 mod view;
 
 /// A stage: its name and what it does.
@@ -22,6 +23,7 @@ pub const STAGES: &[Stage] = &[
     ("fold", fold::fold),
     ("simplify", simplify::simplify),
     ("share", share::share),
+    ("transpose", transpose::transpose),
     ("dead", dead::dead),
     ("epilogue", epilogue::epilogue),
     ("dead", dead::dead),

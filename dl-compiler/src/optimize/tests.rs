@@ -220,6 +220,37 @@ fn a_value_that_somebody_else_needs_is_not_absorbed() {
     assert_eq!(graph.nodes.len(), 4, "{graph}");
 }
 
+/// `x @ transpose(w)`, and what differentiation makes of it, read and write `w` where it is.
+#[test]
+fn products_take_transposes_in() {
+    let names = |per_example: bool| {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let x = add(ops::input::Input { field: 0, ty: Type::per_example(vec![2, 3]) }.into(), &[]);
+        let weight = add(ops::parameter::Parameter { parameter: 0, dims: vec![2, 3] }.into(), &[]);
+        let right = if per_example { add(ops::multiply::Multiply.into(), &[x, weight]) } else { weight };
+        let turned = add(ops::transpose::Transpose { axes: vec![1, 0] }.into(), &[right]);
+        let plain = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
+        let each = ops::batched_matmul::BatchedMatMul { transposed_a: false, transposed_b: false };
+        let product = add(if per_example { each.into() } else { plain.into() }, &[x, turned]);
+        let twice = add(ops::transpose::Transpose { axes: vec![1, 0] }.into(), &[product]);
+        let back = add(ops::transpose::Transpose { axes: vec![1, 0] }.into(), &[twice]);
+        let sine = add(ops::sin::Sin.into(), &[back]);
+        let sum = add(ops::sum::Sum { axis: 0, count: 2 }.into(), &[sine]);
+        let loss = add(ops::reshape::Reshape { dims: Vec::new() }.into(), &[sum]);
+        graph.roots = vec![(Role::Output(0), product), (Role::Loss(0), loss)];
+        differentiate(&mut graph, 1).unwrap();
+        assert_same(&graph, &optimize(&graph), &[vec![2, 3]], "all stages");
+        let optimized = optimize(&graph);
+        optimized.nodes.iter().map(|node| node.op.name()).collect::<Vec<_>>()
+    };
+    for per_example in [false, true] {
+        let names = names(per_example);
+        assert!(!names.contains(&"transpose"), "{names:?}");
+        assert_eq!(names.iter().filter(|name| name.contains("matmul")).count(), 2, "{names:?}");
+    }
+}
+
 /// `a = slice(x, 0..2), b = slice(x, 2..3)` of a parameter: their gradients are one `concat`.
 #[test]
 fn the_gradient_of_a_split_is_a_concatenation() {
@@ -244,6 +275,7 @@ fn the_gradient_of_a_split_is_a_concatenation() {
                 batch: BATCH,
                 fields: &[numbers(&[BATCH, 3], 0)],
                 parameters: &[numbers(&[3], 1)],
+                states: &[],
                 weights: None,
                 uniform: &|_, _, _| 0.5,
             };

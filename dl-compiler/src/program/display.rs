@@ -97,9 +97,22 @@ impl fmt::Display for Kernel {
                 write!(f, " {}×{} of {} from {}", s.outer, s.len, s.size, s.start)?;
             }
             Kernel::Concat(outer, lens) => write!(f, " {outer}×{lens:?}")?,
+            Kernel::Transpose(s) => write!(f, " to {:?} from strides {:?}", s.dims, s.strides)?,
+            Kernel::BatchedMatMul(s, [a, b]) => {
+                write!(f, " {}×{}×{}×{}", s.count, s.rows, s.inner, s.columns)?;
+                write!(f, "{}", if *a { " transposed a" } else { "" })?;
+                write!(f, "{}", if *b { " transposed b" } else { "" })?;
+            }
+            Kernel::Gather(s) | Kernel::GatherGradient(s) => write!(f, " {} of {}×{}", s.count, s.rows, s.width)?,
+            Kernel::OneHot(s) => write!(f, " {}×{}", s.rows, s.classes)?,
             Kernel::Pointwise(expression) => write!(f, " {expression}")?,
             Kernel::Bernoulli { instance, keep } => write!(f, " {keep:?} number {instance}")?,
-            Kernel::SumBatch(_) | Kernel::ExampleWeight | Kernel::Copy => {}
+            Kernel::SumBatch(_)
+            | Kernel::Float(_)
+            | Kernel::Range
+            | Kernel::BatchShare
+            | Kernel::ExampleWeight
+            | Kernel::Copy => {}
         }
         if let Some(epilogue) = epilogue {
             write!(f, "{}", if epilogue.bias { " +bias" } else { "" })?;

@@ -89,9 +89,7 @@ impl Program {
                 return fail(format!("{} is batch-wide", operand.name));
             }
             // What sums over the batch may read examples; a step of its kind else stays with its kind.
-            let sums =
-                matches!(step.kernel, Kernel::SumBatch(_) | Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(_));
-            if operand.per_example && !per_example && !sums {
+            if operand.per_example && !per_example && !step.kernel.sums_over_batch() {
                 return fail(format!("{} is per example", operand.name));
             }
             let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
@@ -120,10 +118,13 @@ impl Kernel {
     /// How many operands it takes.
     fn operands(&self) -> usize {
         match self {
-            Kernel::Bernoulli { .. } | Kernel::ExampleWeight => 0,
+            Kernel::Bernoulli { .. } | Kernel::ExampleWeight | Kernel::Range | Kernel::BatchShare => 0,
             Kernel::MatMul(_, _, epilogue) | Kernel::Convolution2d(_, epilogue) => 2 + usize::from(epilogue.bias),
             Kernel::CrossEntropyGradient(_) => 3,
             Kernel::MatMulWeights(_)
+            | Kernel::BatchedMatMul(..)
+            | Kernel::Gather(_)
+            | Kernel::GatherGradient(_)
             | Kernel::Convolution2dInput(_)
             | Kernel::Convolution2dWeight(_)
             | Kernel::MaxPool2dGradient(_)

@@ -26,8 +26,7 @@ impl<'a> Evaluator<'_, 'a> {
         match (&left.0, &right.0) {
             (Value::Poison, _) | (_, Value::Poison) => Value::Poison,
             (Value::Tensor(a), Value::Tensor(b)) if op == BinaryOp::MatMul => {
-                let operation = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
-                self.apply("@", operation.into(), &[(*a, left.1), (*b, right.1)], at, span)
+                self.matrix_product((*a, left.1), (*b, right.1), at, span)
             }
             (Value::Tensor(_), Value::Tensor(_) | Value::Integer(_) | Value::Float(_))
             | (Value::Integer(_) | Value::Float(_), Value::Tensor(_)) => self.on_tensors(op, at, left, right, span),
@@ -41,6 +40,63 @@ impl<'a> Evaluator<'_, 'a> {
                 (_, None) => self.wrong_kind(shown, "numbers or tensors", &right.0, right.1),
             },
         }
+    }
+
+    /// `a @ b`: rows of `a` by a matrix that the batch has once, or matrices by matrices, each example its own.
+    /// A list on either side is a matrix of one row or one column.
+    fn matrix_product(&mut self, left: (NodeId, Span), right: (NodeId, Span), at: Span, span: Span) -> Value<'a> {
+        let (a, b) = (self.ty(left.0).clone(), self.ty(right.0).clone());
+        let rows = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
+        let is_of_batch = a.per_example && !b.per_example;
+        if (is_of_batch && b.dims.len() == 2) || a.dims.is_empty() || b.dims.is_empty() {
+            return self.apply("@", rows.into(), &[left, right], at, span);
+        }
+        if let ([result @ .., inner], &[depth]) = (a.dims.as_slice(), b.dims.as_slice())
+            && is_of_batch
+            && *inner == depth
+        {
+            let Value::Tensor(column) = self.reshaped(right, vec![depth, 1], span) else { return Value::Poison };
+            return match self.apply("@", rows.into(), &[left, (column, right.1)], at, span) {
+                Value::Tensor(y) => self.reshaped((y, span), result.to_vec(), span),
+                other => other,
+            };
+        }
+        let product = ops::batched_matmul::BatchedMatMul { transposed_a: false, transposed_b: false };
+        match (a.dims.as_slice(), b.dims.as_slice()) {
+            (&[inner], [] | [_] | [_, _]) | (&[_, inner], &[_]) if b.dims.first() == Some(&inner) => {
+                let rows = a.dims.len() == 2;
+                let columns = b.dims.len() == 2;
+                let a_dims = if rows { a.dims.clone() } else { vec![1, inner] };
+                let b_dims = if columns { b.dims.clone() } else { vec![inner, 1] };
+                let result = [a_dims.first().filter(|_| rows), b_dims.get(1).filter(|_| columns)];
+                let result = result.into_iter().flatten().copied().collect();
+                let a = self.reshaped(left, a_dims, span);
+                let b = self.reshaped(right, b_dims, span);
+                let (Value::Tensor(a), Value::Tensor(b)) = (a, b) else { return Value::Poison };
+                match self.apply("@", product.into(), &[(a, left.1), (b, right.1)], at, span) {
+                    Value::Tensor(y) => self.reshaped((y, span), result, span),
+                    other => other,
+                }
+            }
+            // Every row of `a` meets the same matrix, so its leading axes count as rows.
+            ([leading @ .., inner], &[depth, columns]) if leading.len() > 1 && *inner == depth => {
+                let result = [leading, &[columns]].concat();
+                let rows = vec![leading.iter().product(), *inner];
+                let Value::Tensor(a) = self.reshaped(left, rows, span) else { return Value::Poison };
+                match self.apply("@", product.into(), &[(a, left.1), right], at, span) {
+                    Value::Tensor(y) => self.reshaped((y, span), result, span),
+                    other => other,
+                }
+            }
+            _ => self.apply("@", product.into(), &[left, right], at, span),
+        }
+    }
+
+    fn reshaped(&mut self, (id, place): (NodeId, Span), dims: Vec<usize>, span: Span) -> Value<'a> {
+        if self.ty(id).dims == dims {
+            return Value::Tensor(id);
+        }
+        self.apply("@", ops::reshape::Reshape { dims }.into(), &[(id, place)], span, span)
     }
 
     fn on_tensors(

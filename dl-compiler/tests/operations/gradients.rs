@@ -178,6 +178,9 @@ const EXEMPT: &[&str] = &[
     "bernoulli",
     "fused",
     "matmul_weights",
+    "gather_gradient",
+    "range",
+    "batch_share",
     "convolution2d_input",
     "convolution2d_weight",
     "max_pool2d_gradient",
@@ -229,6 +232,23 @@ fn kernels() -> Vec<(Op, &'static str)> {
         (op("cross_entropy", &[]), "[2, 3, 4], index(4)[2, 3]"),
         (op("accuracy", &[]), "[4], index(4)[]"),
     ];
+    let turn = |axes: &'static [i64]| op("transpose", &[("axes", Constant::List(axes))]);
+    cases.push((turn(&[1, 0]), "[2, 3]"));
+    cases.push((turn(&[2, 0, 1]), "[2, 3, 4] batch-wide"));
+    for (transposed_a, a) in [(false, "[2, 3, 4]"), (true, "[2, 4, 3]")] {
+        for (transposed_b, b) in [(false, "[2, 4, 2]"), (true, "[2, 2, 4]")] {
+            let flags = [("transposed_a", transposed_a), ("transposed_b", transposed_b)];
+            let product = op("batched_matmul", &flags.map(|(name, flag)| (name, Constant::Bool(flag))));
+            for (one, other) in [("", ""), ("", " batch-wide"), (" batch-wide", ""), (" batch-wide", " batch-wide")] {
+                let operands: &'static str = format!("{a}{one}, {b}{other}").leak();
+                cases.push((product.clone(), operands));
+            }
+        }
+    }
+    cases.push((op("gather", &[]), "[5, 3] batch-wide, index(5)[4]"));
+    cases.push((op("gather", &[]), "[4] batch-wide, index(3)[]"));
+    cases.push((of("one_hot", &[("classes", 4)]), "index(3)[2]"));
+    cases.push((op("float", &[]), "index(3)[2]"));
     for name in ["max_pool2d", "avg_pool2d"] {
         cases.push((of(name, &[("kernel", 2)]), "[2, 4, 5]"));
         cases.push((of(name, &[("kernel", 3), ("stride", 1), ("padding", 1)]), "[1, 4, 5]"));

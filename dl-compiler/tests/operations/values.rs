@@ -199,6 +199,47 @@ fn parts_and_joints() {
 }
 
 #[test]
+fn axes_in_another_order() {
+    let x: Vec<f64> = (1..=12).map(f64::from).collect();
+    let turn = |axes: &'static [i64]| op("transpose", &[("axes", Constant::List(axes))]);
+    assert_eq!(run(&turn(&[1, 0]), 2, "[2, 3]", &[&x])[..6], [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    // y[k, i, j] = x[i, j, k]
+    let y = run(&turn(&[2, 0, 1]), 1, "[2, 3, 2] batch-wide", &[&x]);
+    assert_eq!(y, [1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0]);
+}
+
+#[test]
+fn products_of_two_matrices_of_an_example() {
+    let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+    let product = |a_flag: bool, b_flag: bool| {
+        let flags = [("transposed_a", Constant::Bool(a_flag)), ("transposed_b", Constant::Bool(b_flag))];
+        run(&op("batched_matmul", &flags), 1, "[2, 2], [2, 2]", &[&a, &b])
+    };
+    assert_eq!(product(false, false), [19.0, 22.0, 43.0, 50.0]);
+    assert_eq!(product(true, false), [26.0, 30.0, 38.0, 44.0]);
+    assert_eq!(product(false, true), [17.0, 23.0, 39.0, 53.0]);
+    assert_eq!(product(true, true), [23.0, 31.0, 34.0, 46.0]);
+    // Two examples, two products each, the right matrices those of the batch.
+    let y = run(&op("batched_matmul", &[]), 2, "[2, 1, 2], [2, 2, 1] batch-wide", &[&[a, b].concat(), &a]);
+    assert_eq!(y, [5.0, 25.0, 17.0, 53.0]);
+}
+
+#[test]
+fn rows_by_their_numbers() {
+    let table = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let y = run(&op("gather", &[]), 2, "[3, 2] batch-wide, index(3)[2]", &[&table, &[2.0, 0.0, 1.0, 1.0]]);
+    assert_eq!(y, [5.0, 6.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
+    let gradient = op("gather_gradient", &integers(&[("rows", 3)]));
+    let d_table = run(&gradient, 2, "index(3)[], [2]", &[&[2.0, 2.0], &[1.0, 2.0, 10.0, 20.0]]);
+    assert_eq!(d_table, [0.0, 0.0, 0.0, 0.0, 11.0, 22.0]);
+    let one_hot = op("one_hot", &integers(&[("classes", 3)]));
+    assert_eq!(run(&one_hot, 2, "index(2)[]", &[&[1.0, 0.0]]), [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(run(&op("float", &[]), 2, "index(9)[]", &[&[7.0, 3.0]]), [7.0, 3.0]);
+    assert_eq!(run(&op("range", &integers(&[("len", 4)])), 2, "", &[]), [0.0, 1.0, 2.0, 3.0]);
+    assert_eq!(run(&op("batch_share", &[]), 4, "", &[]), [0.25]);
+}
+
+#[test]
 fn truth_values_are_zero_and_one() {
     let (a, b) = ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]);
     let compare = |name: &str| run(&op(name, &[]), 1, "[3], [3] batch-wide", &[&a, &b]);

@@ -82,7 +82,10 @@ const CASES: &[(&str, &str)] = &[
     ("E0304", "network N { input x: [3]; label t: [3]; output y = x; loss cross_entropy(x, t); }"),
     ("E0304", "network N { input i: index(3)[2]; output y = i + 1; }"),
     ("E0304", "network N { input x: [3]; output y = x > 0; }"),
-    ("E0305", "network N { input x: [3, 3]; output y = x @ (x @ x); }"),
+    (
+        "E0305",
+        "network N { input x: [3, 3]; output y = convolution2d(reshape(x, [1, 3, 3]), reshape(x, [1, 1, 3, 3])); }",
+    ),
     ("E0305", "network N { input x: [3]; param w: [3] = zeros; output y = w; }"),
     ("E0306", "const A = 5 / 2; network N { input x: [A]; output y = x; }"),
     ("E0306", "const A = 5 % (2 - 2); network N { input x: [2]; output y = x |> dense(A); }"),

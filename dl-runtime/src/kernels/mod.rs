@@ -1,8 +1,10 @@
 //! The kernels: one file for each family, each function with a naive twin of the same name in `reference`.
 
+mod batched_matmul;
 mod chunk;
 mod convolution;
 mod epilogue;
+mod gather;
 mod halve;
 mod matmul;
 mod pointwise;
@@ -11,12 +13,16 @@ mod product;
 mod rearrange;
 mod reduce;
 mod softmax;
+mod transpose;
 
+pub use batched_matmul::{BatchedMatMul, batched_matmul};
 pub use convolution::{Convolution2d, convolution2d, convolution2d_input, convolution2d_weight};
 pub use epilogue::{Activation, Epilogue};
+pub use gather::{Gather, float, gather, gather_gradient, one_hot, range};
 pub use matmul::{MatMul, Pack, matmul, matmul_weights, pack};
 pub use pointwise::{Operand, Pointwise, broadcast, pointwise};
 pub use pool::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use rearrange::{Slice, concat, pad, slice};
-pub use reduce::{Sum, example_weights, mean, sum, sum_batch};
+pub use reduce::{Sum, batch_share, example_weights, mean, sum, sum_batch};
 pub use softmax::{Softmax, accuracy, cross_entropy, cross_entropy_gradient, softmax, softmax_gradient};
+pub use transpose::{Transpose, transpose};

@@ -80,6 +80,14 @@ pub fn example_weights(first: usize, rows: usize, weights: Option<&[f32]>, total
     }
 }
 
+/// `y[0] = 1 / n`: what one of `n` examples counts in a mean over the batch.
+///
+/// # Panics
+/// If `y` is empty.
+pub fn batch_share(n: usize, y: &mut [f32]) {
+    y[0] = 1.0 / n as f32;
+}
+
 /// Floats below which a fork and join costs more than it saves.
 const WORTH_A_FORK: usize = 1 << 15;
 
@@ -286,5 +294,15 @@ mod tests {
         let x = Segments::of_examples(&[1.0, 2.0, 6.0], 1);
         assert_eq!(mean(3, x, None, 3.0), 3.0);
         assert_eq!(mean(3, x, Some(&[1.0, 0.0, 3.0]), 4.0), 4.75);
+    }
+
+    #[test]
+    fn shares_of_a_batch_agree_with_the_twin() {
+        for n in 1..100 {
+            let (mut y, mut expected) = ([0.0; 2], [0.0; 2]);
+            batch_share(n, &mut y);
+            reference::batch_share(n, &mut expected);
+            assert_eq!(y, expected);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Twins of the matrix products.
 
 use super::epilogue::finish;
-use crate::{Epilogue, MatMul, Pack, Segments, Team};
+use crate::{BatchedMatMul, Epilogue, MatMul, Pack, Segments, Team};
 
 /// Twin of [`crate::pack`].
 pub fn pack(pack: &Pack, weight: &[f32], panels: &mut [f32]) {
@@ -49,6 +49,24 @@ pub fn matmul_weights(
                 }
             }
             d_weight[input * outputs + output] = sum as f32;
+        }
+    }
+}
+
+/// Twin of [`crate::batched_matmul`].
+pub fn batched_matmul(shape: &BatchedMatMul, n: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
+    let BatchedMatMul { count, rows, inner, columns, transposed_a, transposed_b, shared_a, shared_b } = *shape;
+    for place in 0..n * count {
+        let (of_a, of_b) = (if shared_a { place % count } else { place }, if shared_b { place % count } else { place });
+        for row in 0..rows {
+            for column in 0..columns {
+                let term = |k: usize| {
+                    let a_at = if transposed_a { k * rows + row } else { row * inner + k };
+                    let b_at = if transposed_b { column * inner + k } else { k * columns + column };
+                    f64::from(a[of_a * rows * inner + a_at]) * f64::from(b[of_b * inner * columns + b_at])
+                };
+                y[(place * rows + row) * columns + column] = (0..inner).map(term).sum::<f64>() as f32;
+            }
         }
     }
 }

@@ -3,17 +3,21 @@
 
 mod convolution;
 mod epilogue;
+mod gather;
 mod matmul;
 mod pointwise;
 mod pool;
 mod rearrange;
 mod reduce;
 mod softmax;
+mod transpose;
 
 pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight};
-pub use matmul::{matmul, matmul_weights, pack};
+pub use gather::{float, gather, gather_gradient, one_hot, range};
+pub use matmul::{batched_matmul, matmul, matmul_weights, pack};
 pub use pointwise::{broadcast, pointwise};
 pub use pool::{avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use rearrange::{concat, pad, slice};
-pub use reduce::{example_weights, mean, sum, sum_batch};
+pub use reduce::{batch_share, example_weights, mean, sum, sum_batch};
 pub use softmax::{accuracy, cross_entropy, cross_entropy_gradient, softmax, softmax_gradient};
+pub use transpose::transpose;

@@ -35,3 +35,8 @@ pub fn example_weights(first: usize, rows: usize, weights: Option<&[f32]>, total
         y[row] = (weight / f64::from(total)) as f32;
     }
 }
+
+/// Twin of [`crate::batch_share`].
+pub fn batch_share(n: usize, y: &mut [f32]) {
+    y[0] = (1.0 / n as f64) as f32;
+}

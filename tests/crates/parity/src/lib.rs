@@ -2,6 +2,7 @@
 #![deny(warnings)]
 
 dln::include_compiled!("arithmetic");
+dln::include_compiled!("attention");
 dln::include_compiled!("autoencoder");
 dln::include_compiled!("cnn");
 dln::include_compiled!("convolutions");

@@ -86,6 +86,7 @@ fixture!(lenet, lenet, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17
 fixture!(convolutions, convolutions, [image, kind], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(steps, steps, [steps, tags], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(attention, attention, [words, next], [words], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(parts, parts, [steps, y], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(functions, functions, [x, y], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
@@ -111,6 +112,7 @@ fn a_network_without_a_loss_only_runs() {
 fn every_operation_is_in_a_fixture() {
     let names = [
         "arithmetic",
+        "attention",
         "autoencoder",
         "cnn",
         "convolutions",

@@ -1,0 +1,231 @@
+//! Products of matrices of which each example has its own, such as attention's queries by keys and weights by values.
+//!
+//! The left matrix is read where it is, transposed or not. Sixteen columns of the right one at a time are read where they
+//! are too, if they lie side by side; a transposed one, or fewer columns than sixteen, is first packed on the stack.
+
+use super::product::{COLUMNS, Left, Right, Rows, Stride, product};
+use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
+
+/// Steps of the depth that are packed at a time: 16 KiB.
+const DEPTH: usize = 256;
+
+/// The shape of `count` products for each example: `[rows, inner]` by `[inner, columns]` to `[rows, columns]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchedMatMul {
+    /// Products of an example.
+    pub count: usize,
+    /// Rows of a result.
+    pub rows: usize,
+    /// Columns of the left matrices, rows of the right ones.
+    pub inner: usize,
+    /// Columns of a result.
+    pub columns: usize,
+    /// Whether the left matrices lie transposed: `[inner, rows]`.
+    pub transposed_a: bool,
+    /// Whether the right matrices lie transposed: `[columns, inner]`.
+    pub transposed_b: bool,
+    /// Whether all examples have the same left matrices.
+    pub shared_a: bool,
+    /// Whether all examples have the same right matrices.
+    pub shared_b: bool,
+}
+
+impl BatchedMatMul {
+    /// Floats of a, b and y for one example.
+    const fn lens(&self) -> [usize; 3] {
+        let Self { count, rows, inner, columns, .. } = *self;
+        [count * rows * inner, count * inner * columns, count * rows * columns]
+    }
+}
+
+/// `y = a · b` for each product of `n` examples.
+///
+/// # Panics
+/// If a slice is shorter than the shape says.
+pub fn batched_matmul(shape: &BatchedMatMul, n: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
+    batched_matmul_on(isa(), shape, n, a, b, y);
+}
+
+/// [`batched_matmul`] on a given instruction set.
+fn batched_matmul_on(isa: Isa, shape: &BatchedMatMul, n: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
+    let [a_len, b_len, y_len] = shape.lens();
+    let examples = |shared: bool| if shared { n.min(1) } else { n };
+    let y = &mut y[..n * y_len];
+    let (a, b) = (&a[..examples(shape.shared_a) * a_len], &b[..examples(shape.shared_b) * b_len]);
+    if shape.inner == 0 {
+        return y.fill(0.0);
+    }
+    dispatch(isa, Products { shape: *shape, n, a, b, y });
+}
+
+/// The arguments of [`batched_matmul`]; slices have exactly the lengths of the shape.
+struct Products<'a> {
+    shape: BatchedMatMul,
+    n: usize,
+    a: &'a [f32],
+    b: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Kernel for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let BatchedMatMul { count, rows, inner, columns, shared_a, shared_b, .. } = self.shape;
+        let mut panel = Panel([0.0; DEPTH * COLUMNS]);
+        for place in 0..self.n * count {
+            let of = |shared: bool| if shared { place % count } else { place };
+            let a = &self.a[of(shared_a) * rows * inner..][..rows * inner];
+            let b = &self.b[of(shared_b) * inner * columns..][..inner * columns];
+            let y = &mut self.y[place * rows * columns..][..rows * columns];
+            one(lane, &self.shape, a, b, y, &mut panel);
+        }
+    }
+}
+
+/// A packed part of the right matrix, at a multiple of a cache line.
+#[repr(align(64))]
+struct Panel([f32; DEPTH * COLUMNS]);
+
+/// One product; the slices have exactly the lengths of the shape.
+#[inline(always)]
+fn one<V: Lane>(lane: V, shape: &BatchedMatMul, a: &[f32], b: &[f32], y: &mut [f32], panel: &mut Panel) {
+    let BatchedMatMul { rows, inner, columns, .. } = *shape;
+    let (row, step) = if shape.transposed_a { (1, rows) } else { (inner, 1) };
+    let mut column = 0;
+    while column < columns {
+        let width = COLUMNS.min(columns - column);
+        let in_place = !shape.transposed_b && width == COLUMNS;
+        let mut start = 0;
+        while start < inner {
+            let depth = if in_place { inner } else { DEPTH.min(inner - start) };
+            let right = if in_place {
+                Right { base: b.as_ptr().wrapping_add(column), steps: Stride(columns) }
+            } else {
+                pack(shape, b, start..start + depth, column..column + width, panel);
+                Right { base: panel.0.as_ptr(), steps: Stride(COLUMNS) }
+            };
+            // SAFETY: a holds rows · inner floats, of which row i and step k < inner are at i · row + k · step; the right
+            // operand is the panel of `depth` steps, or b, of which sixteen columns from `column` on exist in each of its
+            // `inner` rows; y holds rows · columns floats and column + width ≤ columns.
+            unsafe {
+                let left = Left { base: a.as_ptr().add(start * step), row, steps: Stride(step) };
+                let sink = Rows {
+                    base: y.as_mut_ptr().add(column),
+                    row: columns,
+                    columns: width,
+                    accumulate: start > 0,
+                    bias: None,
+                    floor: f32::NEG_INFINITY,
+                };
+                product(lane, rows, depth, left, right, &sink);
+            }
+            start += depth;
+        }
+        column += width;
+    }
+}
+
+/// Copies a part of the right matrix to a panel: sixteen columns for each step, zeros where there are fewer.
+#[inline(always)]
+fn pack(
+    shape: &BatchedMatMul,
+    b: &[f32],
+    steps: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+    panel: &mut Panel,
+) {
+    let width = columns.len();
+    let places = panel.0.chunks_exact_mut(COLUMNS).take(steps.len());
+    if shape.transposed_b {
+        for place in places {
+            place[width..].fill(0.0);
+        }
+        for (column, row) in b.chunks_exact(shape.inner).skip(columns.start).take(width).enumerate() {
+            for (place, value) in panel.0.chunks_exact_mut(COLUMNS).zip(&row[steps.clone()]) {
+                place[column] = *value;
+            }
+        }
+    } else {
+        for (place, row) in places.zip(b.chunks_exact(shape.columns).skip(steps.start)) {
+            place[..width].copy_from_slice(&row[columns.clone()]);
+            place[width..].fill(0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::available;
+    use crate::{Rng, reference};
+    use proptest::prelude::*;
+
+    fn values(len: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Rng::new(seed);
+        (0..len).map(|_| rng.next_u32() as f32 / 2f32.powi(31) - 1.0).collect()
+    }
+
+    fn check(shape: BatchedMatMul, n: usize, seed: u64) {
+        let [a_len, b_len, y_len] = shape.lens();
+        let (a, b) = (values(n.max(1) * a_len, seed), values(n.max(1) * b_len, seed + 1));
+        let (mut expected, len) = (vec![5.0; n * y_len + 3], n * y_len);
+        reference::batched_matmul(&shape, n, &a, &b, &mut expected);
+        // Rounding of the partial sums, which grow like the root of their number.
+        let k = shape.inner as f32 + 4.0;
+        let tolerance = k.sqrt() * k * 2f32.powi(-24) + 4e-7;
+        for &isa in available() {
+            let mut y = vec![5.0; len + 3];
+            batched_matmul_on(isa, &shape, n, &a, &b, &mut y);
+            for (place, (found, expected)) in y.iter().zip(&expected).enumerate() {
+                let close = (found - expected).abs() <= tolerance;
+                assert!(close, "{isa:?} {shape:?} at {place}: {found} for {expected}");
+            }
+            assert_eq!(y[len..], [5.0; 3], "{shape:?} writes past the end");
+        }
+    }
+
+    fn shape(sizes: [usize; 4], flags: [bool; 4]) -> BatchedMatMul {
+        let ([count, rows, inner, columns], [transposed_a, transposed_b, shared_a, shared_b]) = (sizes, flags);
+        BatchedMatMul { count, rows, inner, columns, transposed_a, transposed_b, shared_a, shared_b }
+    }
+
+    #[test]
+    fn every_remainder_of_rows_and_columns() {
+        for rows in (1..=14).chain([16, 17]) {
+            for columns in (1..=18).chain([31, 32, 33]) {
+                for flags in 0..4 {
+                    let flags = [flags & 1 != 0, flags & 2 != 0, false, false];
+                    check(shape([2, rows, 5, columns], flags), 2, (rows * columns) as u64);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn depths_longer_than_a_panel() {
+        for flags in 0..4 {
+            check(shape([1, 3, 2 * DEPTH + 1, 17], [flags & 1 != 0, flags & 2 != 0, false, false]), 1, 9);
+        }
+    }
+
+    #[test]
+    fn a_product_by_hand() {
+        // [[1, 2], [3, 4]] · [[5, 6], [7, 8]] = [[19, 22], [43, 50]]
+        let mut y = [0.0; 4];
+        batched_matmul(&shape([1, 2, 2, 2], [false; 4]), 1, &[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0, 7.0, 8.0], &mut y);
+        assert_eq!(y, [19.0, 22.0, 43.0, 50.0]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn agrees_with_its_twin(
+            sizes in (1..4_usize, 1..20_usize, 0..40_usize, 1..40_usize), flags in prop::array::uniform4(any::<bool>()),
+            n in 0..4_usize, seed in 0..1000_u64,
+        ) {
+            check(shape(sizes.into(), flags), n, seed);
+        }
+    }
+}

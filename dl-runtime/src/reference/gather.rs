@@ -1,0 +1,59 @@
+//! Twins of what works with indices.
+
+use crate::{Gather, Segments, Team};
+
+/// Twin of [`crate::gather`].
+pub fn gather(shape: &Gather, n: usize, table: &[f32], indices: &[u32], y: &mut [f32]) {
+    for place in 0..n * shape.count {
+        for column in 0..shape.width {
+            y[place * shape.width + column] = table[indices[place] as usize * shape.width + column];
+        }
+    }
+}
+
+/// Twin of [`crate::gather_gradient`].
+pub fn gather_gradient(
+    shape: &Gather,
+    n: usize,
+    indices: &[u32],
+    d_y: Segments<'_>,
+    d_table: &mut [f32],
+    _team: &Team,
+) {
+    for row in 0..shape.rows {
+        for column in 0..shape.width {
+            let mut sum = 0.0;
+            for example in 0..n {
+                for place in 0..shape.count {
+                    if indices[example * shape.count + place] as usize == row {
+                        sum += f64::from(d_y.example(example)[place * shape.width + column]);
+                    }
+                }
+            }
+            d_table[row * shape.width + column] = sum as f32;
+        }
+    }
+}
+
+/// Twin of [`crate::one_hot`].
+pub fn one_hot(classes: usize, rows: usize, indices: &[u32], y: &mut [f32]) {
+    for row in 0..rows {
+        for class in 0..classes {
+            y[row * classes + class] = if indices[row] as usize == class { 1.0 } else { 0.0 };
+        }
+    }
+}
+
+/// Twin of [`crate::float`].
+pub fn float(len: usize, indices: &[u32], y: &mut [f32]) {
+    for place in 0..len {
+        y[place] = indices[place] as f32;
+    }
+}
+
+/// Twin of [`crate::range`].
+pub fn range(y: &mut [f32]) {
+    for place in 0..y.len() {
+        y[place] = place as f32;
+    }
+}
