@@ -53,7 +53,7 @@ pub fn float(len: usize, indices: &[u32], y: &mut [f32]) {
 
 /// Twin of [`crate::range`].
 pub fn range(y: &mut [f32]) {
-    for place in 0..y.len() {
-        y[place] = place as f32;
+    for (place, y) in y.iter_mut().enumerate() {
+        *y = place as f32;
     }
 }

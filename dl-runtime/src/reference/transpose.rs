@@ -5,12 +5,12 @@ use crate::Transpose;
 /// Twin of [`crate::transpose`].
 pub fn transpose(shape: &Transpose<'_>, n: usize, x: &[f32], y: &mut [f32]) {
     let len: usize = shape.dims.iter().product();
-    for place in 0..n * len {
+    for (place, y) in y.iter_mut().enumerate().take(n * len) {
         let (mut rest, mut from) = (place % len, place / len * len);
         for (dim, stride) in shape.dims.iter().zip(shape.strides).rev() {
             from += rest % dim * stride;
             rest /= dim;
         }
-        y[place] = x[from];
+        *y = x[from];
     }
 }
