@@ -17,6 +17,7 @@ pub mod library;
 pub mod model;
 pub mod ops;
 pub mod optimize;
+pub mod outline;
 pub mod pipeline;
 pub mod plan;
 pub mod program;
@@ -96,8 +97,10 @@ pub struct Summary {
 /// One line of a layer table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SummaryRow {
-    /// The binding's name.
+    /// The binding's name, or the segments that the call adds to the paths of its parameters; may be empty.
     pub name: String,
+    /// What is called; empty for a binding of something else than one call.
+    pub callee: String,
     /// The dimensions of its value.
     pub dims: Vec<usize>,
     /// Floats in the parameters it holds.
@@ -108,6 +111,8 @@ pub struct SummaryRow {
     pub bytes: usize,
     /// Where it stands: `file:line`.
     pub place: String,
+    /// The calls in it, as the user's text nests them.
+    pub children: Vec<SummaryRow>,
 }
 
 /// Compiles a program.

@@ -186,8 +186,10 @@ pub struct BindingRow {
 /// part of the call that leads to them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallRow {
-    /// The name of the instance, or of what is called.
-    pub name: String,
+    /// The name of the instance, where it has one.
+    pub instance: Option<String>,
+    /// What is called.
+    pub callee: String,
     /// The dimensions of its result.
     pub dims: Vec<usize>,
     /// The parameters that were made for it, as places in [`Model::parameters`]: from, up to.

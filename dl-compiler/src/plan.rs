@@ -50,14 +50,19 @@ pub fn plan_together(one: &mut Program, other: &mut Program) {
 
 /// When a buffer is needed, and its size.
 #[derive(Debug, Clone, Copy)]
-struct Life {
-    buffer: BufferId,
-    first: usize,
-    last: usize,
-    floats: usize,
+pub struct Life {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// The step that writes it, counted over all phases.
+    pub first: usize,
+    /// The last step that reads it.
+    pub last: usize,
+    /// What it takes of its home, rounded up.
+    pub floats: usize,
 }
 
-fn lives(program: &Program, home: Home) -> Vec<Life> {
+/// The buffers of one home, in order, and when each is needed.
+pub fn lives(program: &Program, home: Home) -> Vec<Life> {
     let mut lives: BTreeMap<BufferId, Life> = BTreeMap::new();
     let mut end = 0;
     for (at, step) in program.steps().enumerate() {

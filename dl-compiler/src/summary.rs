@@ -5,8 +5,8 @@
 
 use dl_grammar::{Sources, Span};
 
-use crate::model::Three;
-use crate::model::{BindingRow, Model};
+use crate::model::{Model, Three};
+use crate::outline::{Part, outline};
 use crate::program::Program;
 use crate::{Summary, SummaryRow};
 
@@ -25,16 +25,7 @@ pub fn summary(model: &Model, programs: &Three<Program>, sources: &Sources) -> S
         let nodes = flops.get(from..to.min(flops.len())).unwrap_or(&[]);
         nodes.iter().fold(0_usize, |sum, flops| sum.saturating_add(*flops))
     };
-    let floats = |place: &usize| model.parameters.get(*place).map_or(0, |parameter| parameter.dims.iter().product());
-    let row = |binding: &BindingRow| SummaryRow {
-        name: binding.name.clone(),
-        dims: binding.dims.clone(),
-        parameters: binding.parameters.iter().map(floats).sum(),
-        flops: sum(binding.nodes),
-        bytes: 4 * binding.dims.iter().product::<usize>(),
-        place: place(sources, binding.span),
-    };
-    let rows: Vec<SummaryRow> = model.bindings.iter().map(row).collect();
+    let rows: Vec<SummaryRow> = outline(model).iter().map(|part| row(part, model, &sum, sources)).collect();
     let bytes = |program: &Program| 4 * (program.shard_floats + program.fixed_floats);
     let docs = model.docs.iter().take_while(|line| !line.trim().is_empty()).map(|line| line.trim());
     Summary {
@@ -45,6 +36,21 @@ pub fn summary(model: &Model, programs: &Three<Program>, sources: &Sources) -> S
         rows,
         inference_bytes: bytes(&programs.inference).max(bytes(&programs.evaluation)),
         training_bytes: bytes(&programs.training) + 4 * programs.training.prepared_floats,
+    }
+}
+
+fn row(part: &Part, model: &Model, flops: &impl Fn((usize, usize)) -> usize, sources: &Sources) -> SummaryRow {
+    let (from, to) = part.parameters;
+    let parameters = model.parameters.get(from..to).unwrap_or(&[]);
+    SummaryRow {
+        name: part.name.clone(),
+        callee: part.callee.clone(),
+        dims: part.dims.clone(),
+        parameters: parameters.iter().map(|parameter| parameter.dims.iter().product::<usize>()).sum(),
+        flops: flops(part.nodes),
+        bytes: 4 * part.dims.iter().product::<usize>(),
+        place: place(sources, part.span),
+        children: part.children.iter().map(|child| row(child, model, flops, sources)).collect(),
     }
 }
 

@@ -72,7 +72,8 @@ impl<'a> Evaluator<'_, 'a> {
             && self.frames.iter().all(|frame| frame.home == Home::User && frame.kind != Kind::Function)
         {
             self.calls.push(CallRow {
-                name: instance.unwrap_or(&call.callee).text.clone(),
+                instance: instance.map(|name| name.text.clone()),
+                callee: call.callee.text.clone(),
                 dims: self.ty(id).dims.clone(),
                 parameters: (first.parameters, self.parameters.len()),
                 nodes: (first_node, self.graph.nodes.len()),

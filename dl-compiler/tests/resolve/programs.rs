@@ -4,6 +4,7 @@ use crate::support::{model, models};
 use dl_compiler::eval::{self, Context};
 use dl_compiler::graph::{Element, Role};
 use dl_compiler::model::{Initializer, Model, Optimizer};
+use dl_compiler::outline::{Part, outline};
 use ndarray::{ArrayD, IxDyn};
 
 const LENET: &str = "
@@ -356,6 +357,12 @@ fn several_networks_share_declarations() {
     assert_eq!(models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["A", "B"]);
 }
 
+/// `features(conv2d, relu)`
+fn show(part: &Part) -> String {
+    let children: Vec<String> = part.children.iter().map(show).collect();
+    if children.is_empty() { part.title() } else { format!("{}({})", part.title(), children.join(", ")) }
+}
+
 #[test]
 fn calls_are_known_with_what_they_hold() {
     let model = model(
@@ -366,12 +373,16 @@ fn calls_are_known_with_what_they_hold() {
     let found: Vec<(&str, usize, usize)> = model
         .calls
         .iter()
-        .map(|call| (call.name.as_str(), call.depth, call.parameters.1 - call.parameters.0))
+        .map(|call| (call.callee.as_str(), call.depth, call.parameters.1 - call.parameters.0))
         .collect();
     let expected =
-        [("first", 1, 2), ("swish", 1, 0), ("dense", 1, 2), ("block", 0, 4), ("relu", 0, 0), ("dense", 0, 2)];
+        [("dense", 1, 2), ("swish", 1, 0), ("dense", 1, 2), ("block", 0, 4), ("relu", 0, 0), ("dense", 0, 2)];
     assert_eq!(found, expected);
     let nodes: Vec<(usize, usize)> = model.calls.iter().map(|call| call.nodes).collect();
     assert!(nodes[0].0 == nodes[3].0 && nodes[2].1 == nodes[3].1, "a call holds those of its layer: {nodes:?}");
     assert_eq!(model.calls[3].dims, [3]);
+    assert_eq!(model.calls[0].instance.as_deref(), Some("first"));
+
+    let shown: Vec<String> = outline(&model).iter().map(show).collect();
+    assert_eq!(shown, ["y(block(y.first: dense, swish, dense), relu)", "z: dense"]);
 }
