@@ -1,10 +1,11 @@
-//! Text enters, text on the terminal leaves; the one place that writes.
+//! Text enters, text on the terminal leaves; the one place that writes there.
 //!
-//! A reader that goes away early (`dln expand x.dln | head`) is no error. Colours are for terminals only, and not
-//! where the variable `NO_COLOR` asks for none.
+//! Results go to standard output, everything about mistakes to standard error. A reader that goes away early
+//! (`dln expand x.dln | head`) is no error. Colours are for terminals only, and not where the variable `NO_COLOR` asks
+//! for none: the streams leave them out.
 
 use dl_compiler::Failure;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// Writes to standard output, with a line end at the end of the last line.
@@ -24,9 +25,7 @@ pub(crate) fn print(text: &str) -> ExitCode {
 
 /// Shows all mistakes on standard error.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let text = dl_grammar::render(&failure.sources, &failure.diagnostics, color);
-    complain(text.trim_end());
+    complain(dl_grammar::render(&failure.sources, &failure.diagnostics, true).trim_end());
     ExitCode::FAILURE
 }
 
@@ -35,7 +34,12 @@ pub(crate) fn message(text: &str) {
     complain(&format!("error: {text}"));
 }
 
+/// Shows lines on standard error that are no mistake of their own.
+pub(crate) fn note(text: &str) {
+    complain(text);
+}
+
 fn complain(text: &str) {
     // With standard error gone there is nobody left to tell; the exit code remains.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// All commands on one file must fail with one of the codes.
 fn assert_fails(path: &Path, codes: &[&str]) {
-    let commands: [&[&str]; 4] = [&["check"], &["expand"], &["summary"], &["dump", "--stage=program"]];
+    let commands: [&[&str]; 5] = [&["check"], &["expand"], &["summary"], &["graph"], &["expand", "--stage=program"]];
     for command in commands {
         let mut arguments: Vec<&std::ffi::OsStr> = command.iter().map(std::ffi::OsStr::new).collect();
         arguments.push(path.as_os_str());
@@ -34,7 +34,13 @@ fn binding(value: &str) -> String {
 #[test]
 fn files_that_cannot_be_read() {
     assert_fails(Path::new("no/such/file.dln"), &["E0006"]);
-    assert_fails(Path::new(env!("CARGO_TARGET_TMPDIR")), &["E0006"]);
+    let output = dln([Path::new("expand"), Path::new(env!("CARGO_TARGET_TMPDIR"))]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("error[E0006]") && stderr(&output).contains("it is a folder"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[cfg(unix)]

@@ -23,12 +23,12 @@ fn check_says_that_a_file_is_right() {
 
 #[test]
 fn check_goes_on_after_a_file_with_mistakes() {
-    let (right, wrong) = (file("check_all", "xor.dln", XOR), file("check_all", "wrong.dln", "network {"));
+    let (right, wrong) = (file("check_all", "xor.dln", XOR), file("check_all", "wrong.dln", "network N { a = ; }"));
     let output = run(&["check", &wrong.to_string_lossy()], &right);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stdout(&output), format!("{}: ok\n", right.display()));
-    assert!(stderr(&output).contains("wrong.dln:1:9"), "{}", stderr(&output));
-    assert!(stderr(&output).ends_with("error: 1 of 2 files have errors\n"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("wrong.dln:1:17"), "{}", stderr(&output));
+    assert!(stderr(&output).ends_with("error: 1 mistake in 1 of 2 files\n"), "{}", stderr(&output));
 }
 
 #[test]
@@ -56,13 +56,15 @@ fn summary_counts_the_parameters() {
     assert_eq!(total.split_whitespace().nth(1), Some("33"), "{table}");
     assert!(table.starts_with("Xor: Exclusive or of two numbers."), "{table}");
     assert!(table.lines().any(|line| line.starts_with("logit") && line.contains("[1]")), "{table}");
+    assert!(table.contains("├─ hidden: dense") && table.contains("└─ dense"), "{table}");
 }
 
 #[test]
-fn dump_prints_every_stage() {
-    let path = file("dump", "xor.dln", XOR);
+fn expand_prints_every_stage() {
+    let path = file("stages", "xor.dln", XOR);
+    assert_eq!(stdout(&run(&["expand"], &path)), stdout(&run(&["expand", "--stage=rust"], &path)));
     for stage in dl_compiler::STAGES {
-        let output = run(&["dump", &format!("--stage={stage}")], &path);
+        let output = run(&["expand", &format!("--stage={stage}")], &path);
         assert_eq!(output.status.code(), Some(0), "{stage}: {}", stderr(&output));
         assert!(!stdout(&output).trim().is_empty(), "{stage}");
     }
@@ -70,21 +72,26 @@ fn dump_prints_every_stage() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    let calls: [&[&str]; 7] = [
+    let calls: [&[&str]; 12] = [
         &[],
         &["compile"],
         &["check"],
         &["expand"],
         &["expand", "a.dln", "--runtime=a b"],
-        &["dump", "a.dln"],
-        &["dump", "--stage=soup", "a.dln"],
+        &["expand", "--stage=soup", "a.dln"],
+        &["check", "a.dln", "--format=xml"],
+        &["summary"],
+        &["explain", "E9999"],
+        &["graph", "a.dln", "-o", "a.bmp"],
+        &["new"],
+        &["completions", "soup"],
     ];
     for call in calls {
         let output = dln(call);
         assert_eq!(output.status.code(), Some(2), "{call:?}");
         assert!(stderr(&output).contains("--help"), "{call:?}: {}", stderr(&output));
     }
-    assert!(stderr(&dln(["dump", "--stage=soup", "a.dln"])).contains("graph"), "the stages are named");
+    assert!(stderr(&dln(["expand", "--stage=soup", "a.dln"])).contains("graph"), "the stages are named");
     assert_eq!(dln(["--help"]).status.code(), Some(0));
     assert_eq!(dln(["--version"]).status.code(), Some(0));
 }

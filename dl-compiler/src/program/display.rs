@@ -1,4 +1,4 @@
-//! The text of a Program: what snapshots hold and `dln dump --stage=program` prints.
+//! The text of a Program: what snapshots hold and `dln expand --stage program` prints.
 
 use std::fmt;
 
