@@ -23,11 +23,12 @@ fn check_says_that_a_file_is_right() {
 
 #[test]
 fn check_goes_on_after_a_file_with_mistakes() {
-    let (right, wrong) = (file("check_all", "xor.dln", XOR), file("check_all", "wrong.dln", "network N { a = ; }"));
+    let wrong = file("check_all", "wrong.dln", "network N { input x: [2]; output y = z; }");
+    let right = file("check_all", "xor.dln", XOR);
     let output = run(&["check", &wrong.to_string_lossy()], &right);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stdout(&output), format!("{}: ok\n", right.display()));
-    assert!(stderr(&output).contains("wrong.dln:1:17"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("wrong.dln:1:38"), "{}", stderr(&output));
     assert!(stderr(&output).ends_with("error: 1 mistake in 1 of 2 files\n"), "{}", stderr(&output));
 }
 
