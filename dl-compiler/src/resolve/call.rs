@@ -8,10 +8,12 @@ use dl_grammar::{Code, Diagnostic, Span, closest};
 
 use super::evaluator::{Evaluator, Kind};
 use super::held::Mark;
+use super::stage::LayerValue;
 use super::value::{Callee, Home, Value};
 use crate::model::CallRow;
 
 /// An argument of a call.
+#[derive(Debug, Clone)]
 pub(super) struct Given<'a> {
     /// `name:` before it.
     pub(super) name: Option<&'a Name>,
@@ -41,20 +43,44 @@ impl<'a> Evaluator<'_, 'a> {
         instance: Option<&'a Name>,
         piped: Option<Given<'a>>,
     ) -> Value<'a> {
+        let is_piped = piped.is_some();
+        let (target, given) = self.target_and_arguments(call, piped);
+        let Some(target) = target else { return Value::Poison };
+        if !is_piped && self.leaves_operands_out(&target, &given) {
+            return self.layer_value(target, call.callee.span, given);
+        }
+        self.apply_target(&target, &call.callee.text, call.callee.span, instance, given)
+    }
+
+    /// What is called, unless that is wrong already, and with what.
+    pub(super) fn target_and_arguments(
+        &mut self,
+        call: &'a ast::Call,
+        piped: Option<Given<'a>>,
+    ) -> (Option<Value<'a>>, Vec<Given<'a>>) {
         let mut given: Vec<Given<'a>> = piped.into_iter().collect();
         for argument in &call.arguments {
             let value = self.expr(&argument.value);
             given.push(Given { name: argument.name.as_ref(), value, span: argument.value.span });
         }
-        let Some(callee) = self.callee(&call.callee.text) else { return Value::Poison };
-        let name = self.call_name(&call.callee.text, instance);
+        (self.target(&call.callee.text), given)
+    }
+
+    /// Applies a callable or layer value, which paths and messages call `kind`, as an instance of the statement at hand.
+    pub(super) fn apply_target(
+        &mut self,
+        target: &Value<'a>,
+        kind: &'a str,
+        at: Span,
+        instance: Option<&'a Name>,
+        given: Vec<Given<'a>>,
+    ) -> Value<'a> {
+        let name = self.call_name(kind, instance);
         let (first_node, first) = (self.graph.nodes.len(), self.mark());
-        let at = call.callee.span;
-        let value = match callee {
-            Callee::Function(function, home) => self.apply_function(function, home, at, given),
-            Callee::Layer(layer, home) => self.apply_layer(layer, home, at, given, name.clone()),
-            Callee::Operation(spec) => self.apply_operation(spec, at, given),
-            Callee::Builtin(builtin) => self.apply_builtin(builtin, at, given),
+        let value = match target {
+            Value::Callable(callee) => self.apply_callee(*callee, at, given, name.clone()),
+            Value::Layer(layer) => self.apply_layer_value(layer, at, given, name.clone()),
+            _ => Value::Poison,
         };
         if let (Value::Tensor(id), Some(name)) = (&value, name)
             && id.index() >= first_node
@@ -63,17 +89,23 @@ impl<'a> Evaluator<'_, 'a> {
         }
         if self.mark() != first {
             if self.is_in_function() {
-                self.held_in_function(&call.callee, first);
+                self.held_in_function(kind, at, first);
                 return Value::Poison;
             }
-            self.keep_instance(instance, &call.callee.text, first);
+            self.keep_instance(instance, kind, first);
         }
+        // Of what consists of calls, these are the rows.
+        let is_one_call = match target {
+            Value::Layer(layer) => matches!(layer.as_ref(), LayerValue::Call(..)),
+            _ => true,
+        };
         if let Value::Tensor(id) = value
+            && is_one_call
             && self.frames.iter().all(|frame| frame.home == Home::User && frame.kind != Kind::Function)
         {
             self.calls.push(CallRow {
                 instance: instance.map(|name| name.text.clone()),
-                callee: call.callee.text.clone(),
+                callee: kind.to_owned(),
                 dims: self.ty(id).dims.clone(),
                 parameters: (first.parameters, self.parameters.len()),
                 nodes: (first_node, self.graph.nodes.len()),
@@ -84,27 +116,42 @@ impl<'a> Evaluator<'_, 'a> {
         value
     }
 
-    /// What a name that is called means: an attribute that holds a callable, or a declaration.
-    fn callee(&self, name: &str) -> Option<Callee<'a>> {
+    /// Applies what is declared or known to the compiler.
+    pub(super) fn apply_callee(
+        &mut self,
+        callee: Callee<'a>,
+        at: Span,
+        given: Vec<Given<'a>>,
+        prefix: Option<String>,
+    ) -> Value<'a> {
+        match callee {
+            Callee::Function(function, home) => self.apply_function(function, home, at, given),
+            Callee::Layer(layer, home) => self.apply_layer(layer, home, at, given, prefix),
+            Callee::Operation(spec) => self.apply_operation(spec, at, given),
+            Callee::Builtin(builtin) => self.apply_builtin(builtin, at, given),
+            Callee::Network(network) => self.apply_network(network, at, given, prefix),
+            Callee::Instance(instance) => self.apply_instance(instance, at, given, prefix),
+        }
+    }
+
+    /// What a name that is called means: a value that can be applied, or a declaration.
+    fn target(&self, name: &str) -> Option<Value<'a>> {
         let callee = match self.value(name) {
+            Some(value @ Value::Layer(_)) => return Some(value.clone()),
             Some(Value::Callable(callee)) => *callee,
             Some(Value::Poison) => return None,
             _ => self.program.catalog.callable(name, self.home())?,
         };
-        let is_recursive = match callee {
-            Callee::Function(function, home) => self.program.recursive.contains(&(home, function.name.text.as_str())),
-            Callee::Layer(layer, home) => self.program.recursive.contains(&(home, layer.name.text.as_str())),
-            _ => false,
-        };
-        (!is_recursive).then_some(callee)
+        let is_recursive = callee.home().is_some_and(|home| self.program.recursive.contains(&(home, callee.name())));
+        (!is_recursive).then_some(Value::Callable(callee))
     }
 
-    fn held_in_function(&mut self, callee: &Name, first: Mark) {
+    fn held_in_function(&mut self, callee: &str, at: Span, first: Mark) {
         self.parameters.truncate(first.parameters);
         self.states.truncate(first.states);
         let name = self.frames.last().map_or("", |frame| frame.name);
-        let message = format!("`{name}` is a `fn` and holds no parameters, but `{}` does", callee.text);
-        let diagnostic = Diagnostic::new(Code::MisplacedMember, callee.span, message)
+        let message = format!("`{name}` is a `fn` and holds no parameters, but `{callee}` does");
+        let diagnostic = Diagnostic::new(Code::MisplacedMember, at, message)
             .label("holds parameters")
             .help(format!("declare it as `layer {name}(x: [..]) {{ … }}`"));
         self.report(diagnostic);

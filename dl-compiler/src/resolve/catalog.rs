@@ -21,7 +21,6 @@ pub(super) struct Catalog<'a> {
 struct Declarations<'a> {
     constants: BTreeMap<&'a str, &'a ast::Const>,
     callables: BTreeMap<&'a str, Callee<'a>>,
-    networks: BTreeMap<&'a str, &'a ast::Network>,
 }
 
 impl<'a> Catalog<'a> {
@@ -54,9 +53,22 @@ impl<'a> Catalog<'a> {
         }
     }
 
-    /// The network of that name.
-    pub(super) fn network(&self, name: &str) -> Option<&'a ast::Network> {
-        self.user.networks.get(name).copied()
+    /// The network that an instance is made of, through further instances.
+    pub(super) fn template(&self, instance: &'a ast::Instance) -> Option<&'a ast::Network> {
+        Some(self.instances(instance)?.0)
+    }
+
+    /// The same, and all instances on the way, this one first; `None` if there is no such network.
+    pub(super) fn instances(&self, instance: &'a ast::Instance) -> Option<(&'a ast::Network, Vec<&'a ast::Instance>)> {
+        let mut chain = vec![instance];
+        loop {
+            let last = chain.last()?;
+            match self.callable(&last.template.callee.text, Home::User)? {
+                Callee::Network(network) => return Some((network, chain)),
+                Callee::Instance(next) if chain.iter().all(|known| known.name != next.name) => chain.push(next),
+                _ => return None,
+            }
+        }
     }
 
     /// The names of all that a user can call, in a fixed order.
@@ -86,9 +98,12 @@ impl<'a> Declarations<'a> {
                     self.callables.entry(&layer.name.text).or_insert(Callee::Layer(layer, home));
                 }
                 Item::Network(network) => {
-                    self.networks.entry(&network.name.text).or_insert(network);
+                    self.callables.entry(&network.name.text).or_insert(Callee::Network(network));
                 }
-                Item::Instance(_) | Item::Import(_) => {}
+                Item::Instance(instance) => {
+                    self.callables.entry(&instance.name.text).or_insert(Callee::Instance(instance));
+                }
+                Item::Import(_) => {}
             }
         }
     }

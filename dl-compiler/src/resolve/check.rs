@@ -4,22 +4,23 @@
 use dl_grammar::ast::{self, ExprKind, Member};
 use dl_grammar::{Code, Diagnostic, Span};
 
-use super::network::Half;
+use super::network::{Half, Target};
 use crate::gradient::differentiate;
 use crate::graph::{Graph, NodeId, Role};
 use crate::model::{Field, Loss, Parameter};
 use crate::ops::Op;
 
 /// What can be said without values: a network has an input, an output or loss, and what trains has a loss.
-pub(super) fn parts(network: &ast::Network) -> Vec<Diagnostic> {
+pub(super) fn parts(target: &Target<'_>) -> Vec<Diagnostic> {
+    let network = target.network;
     let has = |wanted: fn(&Member) -> bool| network.members.iter().any(wanted);
-    let has_loss = has(|member| matches!(member, Member::Loss(_)));
+    let has_loss = has(|member| matches!(member, Member::Loss(_))) && !target.inference;
     let has_output = has(|member| matches!(member, Member::Output(_)));
     let train = network.members.iter().find_map(|member| match member {
         Member::Train(train) => Some(train.span),
         _ => None,
     });
-    let name = &network.name;
+    let name = target.name;
     if !has_loss && !has_output {
         let message = format!("the network `{}` has neither output nor loss", name.text);
         let diagnostic = Diagnostic::new(Code::MissingOutput, name.span, message)
@@ -35,7 +36,7 @@ pub(super) fn parts(network: &ast::Network) -> Vec<Diagnostic> {
             .help("add `input name: [dims];`");
         diagnostics.push(diagnostic);
     }
-    if let Some(section) = train.filter(|_| !has_loss) {
+    if let Some(section) = train.filter(|_| !has_loss && !target.inference) {
         let message = format!("the network `{}` has a train section but no loss", name.text);
         let diagnostic = Diagnostic::new(Code::MissingLoss, name.span, message)
             .label("has no loss")
@@ -56,15 +57,16 @@ pub(super) fn has_input(network: &ast::Network) -> bool {
 }
 
 /// What both walks of a network without mistakes must meet.
-pub(super) fn halves(network: &ast::Network, training: &Half, inference: &Half) -> Vec<Diagnostic> {
-    let mut diagnostics = disagreements(network, training, inference);
+pub(super) fn halves(target: &Target<'_>, training: &Half, inference: &Half) -> Vec<Diagnostic> {
+    let network = target.network;
+    let mut diagnostics = disagreements(target, training, inference);
     diagnostics.extend(outputs_without_labels(network, &inference.graph, &inference.fields));
     diagnostics.extend(gradients(network, training));
     diagnostics
 }
 
 /// Parameters, states and shapes are those of one network.
-fn disagreements(network: &ast::Network, training: &Half, inference: &Half) -> Vec<Diagnostic> {
+fn disagreements(target: &Target<'_>, training: &Half, inference: &Half) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     diagnostics.extend(different("parameter", &training.parameters, &inference.parameters));
     diagnostics.extend(different("state", &training.states, &inference.states));
@@ -82,7 +84,7 @@ fn disagreements(network: &ast::Network, training: &Half, inference: &Half) -> V
         roles.filter(|role| !matches!(role, Role::Update(_))).collect::<Vec<_>>()
     };
     if diagnostics.is_empty() && roles(training) != roles(inference) {
-        let span = network.name.span;
+        let span = target.name.span;
         let message = "training and inference disagree about outputs, losses or metrics";
         diagnostics.push(Diagnostic::new(Code::TrainingDisagrees, span, message));
     }

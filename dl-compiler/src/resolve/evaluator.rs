@@ -11,6 +11,8 @@ use super::catalog::Catalog;
 use super::held::{Addend, Held};
 use super::limits;
 use super::path::Statement;
+use super::sharing::{Shared, Sharing};
+use super::stage::Round;
 use super::value::{Home, Value};
 use crate::graph::{Graph, Node, NodeId, Origin, Type};
 use crate::model::CallRow;
@@ -65,18 +67,38 @@ pub(super) struct Frame<'a> {
     pub(super) first_node: usize,
 }
 
+impl<'a> Frame<'a> {
+    /// A frame that knows no names yet.
+    pub(super) fn new(
+        kind: Kind,
+        home: Home,
+        name: &'a str,
+        call: Span,
+        prefix: Option<String>,
+        first_node: usize,
+    ) -> Frame<'a> {
+        let scopes = vec![BTreeMap::new()];
+        Frame { kind, home, name, call, scopes, prefix, statements: Vec::new(), states: BTreeMap::new(), first_node }
+    }
+}
+
 /// One walk over a network or constant.
 pub(super) struct Evaluator<'p, 'a> {
     pub(super) program: &'p Program<'a>,
     /// What `training` means; `None` where the question is not allowed.
     pub(super) training: Option<bool>,
     pub(super) graph: Graph,
-    pub(super) parameters: Vec<Held>,
-    pub(super) states: Vec<Held>,
+    pub(super) parameters: Vec<Held<'a>>,
+    pub(super) states: Vec<Held<'a>>,
     /// Numbers that join the losses.
     pub(super) penalties: Vec<Addend>,
     /// Statements being evaluated, in all frames.
     pub(super) open_statements: usize,
+    /// What `shared` statements made, and those being applied.
+    pub(super) shared: Vec<Shared<'a>>,
+    pub(super) sharing: Vec<Sharing<'a>>,
+    /// Rounds being applied, the innermost last.
+    pub(super) repeating: Vec<Round>,
     /// Calls in the user's text so far.
     pub(super) calls: Vec<CallRow>,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -98,17 +120,7 @@ impl<'p, 'a> Evaluator<'p, 'a> {
         home: Home,
         name: &'a ast::Name,
     ) -> Evaluator<'p, 'a> {
-        let frame = Frame {
-            kind,
-            home,
-            name: &name.text,
-            call: name.span,
-            scopes: vec![BTreeMap::new()],
-            prefix: Some(String::new()),
-            statements: Vec::new(),
-            states: BTreeMap::new(),
-            first_node: 0,
-        };
+        let frame = Frame::new(kind, home, &name.text, name.span, Some(String::new()), 0);
         Evaluator {
             program,
             training,
@@ -117,6 +129,9 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             states: Vec::new(),
             penalties: Vec::new(),
             open_statements: 0,
+            shared: Vec::new(),
+            sharing: Vec::new(),
+            repeating: Vec::new(),
             calls: Vec::new(),
             diagnostics: Vec::new(),
             frames: vec![frame],
@@ -219,6 +234,13 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             diagnostic.notes.insert(0, format!("{file}:{line}: `{}`", self.program.sources.line(diagnostic.span)));
             diagnostic.related.retain(|(span, _)| span.file == place.file && *span != place);
             diagnostic.span = place;
+        }
+        // That of the first round is that of all.
+        if let Some(round) = self.repeating.last().filter(|round| !round.is_first()) {
+            match round.place().file == diagnostic.span.file {
+                true => diagnostic.related.push((round.place(), round.note())),
+                false => diagnostic.notes.push(round.note()),
+            }
         }
         const CALLS: usize = 3;
         let calls = self.frames.iter().skip(1).filter(|frame| frame.home == Home::User).rev();

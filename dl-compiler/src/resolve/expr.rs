@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use dl_grammar::ast::{self, BinaryOp, Block, Expr, ExprKind, If, Member, UnaryOp};
+use dl_grammar::ast::{BinaryOp, Block, Expr, ExprKind, If, Member, UnaryOp};
 use dl_grammar::{Code, Diagnostic, Span};
 
 use super::builtin;
-use super::call::Given;
 use super::evaluator::{Evaluator, Kind};
 use super::limits;
 use super::value::Value;
@@ -28,22 +27,11 @@ impl<'a> Evaluator<'_, 'a> {
             ExprKind::Unary(op, operand) => self.unary(*op, operand, expr.span),
             ExprKind::Binary(op, at, left, right) => self.binary(*op, *at, left, right, expr.span),
             ExprKind::Call(call) => self.call(call, None, None),
-            ExprKind::Pipe(first, stages) => {
-                let mut value = self.expr(first);
-                let mut place = first.span;
-                for stage in stages {
-                    let piped = Given { name: None, value, span: place };
-                    value = match &stage.apply {
-                        ast::Apply::Call(call) => self.call(call, stage.instance.as_ref(), Some(piped)),
-                        ast::Apply::Repeat(_) => Value::Poison,
-                    };
-                    place = stage.span;
-                }
-                value
-            }
+            ExprKind::Pipe(first, stages) => self.pipe(first, stages),
+            ExprKind::Repeat(repeat) => self.repeat_value(repeat),
             ExprKind::If(choice) => self.choice(choice),
             ExprKind::List(elements) => self.list(elements),
-            ExprKind::Repeat(_) | ExprKind::Scan(_) | ExprKind::Rest | ExprKind::Invalid => Value::Poison,
+            ExprKind::Scan(_) | ExprKind::Rest | ExprKind::Invalid => Value::Poison,
         };
         self.leave();
         value
@@ -145,6 +133,7 @@ impl<'a> Evaluator<'_, 'a> {
                 Member::State(state) => self.state(state),
                 Member::Update(update) => self.update(update),
                 Member::Penalty(penalty) => self.penalty(penalty),
+                Member::Shared(shared) => self.shared(shared),
                 Member::Assert(assert) if !self.assert(assert) => return false,
                 _ => {}
             }
@@ -214,6 +203,11 @@ impl<'a> Evaluator<'_, 'a> {
 
     /// Reports a value of the wrong kind.
     pub(super) fn wrong_kind(&mut self, shown: &str, expected: &str, found: &Value<'a>, span: Span) -> Value<'a> {
+        if let Value::Layer(layer) = found
+            && expected.contains("tensor")
+        {
+            return self.unapplied(layer, span);
+        }
         let found = match found {
             Value::Tensor(_) => format!("a tensor {}", self.describe(found)),
             other => other.describe(),

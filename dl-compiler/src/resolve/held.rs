@@ -7,15 +7,18 @@ use dl_grammar::ast::{self, Expr, Param, Penalty, State, Update};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
 use super::evaluator::Evaluator;
+use super::sharing::{Meeting, Source};
 use super::value::Value;
 use crate::graph::{Element, NodeId, Type};
 use crate::model::{Constraint, Initializer, Parameter};
 use crate::ops::{parameter, state};
 
 /// A parameter or state that was made.
-pub(super) struct Held {
+pub(super) struct Held<'a> {
     /// What the model will say of it; its path grows from the end.
     pub(super) tensor: Parameter,
+    /// Its node; poison if it is wrong.
+    value: Value<'a>,
     /// Statements beyond this number of open ones do not add to its path: those that stand inside of what shares it.
     pub(super) anchor: usize,
     /// What a state holds after the step.
@@ -87,6 +90,19 @@ impl<'a> Evaluator<'_, 'a> {
         if let (Some(dims), Some(initializer)) = (dims, initializer) {
             let list = if is_state { &self.states } else { &self.parameters };
             let new = list.len();
+            match self.source(is_state, new) {
+                Source::New => {}
+                Source::Met(place, meeting) => {
+                    value = self.met(declared, place, &dims, initializer, meeting);
+                    self.declare_held(declared.name, value);
+                    return Some(place);
+                }
+                Source::Unknown(meeting) => {
+                    self.unknown(declared, meeting);
+                    self.declare_held(declared.name, Value::Poison);
+                    return None;
+                }
+            }
             let op = match is_state {
                 true => state::State { state: new, dims: dims.clone() }.into(),
                 false => parameter::Parameter { parameter: new, dims: dims.clone() }.into(),
@@ -98,7 +114,7 @@ impl<'a> Evaluator<'_, 'a> {
             let (span, path) = (self.origin(declared.span), declared.name.text.clone());
             let constraint = declared.constraint;
             let tensor = Parameter { path, dims, initializer, frozen: false, constraint, span };
-            let held = Held { tensor, anchor: usize::MAX, next: None, updated: None };
+            let held = Held { tensor, value: value.clone(), anchor: usize::MAX, next: None, updated: None };
             if is_state {
                 self.states.push(held)
             } else {
@@ -106,14 +122,73 @@ impl<'a> Evaluator<'_, 'a> {
             }
             place = Some(new);
         }
+        self.declare_held(declared.name, value);
+        place
+    }
+
+    fn declare_held(&mut self, name: &'a ast::Name, value: Value<'a>) {
         // In a branch it may bear the name of the attribute that asks for it.
         let is_in_branch = self.frames.last().is_some_and(|frame| frame.scopes.len() > 1);
         if is_in_branch {
-            self.declare_again(&declared.name.text, value);
+            self.declare_again(&name.text, value);
         } else {
-            self.declare(&declared.name.text, value);
+            self.declare(&name.text, value);
         }
-        place
+    }
+
+    /// What a shared layer made before. A state is what the application before leaves behind.
+    fn met(
+        &mut self,
+        declared: &Declared<'a>,
+        place: usize,
+        dims: &[usize],
+        initializer: Initializer,
+        meeting: Meeting<'a>,
+    ) -> Value<'a> {
+        let list = if declared.keyword == "state" { &mut self.states } else { &mut self.parameters };
+        let Some(held) = list.get_mut(place) else { return Value::Poison };
+        held.updated = None;
+        if held.tensor.dims == dims && held.tensor.initializer == initializer {
+            return held.next.map_or(held.value.clone(), Value::Tensor);
+        }
+        let before = held.tensor.dims.clone();
+        let (shared, name) = (&meeting.name.text, &declared.name.text);
+        let message = match before == dims {
+            true => {
+                format!("`{name}` of the shared `{shared}` begins with other numbers than where it was applied first")
+            }
+            false => {
+                format!(
+                    "`{name}` of the shared `{shared}` is {before:?} since it was applied first, here it would be {dims:?}"
+                )
+            }
+        };
+        let diagnostic = Diagnostic::new(Code::ShapeMismatch, declared.span, message)
+            .label("the operand leads to other weights")
+            .related(meeting.first, "applied first here");
+        self.report_shared(diagnostic, meeting);
+        Value::Poison
+    }
+
+    fn unknown(&mut self, declared: &Declared<'a>, meeting: Meeting<'a>) {
+        let (shared, name) = (&meeting.name.text, &declared.name.text);
+        let message = format!("`{name}` of the shared `{shared}` is not among what its first application made");
+        let diagnostic = Diagnostic::new(Code::ShapeMismatch, declared.span, message)
+            .label("the operand leads to other parameters")
+            .related(meeting.first, "applied first here");
+        self.report_shared(diagnostic, meeting);
+    }
+
+    /// Reports at the call of the layer, keeping where it was applied first.
+    fn report_shared(&mut self, diagnostic: Diagnostic, meeting: Meeting<'a>) {
+        let first = self.user_place(meeting.first);
+        self.report(diagnostic);
+        if let Some(last) = self.diagnostics.last_mut()
+            && last.related.iter().all(|(span, _)| *span != first)
+            && first != last.span
+        {
+            last.related.push((first, "applied first here".to_owned()));
+        }
     }
 
     fn initializer(&mut self, declared: &Declared<'a>) -> Option<Initializer> {
@@ -289,6 +364,10 @@ impl<'a> Evaluator<'_, 'a> {
                 _ => diagnostic.label("not a number").help("write `where(condition, 1, 0)` to count"),
             };
             return self.report(diagnostic);
+        }
+        // What depends on weights alone counts once, however often they are applied.
+        if self.is_met_again() && !ty.per_example {
+            return;
         }
         let span = self.origin(penalty.span);
         let first = self.frames.last().map_or(0, |frame| frame.first_node);

@@ -1,6 +1,5 @@
 //! Applying functions and layers, and the statements that layers and networks share: bindings, parameters, assertions.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use dl_grammar::ast::{self, Argument, Assert, Binding};
@@ -46,16 +45,6 @@ impl<'a> Evaluator<'_, 'a> {
     ) -> Value<'a> {
         let order = ordered(&layer.arguments, |argument| argument.pattern.is_some());
         let callee = Callee::Layer(layer, home);
-        if let Some(operand) = left_out(&order, &given) {
-            let name = &layer.name.text;
-            let diagnostic =
-                Diagnostic::new(Code::MissingArgument, at, format!("`{name}` needs its operand `{operand}`"))
-                    .label("nothing is piped into this call")
-                    .note(format!("it is declared as `{}`", callee.signature()))
-                    .help(format!("write `{operand} |> {name}(…)` or `{name}({operand}, …)`"));
-            self.report(diagnostic);
-            return Value::Poison;
-        }
         let Some(values) = self.arguments(callee, at, &order, given) else { return Value::Poison };
         let shapes = match self.shapes(&layer.name.text, &order, &values) {
             Some(shapes) => shapes,
@@ -64,7 +53,7 @@ impl<'a> Evaluator<'_, 'a> {
         if !self.enter_call(Kind::Layer, home, &layer.name.text, at, prefix) {
             return Value::Poison;
         }
-        let first_penalty = self.penalties.len();
+        let (first, first_penalty) = (self.mark(), self.penalties.len());
         let mut misfit = None;
         let mut is_sound = true;
         for (argument, dims, place) in shapes {
@@ -82,6 +71,8 @@ impl<'a> Evaluator<'_, 'a> {
             self.open_statement(None, &layer.result);
             value = self.expr(&layer.result);
             self.close_statement(None);
+            value = self.no_layer(value, layer.result.span);
+            self.freeze(&layer.members, first);
         }
         self.close_penalties(first_penalty, &value);
         self.frames.pop();
@@ -142,7 +133,14 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     /// Begins the frame of a call, unless calls are nested too deeply.
-    fn enter_call(&mut self, kind: Kind, home: Home, name: &'a str, call: Span, prefix: Option<String>) -> bool {
+    pub(super) fn enter_call(
+        &mut self,
+        kind: Kind,
+        home: Home,
+        name: &'a str,
+        call: Span,
+        prefix: Option<String>,
+    ) -> bool {
         if self.frames.len() > limits::MAX_CALLS {
             const SHOWN: usize = 4;
             let last: Vec<&str> = self.frames.iter().rev().take(SHOWN).rev().map(|frame| frame.name).collect();
@@ -153,14 +151,16 @@ impl<'a> Evaluator<'_, 'a> {
             self.report(diagnostic);
             return false;
         }
-        let scopes = vec![BTreeMap::new()];
-        let (states, first_node) = (BTreeMap::new(), self.graph.nodes.len());
-        self.frames.push(Frame { kind, home, name, call, scopes, prefix, statements: Vec::new(), states, first_node });
+        self.frames.push(Frame::new(kind, home, name, call, prefix, self.graph.nodes.len()));
         true
     }
 
     /// Makes the arguments known, evaluating defaults in order; `false` if a default is wrong.
-    fn declare_all(&mut self, order: &[(&'a Argument, bool)], values: Vec<Option<(Value<'a>, Span)>>) -> bool {
+    pub(super) fn declare_all(
+        &mut self,
+        order: &[(&'a Argument, bool)],
+        values: Vec<Option<(Value<'a>, Span)>>,
+    ) -> bool {
         let mut is_sound = true;
         for ((argument, _), value) in order.iter().zip(values) {
             let value = match (value, &argument.default) {
@@ -180,6 +180,7 @@ impl<'a> Evaluator<'_, 'a> {
         self.open_statement(Some(&binding.name.text), &binding.value);
         let value = self.expr(&binding.value);
         self.close_statement(Some(&binding.name.text));
+        let value = self.no_layer(value, binding.value.span);
         if binding.others.is_empty() {
             let value = match value {
                 Value::Tuple(_) => self.not_one(binding, &value),
@@ -320,13 +321,4 @@ fn ordered(arguments: &[Argument], is_operand: impl Fn(&Argument) -> bool) -> Ve
     let operands = arguments.iter().filter(|argument| is_operand(argument)).map(|argument| (argument, true));
     let attributes = arguments.iter().filter(|argument| !is_operand(argument)).map(|argument| (argument, false));
     operands.chain(attributes).collect()
-}
-
-/// The first operand, if the call gives no tensor at all by position.
-fn left_out<'a>(order: &[(&'a Argument, bool)], given: &[Given<'a>]) -> Option<&'a str> {
-    let (operand, is_operand) = order.first()?;
-    let is_named = given.iter().any(|given| given.name.is_some_and(|name| name.text == operand.name.text));
-    let mut positional = given.iter().filter(|given| given.name.is_none());
-    let has_tensor = positional.any(|given| matches!(given.value, Value::Tensor(_) | Value::Poison));
-    (*is_operand && !is_named && !has_tensor).then_some(&operand.name.text)
 }

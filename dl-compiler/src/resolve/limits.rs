@@ -12,6 +12,9 @@ pub(super) const MAX_RANK: usize = 16;
 /// Calls of functions and layers within each other.
 pub(super) const MAX_CALLS: usize = 32;
 
+/// Rounds of one `repeat`.
+pub(super) const MAX_ROUNDS: i64 = 10_000;
+
 /// Expressions within each other, through all calls.
 pub(super) const MAX_DEPTH: usize = 400;
 

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use dl_grammar::ast::{self, Apply, Expr, ExprKind};
+use dl_grammar::ast::{self, Apply, Expr, ExprKind, Repeat, Stage};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
 use super::builtin;
 use super::names::{Check, Place};
+use super::value::Callee;
 
 impl<'a> Check<'_, 'a> {
     /// The arguments of an optimizer; its own name is judged with the section.
@@ -51,15 +52,9 @@ impl<'a> Check<'_, 'a> {
             ExprKind::Call(call) => self.call(call, place),
             ExprKind::Pipe(first, stages) => {
                 self.expr(first, place);
-                for stage in stages {
-                    if let Some(name) = &stage.instance {
-                        self.is_possible(name);
-                    }
-                    if let Apply::Call(call) = &stage.apply {
-                        self.call(call, place);
-                    }
-                }
+                self.stages(stages, place);
             }
+            ExprKind::Repeat(repeat) => self.repeat(repeat, place),
             ExprKind::If(choice) => {
                 self.expr(&choice.condition, place);
                 let inner = if place == Place::FormulaBranch { place } else { Place::Branch };
@@ -75,10 +70,48 @@ impl<'a> Check<'_, 'a> {
         }
     }
 
+    fn stages(&mut self, stages: &'a [Stage], place: Place) {
+        for stage in stages {
+            if let Some(name) = &stage.instance {
+                self.is_possible(name);
+            }
+            match &stage.apply {
+                Apply::Call(call) => self.call(call, place),
+                Apply::Repeat(repeat) => self.repeat(repeat, place),
+            }
+        }
+    }
+
+    fn repeat(&mut self, repeat: &'a Repeat, place: Place) {
+        repeat.from.iter().chain([&repeat.to]).for_each(|bound| self.expr(bound, place));
+        self.scopes.push(BTreeMap::new());
+        repeat.index.iter().for_each(|index| self.declare(index));
+        self.stages(&repeat.stages, place);
+        self.scopes.pop();
+    }
+
+    /// `network Small = Name(width: 64);`
+    pub(super) fn instance(&mut self, instance: &'a ast::Instance) {
+        self.call(&instance.template, Place::Network);
+        let callee = &instance.template.callee;
+        let found = self.catalog.callable(&callee.text, self.home);
+        if let Some(Callee::Network(_) | Callee::Instance(_)) | None = found {
+            return;
+        }
+        let message =
+            format!("`{}` is no network, of which `network {}` could be one", callee.text, instance.name.text);
+        let diagnostic = Diagnostic::new(Code::WrongKind, callee.span, message)
+            .label("not a network")
+            .help(format!("declare the template: `network {}(…) {{ … }}`", callee.text));
+        self.report(diagnostic);
+    }
+
     fn call(&mut self, call: &'a ast::Call, place: Place) {
         call.arguments.iter().for_each(|argument| self.expr(&argument.value, place));
         let name = call.callee.text.as_str();
-        if self.find(name).is_some_and(|_| self.attributes.contains(&name)) {
+        let declared = self.find(name);
+        let is_shared = || self.shared.iter().any(|shared| Some(shared.span) == declared);
+        if declared.is_some() && (self.attributes.contains(&name) || is_shared()) {
             return;
         }
         if let Some(&(item, _)) = self.callables.get(name) {
@@ -88,13 +121,6 @@ impl<'a> Check<'_, 'a> {
             return;
         }
         let span = call.callee.span;
-        if self.catalog.network(name).is_some() {
-            let message = format!("`{name}` is a network, which cannot be called");
-            let diagnostic = Diagnostic::new(Code::WrongKind, span, message)
-                .label("not a layer")
-                .help("declare what several networks share as a `layer`");
-            return self.report(diagnostic);
-        }
         let mut diagnostic =
             Diagnostic::new(Code::UnknownName, span, format!("there is no callable `{name}`")).label("not known");
         if self.find(name).is_some() || self.values.contains_key(name) {
@@ -134,9 +160,7 @@ impl<'a> Check<'_, 'a> {
         let mut candidates: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
         candidates.extend(self.catalog.constant_names());
         builtin::initializer_names().for_each(|name| candidates.push(name));
-        if self.catalog.network(name).is_some() {
-            diagnostic = diagnostic.note(format!("`{name}` is a network"));
-        } else if let Some(near) = closest(name, candidates) {
+        if let Some(near) = closest(name, candidates) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
         self.report(diagnostic);

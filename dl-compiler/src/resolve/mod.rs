@@ -22,6 +22,7 @@ mod check;
 mod evaluator;
 mod expr;
 mod held;
+mod instance;
 mod layer;
 mod limits;
 mod mention;
@@ -35,12 +36,14 @@ mod path;
 mod pattern;
 mod reserved;
 mod select;
+mod sharing;
+mod stage;
 mod train;
 mod value;
 
 use catalog::Catalog;
 use evaluator::{Evaluator, Kind, Program};
-use network::Half;
+use network::{Half, Target};
 use value::{Home, Value};
 
 /// With more mistakes than this, the networks that follow are not looked at: nobody reads that far.
@@ -91,7 +94,9 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
         let name = match item {
             Item::Function(function) => &function.name,
             Item::Layer(layer) => &layer.name,
-            _ => continue,
+            Item::Network(network) => &network.name,
+            Item::Instance(instance) => &instance.name,
+            Item::Const(_) | Item::Import(_) => continue,
         };
         if *is_cyclic {
             program.recursive.insert((Home::User, &name.text));
@@ -109,41 +114,68 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
 
     let mut resolved = Resolved::default();
     for item in &file.items {
-        let Item::Network(network) = item else { continue };
+        let Some(target) = target(&program, item) else { continue };
         if diagnostics.len() > ENOUGH {
             break;
         }
-        let mut found = check::parts(network);
-        let training = network::half(&program, network, true);
-        let inference = network::half(&program, network, false);
+        let mut found = check::parts(&target);
+        let training = network::half(&program, &target, !target.inference);
+        let inference = network::half(&program, &target, false);
         found.extend(training.diagnostics.iter().chain(&inference.diagnostics).cloned());
-        let is_touched = |diagnostic: &&Diagnostic| inside(diagnostic.span, network.span);
+        let is_touched = |diagnostic: &&Diagnostic| {
+            inside(diagnostic.span, target.span) || inside(diagnostic.span, target.network.span)
+        };
         let is_broken = is_poisoned(&training) || is_poisoned(&inference);
         if found.is_empty() && !is_broken && !diagnostics.iter().any(|diagnostic| is_touched(&diagnostic)) {
-            found.extend(check::halves(network, &training, &inference));
+            found.extend(check::halves(&target, &training, &inference));
             found.extend(reserved::parameters(&training.parameters));
             found.extend(reserved::parameters(&training.states));
         }
         let is_complete = found.is_empty() && !is_broken;
         diagnostics.extend(found);
         if is_complete && !diagnostics.iter().any(|diagnostic| is_touched(&diagnostic)) {
-            resolved.models.push(model(network, training, inference));
+            resolved.models.push(model(&target, training, inference));
         } else if !diagnostics
             .iter()
-            .any(|diagnostic| diagnostic.span == network.name.span && is_about_names(diagnostic))
+            .any(|diagnostic| diagnostic.span == target.name.span && is_about_names(diagnostic))
         {
-            resolved.skeletons.push(skeleton(network, training));
+            resolved.skeletons.push(skeleton(&target, training));
         }
     }
     resolved.diagnostics = tidy(diagnostics, main);
     resolved
 }
 
+/// The network that an item makes code for: one whose attributes all have values, and that does not reach itself.
+fn target<'a>(program: &Program<'a>, item: &'a Item) -> Option<Target<'a>> {
+    let is_recursive = |name: &'a ast::Name| program.recursive.contains(&(Home::User, name.text.as_str()));
+    match item {
+        Item::Network(network) => {
+            let is_template = network.arguments.iter().any(|argument| argument.default.is_none());
+            let ast::Network { docs, public, inference, name, span, .. } = network;
+            let (public, inference, span, instances) = (*public, *inference, *span, Vec::new());
+            let target = Target { name, docs, public, inference, span, network, instances };
+            (!is_template && !is_recursive(name)).then_some(target)
+        }
+        Item::Instance(instance) => {
+            let (network, instances) = program.catalog.instances(instance)?;
+            if instances.iter().any(|instance| is_recursive(&instance.name)) || is_recursive(&network.name) {
+                return None;
+            }
+            let docs = if instance.docs.is_empty() { &network.docs } else { &instance.docs };
+            let ast::Instance { public, inference, name, span, .. } = instance;
+            let (public, inference, span) = (*public, *inference || network.inference, *span);
+            Some(Target { name, docs, public, inference, span, network, instances })
+        }
+        Item::Const(_) | Item::Function(_) | Item::Layer(_) | Item::Import(_) => None,
+    }
+}
+
 /// The value of a constant, and what is wrong with it.
 fn evaluate<'a>(program: &Program<'a>, constant: &'a ast::Const) -> (Value<'a>, Vec<Diagnostic>) {
     let mut evaluator = Evaluator::new(program, None, Kind::Constant, Home::User, &constant.name);
     let mut value = evaluator.expr(&constant.value);
-    if let Value::Tensor(_) = value {
+    if let Value::Tensor(_) | Value::Layer(_) = value {
         let found = value.clone();
         value = evaluator.wrong_kind(
             &format!("const {}", constant.name.text),
@@ -169,36 +201,36 @@ fn inside(span: Span, outer: Span) -> bool {
     span.file == outer.file && span.start >= outer.start && span.end <= outer.end
 }
 
-fn model(network: &ast::Network, training: Half, inference: Half) -> Model {
+fn model(target: &Target<'_>, training: Half, inference: Half) -> Model {
     Model {
-        name: network.name.text.clone(),
-        docs: network.docs.clone(),
-        public: network.public,
-        span: network.name.span,
+        name: target.name.text.clone(),
+        docs: target.docs.clone(),
+        public: target.public,
+        span: target.name.span,
         fields: training.fields.into_iter().flatten().collect(),
         parameters: training.parameters,
         outputs: training.outputs.into_iter().flatten().collect(),
         metrics: training.metrics,
-        inference_only: false,
+        inference_only: target.inference,
         states: training.states,
         losses: training.losses,
         train: training.train.unwrap_or(train::DEFAULT),
-        training: training.graph,
+        training: if target.inference { training.graph.with_roots(|_| false) } else { training.graph },
         inference: inference.graph,
         bindings: inference.rows,
         calls: inference.calls,
     }
 }
 
-fn skeleton(network: &ast::Network, half: Half) -> Skeleton {
+fn skeleton(target: &Target<'_>, half: Half) -> Skeleton {
     Skeleton {
-        name: network.name.text.clone(),
-        docs: network.docs.clone(),
-        public: network.public,
-        span: network.name.span,
+        name: target.name.text.clone(),
+        docs: target.docs.clone(),
+        public: target.public,
+        span: target.name.span,
         fields: half.fields.into_iter().flatten().collect(),
         outputs: half.outputs.into_iter().flatten().collect(),
-        has_loss: has_loss(network),
+        has_loss: !target.inference && has_loss(target.network),
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn names<'a>(file: &'a ast::File, catalog: &Catalog<'a>, home: Home) 
         later: Vec::new(),
         attributes: Vec::new(),
         states: Vec::new(),
+        shared: Vec::new(),
         item: 0,
         names: Names { diagnostics: Vec::new(), mentions: vec![Vec::new(); file.items.len()] },
     };
@@ -66,6 +67,8 @@ pub(super) struct Check<'c, 'a> {
     pub(super) attributes: Vec<&'a str>,
     /// The states that the item at hand has declared so far.
     states: Vec<&'a Name>,
+    /// The shared layers that it has declared so far.
+    pub(super) shared: Vec<&'a Name>,
     pub(super) item: usize,
     pub(super) names: Names,
 }
@@ -101,6 +104,7 @@ impl<'a> Check<'_, 'a> {
         }
         let networks = file.items.iter().filter_map(|item| match item {
             Item::Network(network) => Some(&network.name),
+            Item::Instance(instance) => Some(&instance.name),
             _ => None,
         });
         self.names.diagnostics.extend(reserved::networks(networks));
@@ -111,6 +115,7 @@ impl<'a> Check<'_, 'a> {
         self.later = Vec::new();
         self.attributes = Vec::new();
         self.states = Vec::new();
+        self.shared = Vec::new();
         match item {
             Item::Const(constant) => self.expr(&constant.value, Place::FormulaBranch),
             Item::Function(function) => {
@@ -127,11 +132,40 @@ impl<'a> Check<'_, 'a> {
                 self.expr(&layer.result, Place::Branch);
             }
             Item::Network(network) => {
+                self.arguments(&network.arguments, Place::Network);
+                self.attributes = network.arguments.iter().map(|argument| argument.name.text.as_str()).collect();
+                for pattern in network.arguments.iter().filter_map(|argument| argument.pattern.as_ref()) {
+                    let diagnostic =
+                        Diagnostic::new(Code::MisplacedMember, pattern.span, "the attribute of a network has no shape")
+                            .label("belongs to an input")
+                            .help("declare what an example holds in the body: `input name: [dims];`");
+                    self.report(diagnostic);
+                }
                 self.members(&network.members, Place::Network);
+                if network.inference {
+                    network.members.iter().for_each(|member| self.is_of_inference(member));
+                }
                 self.names.diagnostics.extend(reserved::members(network));
             }
-            Item::Instance(_) | Item::Import(_) => {}
+            Item::Instance(instance) => self.instance(instance),
+            Item::Import(_) => {}
         }
+    }
+
+    /// What no code for inference is made of.
+    fn is_of_inference(&mut self, member: &Member) {
+        let (keyword, span) = match member {
+            Member::Label(field) => ("label", field.span),
+            Member::Loss(measure) => ("loss", measure.span),
+            Member::Metric(measure) => ("metric", measure.span),
+            Member::Train(train) => ("train", train.span),
+            _ => return,
+        };
+        let message = format!("an `inference network` holds no `{keyword}`");
+        let diagnostic = Diagnostic::new(Code::MisplacedMember, span, message)
+            .label("of use in training only")
+            .help("leave out `inference`, or this");
+        self.report(diagnostic);
     }
 
     /// Dimensions of the operands first, then each argument after its default.
@@ -179,6 +213,7 @@ impl<'a> Check<'_, 'a> {
             Member::Binding(binding) | Member::Output(binding) => Some(&binding.name),
             Member::Param(param) => Some(&param.name),
             Member::State(state) => Some(&state.name),
+            Member::Shared(shared) => Some(&shared.name),
             Member::Loss(measure) | Member::Metric(measure) => measure.name.as_ref(),
             _ => None,
         });
@@ -227,6 +262,12 @@ impl<'a> Check<'_, 'a> {
                     self.expr(&update.value, place);
                 }
                 Member::Penalty(penalty) => self.expr(&penalty.value, place),
+                Member::Shared(shared) => {
+                    self.expr(&shared.value, place);
+                    self.declare(&shared.name);
+                    self.shared.push(&shared.name);
+                }
+                Member::Budget(budget) => budget.limits.iter().for_each(|limit| self.expr(&limit.value, place)),
                 Member::Assert(assert) => {
                     self.expr(&assert.condition, place);
                     if let Some((message, span)) = &assert.message {
@@ -256,7 +297,9 @@ impl<'a> Check<'_, 'a> {
             Member::State(state) if place == Place::FormulaBranch => ("state", state.name.span),
             Member::Update(update) if place == Place::FormulaBranch => ("update", update.span),
             Member::Penalty(penalty) if place == Place::FormulaBranch => ("penalty", penalty.span),
-            Member::Param(_) | Member::State(_) | Member::Update(_) | Member::Penalty(_) => return,
+            Member::Shared(shared) if place == Place::FormulaBranch => ("shared", shared.name.span),
+            Member::Param(_) | Member::State(_) | Member::Update(_) | Member::Penalty(_) | Member::Shared(_) => return,
+            Member::Freeze(_) if place == Place::Layer => return,
             _ if place == Place::Network => return,
             Member::Input(field) => ("input", field.span),
             Member::Label(field) => ("label", field.span),
@@ -265,10 +308,11 @@ impl<'a> Check<'_, 'a> {
             Member::Metric(measure) => ("metric", measure.span),
             Member::Train(train) => ("train", train.span),
             Member::Freeze(freeze) => ("freeze", freeze.span),
-            _ => return,
+            Member::Budget(budget) => ("budget", budget.span),
         };
         let (here, there) = match place {
             Place::FormulaBranch => ("a formula", "layers and networks"),
+            Place::Branch if keyword == "freeze" => ("a branch", "layers and networks, outside of branches"),
             Place::Layer => ("a layer", "networks"),
             _ => ("a branch", "networks, outside of branches"),
         };
@@ -318,7 +362,7 @@ impl<'a> Check<'_, 'a> {
         self.report(diagnostic);
     }
 
-    fn declare(&mut self, name: &'a Name) {
+    pub(super) fn declare(&mut self, name: &'a Name) {
         self.is_possible(name);
         let before = self.find(&name.text).or_else(|| self.values.get(name.text.as_str()).map(|(_, span)| *span));
         if let Some(before) = before {

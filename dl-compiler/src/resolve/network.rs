@@ -7,8 +7,8 @@ use dl_grammar::{Code, Diagnostic, Span};
 
 use super::check;
 use super::evaluator::{Evaluator, Kind, Program};
+use super::held::Mark;
 use super::objective::{self, Term};
-use super::select::select;
 use super::value::{Home, Value};
 use crate::graph::{Element, Graph, NodeId, Role, Type};
 use crate::model::{BindingRow, CallRow, Field, Loss, Named, Parameter, Train};
@@ -42,9 +42,29 @@ pub(super) struct Half {
     pub(super) is_poisoned: bool,
 }
 
+/// A network that code is made for: one with all its attributes in place.
+pub(super) struct Target<'a> {
+    /// What it is called, and where.
+    pub(super) name: &'a ast::Name,
+    /// Its documentation.
+    pub(super) docs: &'a ast::Docs,
+    /// Whether `pub` stands before it.
+    pub(super) public: bool,
+    /// Whether no training code is made.
+    pub(super) inference: bool,
+    /// All of the declaration.
+    pub(super) span: Span,
+    /// What it computes.
+    pub(super) network: &'a ast::Network,
+    /// The instances that give the network its attributes; none if it is declared as it is.
+    pub(super) instances: Vec<&'a ast::Instance>,
+}
+
 /// Walks a network.
-pub(super) fn half<'a>(program: &Program<'a>, network: &'a ast::Network, training: bool) -> Half {
-    let evaluator = Evaluator::new(program, Some(training), Kind::Network, Home::User, &network.name);
+pub(super) fn half<'a>(program: &Program<'a>, target: &Target<'a>, training: bool) -> Half {
+    let network = target.network;
+    let mut evaluator = Evaluator::new(program, Some(training), Kind::Network, Home::User, target.name);
+    let is_ready = evaluator.attributes(network, &target.instances);
     let mut walk = Walk {
         evaluator,
         fields: Vec::new(),
@@ -53,15 +73,21 @@ pub(super) fn half<'a>(program: &Program<'a>, network: &'a ast::Network, trainin
         losses: Vec::new(),
         rows: Vec::new(),
         train: None,
-        is_poisoned: false,
+        is_poisoned: !is_ready,
         has_input: check::has_input(network),
     };
     let inputs = network.members.iter().filter(|member| matches!(member, Member::Input(_))).count();
-    let labels = network.members.iter().filter(|member| matches!(member, Member::Label(_))).count();
+    let labels =
+        network.members.iter().filter(|member| matches!(member, Member::Label(_)) && !target.inference).count();
     walk.fields.resize(inputs + labels, None);
     let (mut input, mut label) = (0, inputs);
+    let is_left_behind = |member: &Member| match member {
+        Member::Label(_) | Member::Loss(_) | Member::Metric(_) | Member::Train(_) => target.inference || !is_ready,
+        _ => !is_ready,
+    };
     for member in &network.members {
         match member {
+            other if is_left_behind(other) => walk.leave_behind(other),
             Member::Input(field) => {
                 walk.field(field, input, false);
                 input += 1;
@@ -90,11 +116,12 @@ pub(super) fn half<'a>(program: &Program<'a>, network: &'a ast::Network, trainin
             Member::State(state) => walk.evaluator.state(state),
             Member::Update(update) => walk.evaluator.update(update),
             Member::Penalty(penalty) => walk.evaluator.penalty(penalty),
+            Member::Shared(shared) => walk.evaluator.shared(shared),
             Member::Train(train) => walk.train = walk.train.or(walk.evaluator.train(train)),
             _ => {}
         }
     }
-    walk.finish(network)
+    walk.finish(target)
 }
 
 struct Walk<'p, 'a> {
@@ -111,15 +138,22 @@ struct Walk<'p, 'a> {
 }
 
 impl<'a> Walk<'_, 'a> {
+    /// What is not evaluated here is unknown to the statements that follow.
+    fn leave_behind(&mut self, member: &'a Member) {
+        let name = match member {
+            Member::Label(field) => Some(&field.name),
+            Member::Loss(measure) | Member::Metric(measure) => measure.name.as_ref(),
+            _ => None,
+        };
+        if let Some(name) = name {
+            self.evaluator.declare(&name.text, Value::Poison);
+        }
+    }
+
     /// `input image: [1, 28, 28];` or `label digit: index(10);`
     fn field(&mut self, field: &'a ast::Field, place: usize, label: bool) {
-        let element = match &field.element {
-            ast::Element::F32 => Some(Element::F32),
-            ast::Element::Index(bound) => self.bound(bound).map(Element::Index),
-        };
-        let dims = self.evaluator.dims(&field.dims);
         let mut value = Value::Poison;
-        if let (Some(element), Some(dims)) = (element, dims) {
+        if let Some((element, dims)) = self.evaluator.field_type(field) {
             let ty = Type { element, dims: dims.clone(), per_example: true };
             let op = input::Input { field: place, ty: ty.clone() };
             value = self.evaluator.push(op.into(), &[], ty, field.span);
@@ -132,17 +166,6 @@ impl<'a> Walk<'_, 'a> {
             }
         }
         self.evaluator.declare(&field.name.text, value);
-    }
-
-    /// The bound of an index type.
-    fn bound(&mut self, expr: &'a Expr) -> Option<usize> {
-        let bound = self.evaluator.dim(expr)?;
-        if i32::try_from(bound).is_err() {
-            let message = format!("an index below {bound} is larger than the limit");
-            self.evaluator.error(Code::TooLarge, expr.span, message, format!("at most {}", i32::MAX));
-            return None;
-        }
-        Some(bound)
     }
 
     /// Evaluates a statement and adds its rows to the layer table, one for each of its names.
@@ -232,6 +255,7 @@ impl<'a> Walk<'_, 'a> {
         self.evaluator.open_statement(Some(name), &measure.value);
         let value = self.evaluator.expr(&measure.value);
         self.evaluator.close_statement(Some(name));
+        let value = self.evaluator.no_layer(value, measure.value.span);
         if let Value::Tensor(id) = value
             && id.index() >= first_node
         {
@@ -277,18 +301,14 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// Puts the losses together, freezes parameters, and names the nodes of what is held after its path.
-    fn finish(self, network: &'a ast::Network) -> Half {
+    fn finish(mut self, target: &Target<'a>) -> Half {
+        self.evaluator.freeze(&target.network.members, Mark::default());
         let Walk { evaluator, fields, outputs, metrics, losses, rows, train, is_poisoned, .. } = self;
         let Evaluator { mut graph, parameters, states, penalties, calls, mut diagnostics, .. } = evaluator;
         let next: Vec<Option<NodeId>> = states.iter().map(|state| state.next).collect();
-        let mut parameters: Vec<Parameter> = parameters.into_iter().map(|held| held.tensor).collect();
+        let parameters: Vec<Parameter> = parameters.into_iter().map(|held| held.tensor).collect();
         let states: Vec<Parameter> = states.into_iter().map(|held| held.tensor).collect();
-        let frozen = frozen(network, &parameters);
-        for place in frozen.0 {
-            parameters[place].frozen = true;
-        }
-        diagnostics.extend(frozen.1);
-        let (losses, found) = objective::losses(&mut graph, &losses, &penalties, &parameters, network.name.span);
+        let (losses, found) = objective::losses(&mut graph, &losses, &penalties, &parameters, target.name.span);
         diagnostics.extend(found);
         let next = next.into_iter().enumerate();
         graph.roots.extend(next.filter_map(|(place, next)| Some((Role::Update(place), next?))));
@@ -320,18 +340,27 @@ impl<'a> Walk<'_, 'a> {
     }
 }
 
-/// The parameters that the network's `freeze` statements name, and what is wrong with these.
-fn frozen(network: &ast::Network, parameters: &[Parameter]) -> (Vec<usize>, Vec<Diagnostic>) {
-    let paths: Vec<&str> = parameters.iter().map(|parameter| parameter.path.as_str()).collect();
-    let mut found = (Vec::new(), Vec::new());
-    for member in &network.members {
-        if let Member::Freeze(freeze) = member {
-            let (chosen, diagnostics) = select(&freeze.patterns, &paths);
-            found.0.extend(chosen);
-            found.1.extend(diagnostics);
-        }
+impl<'a> Evaluator<'_, 'a> {
+    /// What an input or label holds.
+    pub(super) fn field_type(&mut self, field: &'a ast::Field) -> Option<(Element, Vec<usize>)> {
+        let element = match &field.element {
+            ast::Element::F32 => Some(Element::F32),
+            ast::Element::Index(bound) => self.index_bound(bound).map(Element::Index),
+        };
+        let dims = self.dims(&field.dims);
+        element.zip(dims)
     }
-    found
+
+    /// The bound of an index type.
+    fn index_bound(&mut self, expr: &'a Expr) -> Option<usize> {
+        let bound = self.dim(expr)?;
+        if i32::try_from(bound).is_err() {
+            let message = format!("an index below {bound} is larger than the limit");
+            self.error(Code::TooLarge, expr.span, message, format!("at most {}", i32::MAX));
+            return None;
+        }
+        Some(bound)
+    }
 }
 
 /// What a metric is called: its name, or what is called last.

@@ -53,14 +53,15 @@ impl<'a> Evaluator<'_, 'a> {
     pub(super) fn open_statement(&mut self, name: Option<&str>, value: &Expr) {
         let mut totals = BTreeMap::new();
         count_calls(value, &mut totals);
-        self.open_statement_of(name, totals);
+        let prefix = self.frames.last().and_then(|frame| frame.prefix.as_ref());
+        let prefix = prefix.map(|prefix| join(prefix, '_', name.unwrap_or("")));
+        self.open_statement_with(prefix, totals);
     }
 
-    /// Begins a statement in which each callee stands that often.
-    pub(super) fn open_statement_of(&mut self, name: Option<&str>, totals: BTreeMap<String, usize>) {
+    /// Begins a statement within another: the names of its nodes begin with `prefix`, each callee stands in it that often.
+    pub(super) fn open_statement_with(&mut self, prefix: Option<String>, totals: BTreeMap<String, usize>) {
         let first = self.mark();
         let Some(frame) = self.frames.last_mut() else { return };
-        let prefix = frame.prefix.as_ref().map(|prefix| join(prefix, '_', name.unwrap_or("")));
         frame.statements.push(Statement { prefix, totals, first, ..Statement::default() });
         self.open_statements += 1;
     }

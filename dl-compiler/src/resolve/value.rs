@@ -8,6 +8,7 @@ use std::rc::Rc;
 use dl_grammar::ast;
 
 use super::builtin::Builtin;
+use super::stage::LayerValue;
 use crate::graph::NodeId;
 use crate::model::Initializer;
 use crate::ops::{AttributeValue, Spec};
@@ -31,6 +32,8 @@ pub(super) enum Value<'a> {
     Initializer(Initializer),
     /// Something that can be called.
     Callable(Callee<'a>),
+    /// A call without its operands, or a pipeline or repetition of such.
+    Layer(Rc<LayerValue<'a>>),
     /// Several values, as `split` yields them; `a, b = …;` takes them apart.
     Tuple(Rc<[Value<'a>]>),
     /// Something wrong, about which a diagnostic has been given.
@@ -63,6 +66,7 @@ impl Value<'_> {
             Value::Tensor(_) => "a tensor".to_owned(),
             Value::Initializer(_) => "an initializer".to_owned(),
             Value::Callable(callee) => format!("the callable `{}`", callee.name()),
+            Value::Layer(layer) => format!("the layer `{}`", layer.name()),
             Value::Tuple(parts) => format!("{} values", parts.len()),
             Value::Poison => "nothing".to_owned(),
         }
@@ -84,6 +88,7 @@ impl Value<'_> {
                 format!("[{}]", shown.join(", "))
             }
             Value::Callable(callee) => callee.name().to_owned(),
+            Value::Layer(layer) => layer.name().to_owned(),
             Value::Tensor(_) | Value::Initializer(_) | Value::Tuple(_) | Value::Poison => self.describe(),
         }
     }
@@ -116,6 +121,10 @@ pub(super) enum Callee<'a> {
     Function(&'a ast::Function, Home),
     /// `layer name(…) { … }`
     Layer(&'a ast::Layer, Home),
+    /// `network Name { … }`
+    Network(&'a ast::Network),
+    /// `network Small = Name(width: 64);`
+    Instance(&'a ast::Instance),
     /// An operation.
     Operation(&'static Spec),
     /// What resolve itself knows.
@@ -128,8 +137,19 @@ impl<'a> Callee<'a> {
         match self {
             Callee::Function(function, _) => &function.name.text,
             Callee::Layer(layer, _) => &layer.name.text,
+            Callee::Network(network) => &network.name.text,
+            Callee::Instance(instance) => &instance.name.text,
             Callee::Operation(spec) => spec.name,
             Callee::Builtin(builtin) => builtin.name,
+        }
+    }
+
+    /// Where it is declared, if it is written in the language.
+    pub(super) fn home(&self) -> Option<Home> {
+        match self {
+            Callee::Function(_, home) | Callee::Layer(_, home) => Some(*home),
+            Callee::Network(_) | Callee::Instance(_) => Some(Home::User),
+            Callee::Operation(_) | Callee::Builtin(_) => None,
         }
     }
 
@@ -145,6 +165,14 @@ impl<'a> Callee<'a> {
         let arguments = match self {
             Callee::Function(function, _) => declared(&function.arguments),
             Callee::Layer(layer, _) => declared(&layer.arguments),
+            Callee::Network(network) => {
+                let inputs = network.members.iter().filter_map(|member| match member {
+                    ast::Member::Input(field) => Some(field.name.text.clone()),
+                    _ => None,
+                });
+                inputs.chain(declared(&network.arguments)).collect()
+            }
+            Callee::Instance(_) => vec!["…".to_owned()],
             Callee::Operation(spec) => {
                 let attributes = spec.attributes.iter().map(|attribute| match attribute.default {
                     Some(_) => format!("{} = …", attribute.name),
