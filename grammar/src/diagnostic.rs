@@ -85,29 +85,14 @@ macro_rules! codes {
             pub fn title(self) -> &'static str {
                 match self { $(Code::$variant => $title),* }
             }
+
+            /// Its page of the catalogue in Markdown, from `errors/`: the cause, a program that leads to it (in a block
+            /// marked `dln,E0301`), what to do, and the program put right (in a block marked `dln`).
+            pub fn explanation(self) -> &'static str {
+                match self { $(Code::$variant => include_str!(concat!("errors/", $number, ".md"))),* }
+            }
         }
     };
-}
-
-macro_rules! pages {
-    ($($number:literal)*) => { &[$(($number, include_str!(concat!("errors/", $number, ".md")))),*] };
-}
-
-/// The pages of the catalogue.
-const PAGES: &[(&str, &str)] = pages! {
-    "E0001" "E0002" "E0003" "E0004" "E0005" "E0006" "E0007" "E0008"
-    "E0101" "E0102" "E0103" "E0104" "E0201" "E0202" "E0203" "E0204" "E0205"
-    "E0206" "E0207" "E0208" "E0301" "E0302" "E0303" "E0304" "E0305"
-    "E0306" "E0401" "E0402" "E0403" "E0404" "E0405" "E0406" "E0407"
-    "E0408" "E0409" "E0501" "E0502" "E0901"
-};
-
-impl Code {
-    /// Its page of the catalogue in Markdown: the cause, a program that leads to it (in a block marked `dln,E0301`),
-    /// what to do, and the program put right (in a block marked `dln`).
-    pub fn explanation(self) -> &'static str {
-        PAGES.iter().find(|(number, _)| *number == self.number()).map_or("", |(_, page)| page)
-    }
 }
 
 codes! {
