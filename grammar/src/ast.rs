@@ -419,7 +419,7 @@ pub enum ExprKind {
     Scan(Box<Scan>),
     /// `[64, 32]`: a list of values.
     List(Vec<Expr>),
-    /// `..`: all axes, as the value of `over`.
+    /// `..`: all axes, as the value of `over`; in a list of axes, those without a name.
     Rest,
     /// What could not be read; a diagnostic has been given, so nobody says more about it.
     Invalid,

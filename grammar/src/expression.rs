@@ -230,8 +230,12 @@ impl Builder<'_> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::element => {
-                    for part in piece.into_inner().filter(|part| part.as_rule() == Rule::expr) {
-                        let built = self.expr(part);
+                    for part in piece.into_inner() {
+                        let built = match part.as_rule() {
+                            Rule::expr => self.expr(part),
+                            Rule::rest => Built::leaf(Expr { kind: ExprKind::Rest, span: self.span(&part) }),
+                            _ => continue,
+                        };
                         depth = depth.max(built.depth);
                         elements.push(built.tree);
                     }

@@ -118,7 +118,6 @@ fn one_mistake_is_one_message_at_its_place() {
         ("layer f(x: [..]) { yield x }", "E0001", "yield x"),
         ("network N { y = if a { yield b } else { c }; }", "E0001", "yield b"),
         ("network N { y = .. ; }", "E0001", ".."),
-        ("network N { y = [..]; }", "E0001", ".."),
         ("network N { x |> f }", "E0001", "x |> f"),
         ("layer f(x: [..]) { y = x; }", "E0001", "}"),
         ("layer f(x: [..]) { x; }", "E0001", ";"),

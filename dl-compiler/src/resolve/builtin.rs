@@ -1,11 +1,11 @@
-//! What resolve itself knows to call: means and sums over a whole tensor, random numbers, initializers, and the two
-//! sides of a kernel size. Everything else is an operation or stands in the library.
+//! What resolve itself knows to call: reductions, parts of tensors, random numbers, initializers, and the two sides of
+//! a kernel size. Everything else is an operation or stands in the library.
 
 use dl_grammar::{Code, Diagnostic, Span};
 
 use super::call::{Given, Slot};
 use super::evaluator::Evaluator;
-use super::limits;
+use super::reduce::Reduction;
 use super::value::{Callee, Value};
 use crate::graph::{NodeId, Type};
 use crate::model::Initializer;
@@ -16,15 +16,16 @@ use crate::ops::{self, AttributeValue};
 pub(super) struct Builtin {
     /// What it is called.
     pub(super) name: &'static str,
-    /// What it takes, in order; all must be given. A first one that ends in `…` stands for any number.
+    /// What it takes, in order. A first one that ends in `…` stands for any number, a last one that ends in `?` may be
+    /// left out.
     pub(super) arguments: &'static [&'static str],
     meaning: Meaning,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Meaning {
-    Mean,
-    Sum,
+    Reduce(Reduction),
+    Split,
     Bernoulli,
     Concat,
     Side(usize),
@@ -35,8 +36,10 @@ enum Meaning {
 
 /// All that is built in and called.
 pub(super) const BUILTINS: &[Builtin] = &[
-    Builtin { name: "mean", arguments: &["x"], meaning: Meaning::Mean },
-    Builtin { name: "sum", arguments: &["x"], meaning: Meaning::Sum },
+    Builtin { name: "mean", arguments: &["x", "over?"], meaning: Meaning::Reduce(Reduction::Mean) },
+    Builtin { name: "sum", arguments: &["x", "over?"], meaning: Meaning::Reduce(Reduction::Sum) },
+    Builtin { name: "variance", arguments: &["x", "over?"], meaning: Meaning::Reduce(Reduction::Variance) },
+    Builtin { name: "split", arguments: &["x", "parts", "axis?"], meaning: Meaning::Split },
     Builtin { name: "bernoulli", arguments: &["probability", "like"], meaning: Meaning::Bernoulli },
     Builtin { name: "concat", arguments: &["x…", "axis"], meaning: Meaning::Concat },
     Builtin { name: "height", arguments: &["size"], meaning: Meaning::Side(0) },
@@ -76,7 +79,8 @@ impl<'a> Evaluator<'_, 'a> {
             .iter()
             .flat_map(|name| {
                 let times = if name.ends_with('…') { positional.max(1) } else { 1 };
-                std::iter::repeat_n(Slot { name, is_required: true }, times)
+                let slot = Slot { name: name.trim_end_matches('?'), is_required: !name.ends_with('?') };
+                std::iter::repeat_n(slot, times)
             })
             .collect();
         let Some(bound) = self.bind(Callee::Builtin(builtin), at, &slots, given) else { return Value::Poison };
@@ -85,7 +89,8 @@ impl<'a> Evaluator<'_, 'a> {
             return Value::Poison;
         }
         match (builtin.meaning, arguments.as_slice()) {
-            (Meaning::Mean | Meaning::Sum, [x]) => self.reduce(builtin, x, at),
+            (Meaning::Reduce(reduction), [x, over @ ..]) => self.reduce(builtin.name, reduction, x, over.first(), at),
+            (Meaning::Split, [x, parts, axis @ ..]) => self.split(x, parts, axis.first(), at),
             (Meaning::Bernoulli, [probability, like]) => self.bernoulli(probability, like, at),
             (Meaning::Concat, [parts @ .., axis]) => self.concat(parts, axis, at),
             (Meaning::Side(side), [size]) => self.side(builtin.name, side, size),
@@ -124,23 +129,6 @@ impl<'a> Evaluator<'_, 'a> {
         Value::Poison
     }
 
-    /// `concat(a, b, axis: 0)`
-    fn concat(&mut self, parts: &[(Value<'a>, Span)], axis: &(Value<'a>, Span), at: Span) -> Value<'a> {
-        let axis = match axis.0 {
-            Value::Integer(number) if (0..=limits::MAX_RANK as i64).contains(&number) => number as usize,
-            ref other => return self.wrong_kind("concat", "the number of an axis, counted from 0", other, axis.1),
-        };
-        let mut operands = Vec::with_capacity(parts.len());
-        for (part, place) in parts {
-            match part {
-                Value::Tensor(id) => operands.push((*id, *place)),
-                other => return self.wrong_kind("concat", "a tensor", other, *place),
-            }
-        }
-        let op = ops::concat::Concat { axis, count: operands.len() };
-        self.apply("concat", op.into(), &operands, at, at)
-    }
-
     /// `height(5)` is 5, `height([3, 5])` is 3, `width([3, 5])` is 5.
     fn side(&mut self, shown: &str, side: usize, (value, place): &(Value<'a>, Span)) -> Value<'a> {
         match value {
@@ -150,33 +138,6 @@ impl<'a> Evaluator<'_, 'a> {
                 _ => self.wrong_kind(shown, "an integer or a list of two", value, *place),
             },
             other => self.wrong_kind(shown, "an integer or a list of two", other, *place),
-        }
-    }
-
-    /// The sum or mean of all elements.
-    fn reduce(&mut self, builtin: &'static Builtin, (value, place): &(Value<'a>, Span), at: Span) -> Value<'a> {
-        let id = match value {
-            Value::Tensor(id) => *id,
-            other => return self.wrong_kind(builtin.name, "a tensor", other, *place),
-        };
-        let rank = self.ty(id).dims.len();
-        let len = self.ty(id).len();
-        if rank == 0 {
-            return Value::Tensor(id);
-        }
-        let sum = self.apply(builtin.name, ops::sum::Sum { axis: 0, count: rank }.into(), &[(id, *place)], at, at);
-        let scalar = self.then(builtin.name, ops::reshape::Reshape { dims: Vec::new() }, sum, at);
-        if builtin.meaning == Meaning::Sum {
-            return scalar;
-        }
-        let operands = vec![(scalar, at), (Value::Float(len as f64), at)];
-        self.pointwise(builtin.name, ops::divide::Divide.into(), operands, at)
-    }
-
-    fn then(&mut self, shown: &str, op: impl Into<ops::Op>, value: Value<'a>, at: Span) -> Value<'a> {
-        match value {
-            Value::Tensor(id) => self.apply(shown, op.into(), &[(id, at)], at, at),
-            other => other,
         }
     }
 

@@ -6,6 +6,7 @@
 use dl_grammar::ast::{self, Name};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
+use super::axes::axes_arguments;
 use super::evaluator::{Evaluator, Kind};
 use super::held::Mark;
 use super::stage::LayerValue;
@@ -58,12 +59,18 @@ impl<'a> Evaluator<'_, 'a> {
         call: &'a ast::Call,
         piped: Option<Given<'a>>,
     ) -> (Option<Value<'a>>, Vec<Given<'a>>) {
+        let target = self.target(&call.callee.text);
+        let callee = match &target {
+            Some(Value::Callable(callee)) => Some(*callee),
+            _ => None,
+        };
+        let speaks_of_axes = axes_arguments(callee, call, piped.is_some());
         let mut given: Vec<Given<'a>> = piped.into_iter().collect();
-        for argument in &call.arguments {
-            let value = self.expr(&argument.value);
+        for (argument, is_axes) in call.arguments.iter().zip(speaks_of_axes) {
+            let value = if is_axes { self.axes(&argument.value) } else { self.expr(&argument.value) };
             given.push(Given { name: argument.name.as_ref(), value, span: argument.value.span });
         }
-        (self.target(&call.callee.text), given)
+        (target, given)
     }
 
     /// Applies a callable or layer value, which paths and messages call `kind`, as an instance of the statement at hand.

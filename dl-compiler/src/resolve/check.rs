@@ -61,6 +61,7 @@ pub(super) fn halves(target: &Target<'_>, training: &Half, inference: &Half) -> 
     let network = target.network;
     let mut diagnostics = disagreements(target, training, inference);
     diagnostics.extend(outputs_without_labels(network, &inference.graph, &inference.fields));
+    diagnostics.extend(outputs_of_one_example(network, &inference.graph));
     diagnostics.extend(gradients(network, training));
     diagnostics
 }
@@ -135,25 +136,51 @@ fn outputs_without_labels(network: &ast::Network, graph: &Graph, fields: &[Optio
     diagnostics
 }
 
-/// The first label that a value is computed from.
-fn reached_label<'h>(graph: &Graph, from: NodeId, fields: &'h [Option<Field>]) -> Option<&'h Field> {
+/// What inference yields for an example may not depend on the other examples of the batch.
+fn outputs_of_one_example(network: &ast::Network, graph: &Graph) -> Vec<Diagnostic> {
+    let declared = network.members.iter().filter_map(|member| match member {
+        Member::Output(binding) => Some(binding),
+        _ => None,
+    });
+    let mut diagnostics = Vec::new();
+    for (place, output) in declared.enumerate() {
+        let Some(root) = graph.root(Role::Output(place)) else { continue };
+        let Some(sum) = reached(graph, root).into_iter().find(|&id| matches!(graph.node(id).op, Op::SumBatch(_)))
+        else {
+            continue;
+        };
+        let message = format!("the output `{}` depends on the other examples of the batch", output.name.text);
+        let diagnostic = Diagnostic::new(Code::BatchRule, output.name.span, message)
+            .label("inference answers for one example")
+            .related(graph.node(sum).origin.span, "this reduces over the batch")
+            .help("choose by `if training { … } else { … }`, and keep in a `state` what inference needs");
+        diagnostics.push(diagnostic);
+    }
+    diagnostics
+}
+
+/// The values that a value is computed from, the last first.
+fn reached(graph: &Graph, from: NodeId) -> Vec<NodeId> {
     let mut reached = vec![false; from.index() + 1];
     reached[from.index()] = true;
+    let mut found = Vec::new();
     for (id, node) in graph.iter().take(from.index() + 1).rev() {
-        if !reached[id.index()] {
-            continue;
-        }
-        if let Op::Input(input) = &node.op
-            && let Some(Some(field)) = fields.get(input.field)
-            && field.label
-        {
-            return Some(field);
-        }
-        for operand in &node.operands {
-            reached[operand.index()] = true;
+        if reached[id.index()] {
+            found.push(id);
+            for operand in &node.operands {
+                reached[operand.index()] = true;
+            }
         }
     }
-    None
+    found
+}
+
+/// The first label that a value is computed from.
+fn reached_label<'h>(graph: &Graph, from: NodeId, fields: &'h [Option<Field>]) -> Option<&'h Field> {
+    reached(graph, from).into_iter().find_map(|id| match &graph.node(id).op {
+        Op::Input(input) => fields.get(input.field)?.as_ref().filter(|field| field.label),
+        _ => None,
+    })
 }
 
 /// Each loss of a network that has parameters, or trains, must reach one that it trains.

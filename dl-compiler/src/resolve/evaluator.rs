@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dl_grammar::{Code, Diagnostic, Sources, Span, ast};
 
+use super::axes::AxisNames;
 use super::catalog::Catalog;
 use super::held::{Addend, Held};
 use super::limits;
@@ -65,6 +66,8 @@ pub(super) struct Frame<'a> {
     pub(super) states: BTreeMap<&'a str, usize>,
     /// How many nodes there were when it began.
     pub(super) first_node: usize,
+    /// Names of the axes of values.
+    pub(super) axes: BTreeMap<NodeId, AxisNames<'a>>,
 }
 
 impl<'a> Frame<'a> {
@@ -78,7 +81,8 @@ impl<'a> Frame<'a> {
         first_node: usize,
     ) -> Frame<'a> {
         let scopes = vec![BTreeMap::new()];
-        Frame { kind, home, name, call, scopes, prefix, statements: Vec::new(), states: BTreeMap::new(), first_node }
+        let (statements, states, axes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Frame { kind, home, name, call, scopes, prefix, statements, states, first_node, axes }
     }
 }
 

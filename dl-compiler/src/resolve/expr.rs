@@ -31,7 +31,12 @@ impl<'a> Evaluator<'_, 'a> {
             ExprKind::Repeat(repeat) => self.repeat_value(repeat),
             ExprKind::If(choice) => self.choice(choice),
             ExprKind::List(elements) => self.list(elements),
-            ExprKind::Scan(_) | ExprKind::Rest | ExprKind::Invalid => Value::Poison,
+            ExprKind::Rest => {
+                let message = "`..` stands for axes, which only `over`, `axis` and `axes` take";
+                self.error(Code::WrongKind, expr.span, message, "not a value");
+                Value::Poison
+            }
+            ExprKind::Scan(_) | ExprKind::Invalid => Value::Poison,
         };
         self.leave();
         value

@@ -108,6 +108,7 @@ impl<'a> Evaluator<'_, 'a> {
                 false => parameter::Parameter { parameter: new, dims: dims.clone() }.into(),
             };
             value = self.push(op, &[], Type::batch_wide(dims.clone()), declared.span);
+            self.name_dims(&value, declared.dims);
             if !value.is_poison() && !self.count_floats(&dims, declared.span) {
                 value = Value::Poison;
             }

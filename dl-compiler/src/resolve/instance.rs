@@ -63,6 +63,7 @@ impl<'a> Evaluator<'_, 'a> {
                     if value.is_poison() {
                         return Value::Poison;
                     }
+                    let value = self.operand_of_input(field, value);
                     self.declare(&field.name.text, value);
                 }
                 Member::Label(field) => self.declare(&field.name.text, Value::Poison),

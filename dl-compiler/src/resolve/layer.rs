@@ -5,6 +5,7 @@ use std::rc::Rc;
 use dl_grammar::ast::{self, Argument, Assert, Binding};
 use dl_grammar::{Code, Diagnostic, Span};
 
+use super::axes::is_axes;
 use super::call::{Given, Slot};
 use super::evaluator::{Evaluator, Frame, Kind};
 use super::limits;
@@ -46,6 +47,7 @@ impl<'a> Evaluator<'_, 'a> {
         let order = ordered(&layer.arguments, |argument| argument.pattern.is_some());
         let callee = Callee::Layer(layer, home);
         let Some(values) = self.arguments(callee, at, &order, given) else { return Value::Poison };
+        let Some(values) = self.with_axes(&layer.name.text, &order, values) else { return Value::Poison };
         let shapes = match self.shapes(&layer.name.text, &order, &values) {
             Some(shapes) => shapes,
             None => return Value::Poison,
@@ -67,6 +69,7 @@ impl<'a> Evaluator<'_, 'a> {
             }
         }
         let mut value = Value::Poison;
+        let values = self.with_names(&order, values);
         if misfit.is_none() && is_sound && self.declare_all(&order, values) && self.members(&layer.members) {
             self.open_statement(None, &layer.result);
             value = self.expr(&layer.result);
@@ -132,6 +135,42 @@ impl<'a> Evaluator<'_, 'a> {
         Some(shapes)
     }
 
+    /// Arguments that speak of axes count them, by the first operand: a layer has names of its own.
+    fn with_axes(
+        &mut self,
+        shown: &str,
+        order: &[(&'a Argument, bool)],
+        mut values: Vec<Option<(Value<'a>, Span)>>,
+    ) -> Option<Vec<Option<(Value<'a>, Span)>>> {
+        let Some(Some((Value::Tensor(first), _))) = values.first() else { return Some(values) };
+        let first = *first;
+        for ((_, is_operand), value) in order.iter().zip(&mut values) {
+            if let Some((Value::Axes(axes), place)) = value
+                && !is_operand
+            {
+                let axes = Rc::clone(axes);
+                *value = Some((self.as_numbers(shown, first, &axes)?, *place));
+            }
+        }
+        Some(values)
+    }
+
+    /// Operands bear the names of their patterns.
+    fn with_names(
+        &mut self,
+        order: &[(&'a Argument, bool)],
+        mut values: Vec<Option<(Value<'a>, Span)>>,
+    ) -> Vec<Option<(Value<'a>, Span)>> {
+        for ((argument, _), value) in order.iter().zip(&mut values) {
+            if let (Some(pattern), Some((value, _))) = (&argument.pattern, value)
+                && let Value::Tensor(id) = value
+            {
+                *value = self.operand_with(pattern, *id);
+            }
+        }
+        values
+    }
+
     /// Begins the frame of a call, unless calls are nested too deeply.
     pub(super) fn enter_call(
         &mut self,
@@ -165,6 +204,7 @@ impl<'a> Evaluator<'_, 'a> {
         for ((argument, _), value) in order.iter().zip(values) {
             let value = match (value, &argument.default) {
                 (Some((value, _)), _) => value,
+                (None, Some(default)) if is_axes(&argument.name.text) => self.axes(default),
                 (None, Some(default)) => self.expr(default),
                 (None, None) => Value::Poison,
             };
@@ -212,6 +252,7 @@ impl<'a> Evaluator<'_, 'a> {
     ) -> Value<'a> {
         if let Some(pattern) = &binding.pattern {
             value = self.checked(name, pattern, value, binding.value.span);
+            value = self.with_pattern(pattern, value, first_node);
         }
         if let Value::Tensor(id) = value
             && id.index() >= first_node

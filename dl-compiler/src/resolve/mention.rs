@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use dl_grammar::ast::{self, Apply, Expr, ExprKind, Repeat, Stage};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
+use super::axes::axes_arguments;
 use super::builtin;
 use super::names::{Check, Place};
 use super::value::Callee;
@@ -49,7 +50,7 @@ impl<'a> Check<'_, 'a> {
                 self.expr(left, place);
                 self.expr(right, place);
             }
-            ExprKind::Call(call) => self.call(call, place),
+            ExprKind::Call(call) => self.call(call, false, place),
             ExprKind::Pipe(first, stages) => {
                 self.expr(first, place);
                 self.stages(stages, place);
@@ -76,7 +77,7 @@ impl<'a> Check<'_, 'a> {
                 self.is_possible(name);
             }
             match &stage.apply {
-                Apply::Call(call) => self.call(call, place),
+                Apply::Call(call) => self.call(call, true, place),
                 Apply::Repeat(repeat) => self.repeat(repeat, place),
             }
         }
@@ -92,7 +93,7 @@ impl<'a> Check<'_, 'a> {
 
     /// `network Small = Name(width: 64);`
     pub(super) fn instance(&mut self, instance: &'a ast::Instance) {
-        self.call(&instance.template, Place::Network);
+        self.call(&instance.template, false, Place::Network);
         let callee = &instance.template.callee;
         let found = self.catalog.callable(&callee.text, self.home);
         if let Some(Callee::Network(_) | Callee::Instance(_)) | None = found {
@@ -106,9 +107,12 @@ impl<'a> Check<'_, 'a> {
         self.report(diagnostic);
     }
 
-    fn call(&mut self, call: &'a ast::Call, place: Place) {
-        call.arguments.iter().for_each(|argument| self.expr(&argument.value, place));
+    fn call(&mut self, call: &'a ast::Call, is_piped: bool, place: Place) {
         let name = call.callee.text.as_str();
+        let speaks_of_axes = axes_arguments(self.catalog.callable(name, self.home), call, is_piped);
+        for (argument, is_axes) in call.arguments.iter().zip(speaks_of_axes) {
+            if is_axes { self.axes(&argument.value, place) } else { self.expr(&argument.value, place) }
+        }
         let declared = self.find(name);
         let is_shared = || self.shared.iter().any(|shared| Some(shared.span) == declared);
         if declared.is_some() && (self.attributes.contains(&name) || is_shared()) {
@@ -129,6 +133,15 @@ impl<'a> Check<'_, 'a> {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
         self.report(diagnostic);
+    }
+
+    /// Names of axes are those of the value, which only evaluation knows.
+    fn axes(&mut self, expr: &'a Expr, place: Place) {
+        match &expr.kind {
+            ExprKind::Name(_) => {}
+            ExprKind::List(elements) => elements.iter().for_each(|element| self.axes(element, place)),
+            _ => self.expr(expr, place),
+        }
     }
 
     fn name(&mut self, name: &'a str, span: Span) {

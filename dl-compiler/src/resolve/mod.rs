@@ -14,6 +14,7 @@ use dl_grammar::{Code, Diagnostic, FileId, Sources, Span};
 use crate::library;
 use crate::model::{Field, Model, Named};
 
+mod axes;
 mod broadcast;
 mod builtin;
 mod call;
@@ -32,8 +33,10 @@ mod objective;
 mod operation;
 mod operator;
 mod order;
+mod part;
 mod path;
 mod pattern;
+mod reduce;
 mod reserved;
 mod select;
 mod sharing;

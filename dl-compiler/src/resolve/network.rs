@@ -157,6 +157,7 @@ impl<'a> Walk<'_, 'a> {
             let ty = Type { element, dims: dims.clone(), per_example: true };
             let op = input::Input { field: place, ty: ty.clone() };
             value = self.evaluator.push(op.into(), &[], ty, field.span);
+            self.evaluator.name_dims(&value, &field.dims);
             if let Value::Tensor(id) = value {
                 self.evaluator.graph.nodes[id.index()].origin.name = field.name.text.clone();
                 let (name, docs) = (field.name.text.clone(), field.docs.clone());

@@ -9,9 +9,18 @@ use super::value::{Callee, Value};
 use crate::graph::{Element, NodeId, Type};
 use crate::ops::{AttributeValue, Lowering, Op, Spec, Violation};
 
+/// Operations whose results have the axes of their operand, besides those that work place by place.
+const KEEP_AXES: &[&str] = &["softmax", "log_softmax", "stop_gradient"];
+
 impl<'a> Evaluator<'_, 'a> {
     /// `max_pool2d(x, 2)`
     pub(super) fn apply_operation(&mut self, spec: &'static Spec, at: Span, given: Vec<Given<'a>>) -> Value<'a> {
+        if let Some(over) = given.iter().find(|given| given.name.is_some_and(|name| name.text == "over"))
+            && spec.name.ends_with("softmax")
+        {
+            let over = (over.value.clone(), over.span);
+            return self.softmax_over(spec, at, given, over);
+        }
         let operands = spec.operands.iter().map(|name| Slot { name, is_required: true });
         let attributes = spec
             .attributes
@@ -19,8 +28,11 @@ impl<'a> Evaluator<'_, 'a> {
             .map(|attribute| Slot { name: attribute.name, is_required: attribute.default.is_none() });
         let slots: Vec<Slot<'a>> = operands.chain(attributes).collect();
         let Some(mut bound) = self.bind(Callee::Operation(spec), at, &slots, given) else { return Value::Poison };
-        let attributes = bound.split_off(spec.operands.len().min(bound.len()));
+        let mut attributes = bound.split_off(spec.operands.len().min(bound.len()));
         let operands: Vec<(Value<'a>, Span)> = bound.into_iter().flatten().collect();
+        if !self.count_axes(spec, &operands, &mut attributes) {
+            return Value::Poison;
+        }
         let Some(op) = self.build(spec, at, &attributes) else { return Value::Poison };
         if operands.iter().any(|(value, _)| value.is_poison()) {
             return Value::Poison;
@@ -38,7 +50,38 @@ impl<'a> Evaluator<'_, 'a> {
                 other => return self.wrong_kind(spec.name, "a tensor", other, *place),
             }
         }
-        self.apply(spec.name, op, &ids, at, at)
+        let value = self.apply(spec.name, op, &ids, at, at);
+        if let (true, Some(&(id, _))) = (KEEP_AXES.contains(&spec.name), ids.first()) {
+            self.set_axis_names(&value, self.axis_names(id));
+        }
+        value
+    }
+
+    /// Axes become numbers, one for `axis`, a list for `axes`; names are looked for in the first operand.
+    fn count_axes(
+        &mut self,
+        spec: &'static Spec,
+        operands: &[(Value<'a>, Span)],
+        attributes: &mut [Option<(Value<'a>, Span)>],
+    ) -> bool {
+        for (attribute, given) in spec.attributes.iter().zip(attributes) {
+            let (Some((axes @ Value::Axes(_), place)), Some((Value::Tensor(id), _))) =
+                (given.as_ref(), operands.first())
+            else {
+                continue;
+            };
+            let (axes, place, id) = (axes.clone(), *place, *id);
+            let counted = if attribute.name == "axis" {
+                self.chosen_one(spec.name, id, &axes, place).map(|axis| Value::Integer(axis as i64))
+            } else {
+                self.chosen_order(spec.name, id, &axes, place)
+            };
+            match counted {
+                Some(value) => *given = Some((value, place)),
+                None => return false,
+            }
+        }
+        true
     }
 
     /// The operation with its attributes, defaults filled in.
@@ -100,7 +143,11 @@ impl<'a> Evaluator<'_, 'a> {
             return Value::Poison;
         }
         match self.broadcast(shown, operands, at) {
-            Some(ids) => self.apply(shown, op, &ids, at, span),
+            Some(alike) => {
+                let value = self.apply(shown, op, &alike.operands, at, span);
+                self.set_axis_names(&value, alike.names);
+                value
+            }
             None => Value::Poison,
         }
     }

@@ -5,8 +5,9 @@
 
 use std::rc::Rc;
 
-use dl_grammar::ast;
+use dl_grammar::{Span, ast};
 
+use super::axes::Axis;
 use super::builtin::Builtin;
 use super::stage::LayerValue;
 use crate::graph::NodeId;
@@ -36,6 +37,8 @@ pub(super) enum Value<'a> {
     Layer(Rc<LayerValue<'a>>),
     /// Several values, as `split` yields them; `a, b = …;` takes them apart.
     Tuple(Rc<[Value<'a>]>),
+    /// Axes, as `over:`, `axis:` and `axes:` take them, each with its place.
+    Axes(Rc<[(Axis<'a>, Span)]>),
     /// Something wrong, about which a diagnostic has been given.
     Poison,
 }
@@ -68,6 +71,7 @@ impl Value<'_> {
             Value::Callable(callee) => format!("the callable `{}`", callee.name()),
             Value::Layer(layer) => format!("the layer `{}`", layer.name()),
             Value::Tuple(parts) => format!("{} values", parts.len()),
+            Value::Axes(_) => "axes".to_owned(),
             Value::Poison => "nothing".to_owned(),
         }
     }
@@ -89,7 +93,9 @@ impl Value<'_> {
             }
             Value::Callable(callee) => callee.name().to_owned(),
             Value::Layer(layer) => layer.name().to_owned(),
-            Value::Tensor(_) | Value::Initializer(_) | Value::Tuple(_) | Value::Poison => self.describe(),
+            Value::Tensor(_) | Value::Initializer(_) | Value::Tuple(_) | Value::Axes(_) | Value::Poison => {
+                self.describe()
+            }
         }
     }
 
@@ -153,6 +159,24 @@ impl<'a> Callee<'a> {
         }
     }
 
+    /// The names of what it takes, in the order in which calls fill them; none for a network, whose arguments are named.
+    pub(super) fn slots(&self) -> Vec<&'a str> {
+        let declared = |arguments: &'a [ast::Argument], is_operand: fn(&ast::Argument) -> bool| -> Vec<&'a str> {
+            let operands = arguments.iter().filter(|argument| is_operand(argument));
+            let attributes = arguments.iter().filter(|argument| !is_operand(argument));
+            operands.chain(attributes).map(|argument| argument.name.text.as_str()).collect()
+        };
+        match self {
+            Callee::Function(function, _) => declared(&function.arguments, |argument| argument.default.is_none()),
+            Callee::Layer(layer, _) => declared(&layer.arguments, |argument| argument.pattern.is_some()),
+            Callee::Network(_) | Callee::Instance(_) => Vec::new(),
+            Callee::Operation(spec) => {
+                spec.operands.iter().copied().chain(spec.attributes.iter().map(|attribute| attribute.name)).collect()
+            }
+            Callee::Builtin(builtin) => builtin.arguments.iter().map(|name| name.trim_end_matches('?')).collect(),
+        }
+    }
+
     /// How its call is written: `dense(x, units, bias = …)`.
     pub(super) fn signature(&self) -> String {
         let declared = |arguments: &[ast::Argument]| -> Vec<String> {
@@ -180,7 +204,13 @@ impl<'a> Callee<'a> {
                 });
                 spec.operands.iter().map(|name| (*name).to_owned()).chain(attributes).collect()
             }
-            Callee::Builtin(builtin) => builtin.arguments.iter().map(|name| (*name).to_owned()).collect(),
+            Callee::Builtin(builtin) => {
+                let shown = |name: &&str| match name.strip_suffix('?') {
+                    Some(name) => format!("{name} = …"),
+                    None => (*name).to_owned(),
+                };
+                builtin.arguments.iter().map(shown).collect()
+            }
         };
         format!("{}({})", self.name(), arguments.join(", "))
     }

@@ -1,5 +1,6 @@
 //! Tests of resolve: sound programs, mistakes, and what a hostile program can do.
 
+mod axes;
 mod composition;
 mod hostile;
 mod mistakes;

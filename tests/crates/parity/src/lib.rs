@@ -4,6 +4,7 @@
 dln::include_compiled!("arithmetic");
 dln::include_compiled!("attention");
 dln::include_compiled!("autoencoder");
+dln::include_compiled!("axes");
 dln::include_compiled!("cnn");
 dln::include_compiled!("convolutions");
 dln::include_compiled!("dropout");

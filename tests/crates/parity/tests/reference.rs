@@ -92,6 +92,7 @@ fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| [
 fixture!(functions, functions, [x, y], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(cnn, cnn, [image, class], [image], |y| [rt::flat(y)], [1, 3]);
 fixture!(autoencoder, autoencoder, [x], [x], |y| [rt::flat(y.code_of_x), rt::flat(y.copy)], [1, 3, 16, 17, 64]);
+fixture!(axes, axes, [image, target], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 37, 64]);
 fixture!(dropout, dropout, [x, kind], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 
 #[test]
@@ -114,6 +115,7 @@ fn every_operation_is_in_a_fixture() {
         "arithmetic",
         "attention",
         "autoencoder",
+        "axes",
         "cnn",
         "convolutions",
         "dropout",
@@ -133,8 +135,8 @@ fn every_operation_is_in_a_fixture() {
         .flat_map(|graph| &graph.nodes)
         .map(|node| node.op.name())
         .collect();
-    // No generated code holds states yet, and no means over the batch.
-    let runs = |name: &&str| used.contains(name) || ["state", "batch_share"].contains(name);
+    // No generated code holds states yet.
+    let runs = |name: &&str| used.contains(name) || *name == "state";
     let missing: Vec<&str> = Op::SPECS.iter().map(|spec| spec.name).filter(|name| !runs(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
