@@ -18,6 +18,7 @@ mod build;
 pub mod diagnostic;
 mod explain;
 mod expression;
+mod format;
 mod literal;
 mod loops;
 mod member;
@@ -31,6 +32,7 @@ mod statement;
 mod syntax;
 
 pub use diagnostic::{Code, Diagnostic};
+pub use format::{WIDTH, format};
 pub use parse::{MAX_DEPTH, MAX_DIAGNOSTICS, MAX_NESTING, MAX_SOURCE_BYTES, parse};
 pub use render::render;
 pub use source::{FileId, Source, Sources, Span};

@@ -1,6 +1,8 @@
 //! Shows trees as short text without spans, for expectations written by hand, and as source, for the way back.
 #![allow(dead_code)]
 
+pub(crate) mod sample;
+
 use dl_grammar::ast::*;
 use dl_grammar::{Diagnostic, FileId, Source, Sources, parse, render};
 
