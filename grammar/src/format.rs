@@ -5,8 +5,8 @@
 //!   ;
 //! ```
 //!
-//! Four spaces indent; lines have at most [`WIDTH`] characters where that is possible; a pipe that is too long breaks where
-//! its author broke it, else before every stage; a list that is too long has one element a line and a comma after each;
+//! Four spaces indent; lines have at most [`WIDTH`] characters where that is possible; a pipe or sum that is too long breaks
+//! where its author broke it if that is enough, else before every stage or operator; a list that is too long has one element a line and a comma after each;
 //! at most one blank line stays between statements. Comments stay where they are, line breaks within statements do not,
 //! except that `train { … }` and `budget { … }` stay broken if a comma follows their last entry.
 //!

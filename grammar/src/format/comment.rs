@@ -116,12 +116,10 @@ mod tests {
 
     #[test]
     fn gaps_are_read() {
-        let gap = Gap::read(" // a  \n\n\n /* b /* c */\n */ //// d\r\n\n");
-        assert_eq!(texts(&gap.comments), ["// a", "/* b /* c */\n */", "//// d"]);
-        assert_eq!(
-            gap.comments.iter().map(|c| (c.ends_line, c.blank_before)).collect::<Vec<_>>(),
-            [(true, false), (false, true), (true, false)]
-        );
+        let gap = Gap::read(" // a  \n\n\n /* b /* c */\n */ //// d\r\n /* e */ /* f */\n\n");
+        assert_eq!(texts(&gap.comments), ["// a", "/* b /* c */\n */", "//// d", "/* e */", "/* f */"]);
+        let facts: Vec<_> = gap.comments.iter().map(|comment| (comment.ends_line, comment.blank_before)).collect();
+        assert_eq!(facts, [(true, false), (true, true), (true, false), (false, false), (true, false)]);
         assert!(gap.blank);
         assert!(!Gap::read(" /**/\n").blank);
     }

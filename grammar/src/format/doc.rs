@@ -54,6 +54,13 @@ pub(super) struct Link {
     pub(super) part: Doc,
 }
 
+impl Link {
+    /// With a part that follows after a space.
+    pub(super) fn followed_by(self, part: Doc) -> Link {
+        Link { part: Doc::concat([self.part, Doc::text(" "), part]), ..self }
+    }
+}
+
 impl Doc {
     /// Plain text.
     pub(super) fn text(text: &str) -> Doc {

@@ -1,7 +1,7 @@
 //! Expressions, `if`, `repeat` and `scan`: pieces of the parse go in, documents come out.
 //!
-//! `a + b * c` breaks before `+` first: a row of operators breaks before those that bind most loosely, then, where that is not
-//! enough, before the next. An `if` whose branches hold statements has them on lines of their own.
+//! `a + b * c` breaks before `+` first: a row of operators breaks before those that bind most loosely, where its author
+//! broke it or before all; then, where that is not enough, before the next. An `if` whose branches hold statements has them on lines of their own.
 
 use super::doc::{Doc, Link};
 use super::{Formatter, Pair, Rule};
@@ -26,14 +26,13 @@ impl Formatter<'_> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::pipe => {
-                    let link = self.pipe(&piece);
+                    let link = self.link(&piece);
                     links.push(link);
                 }
                 Rule::stage => {
                     let stage = self.stage(piece);
-                    if let Some(link) = links.last_mut() {
-                        let pipe = std::mem::take(&mut link.part);
-                        link.part = Doc::concat([pipe, Doc::text(" "), stage]);
+                    if let Some(link) = links.pop() {
+                        links.push(link.followed_by(stage));
                     }
                 }
                 _ => first = self.operation(piece),
@@ -42,11 +41,11 @@ impl Formatter<'_> {
         if links.is_empty() { first } else { Doc::chain(first, links) }
     }
 
-    /// `|>`, and whether a line ends before it.
-    fn pipe(&mut self, pair: &Pair<'_>) -> Link {
+    /// The operator that a part of a chain begins with, and whether a line ends before it.
+    fn link(&mut self, pair: &Pair<'_>) -> Link {
         let start = pair.as_span().start();
         let gap = self.text.get(self.at..start).unwrap_or("");
-        // A comment that ends its line before the pipe has been written with the stage before.
+        // A comment that ends its line before the operator has been written with the part before.
         let before_gap = self.text.get(..self.at).unwrap_or("");
         let breaks = gap.contains('\n') || before_gap.ends_with('\n');
         let before = self.before(start);
@@ -56,11 +55,11 @@ impl Formatter<'_> {
     /// Operands and operators in a row.
     pub(super) fn operation(&mut self, pair: Pair<'_>) -> Doc {
         let mut operands: Vec<Doc> = Vec::new();
-        let mut operators: Vec<(u8, Doc)> = Vec::new();
+        let mut operators: Vec<(u8, Link)> = Vec::new();
         let mut prefixes = Vec::new();
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::infix => operators.push((binding(piece.as_str()), self.token(&piece))),
+                Rule::infix => operators.push((binding(piece.as_str()), self.link(&piece))),
                 Rule::prefix => {
                     prefixes.push(self.token(&piece));
                     if piece.as_str() == "not" {
@@ -202,16 +201,13 @@ impl Formatter<'_> {
                     close = self.token(&piece);
                 }
                 Rule::pipe => {
-                    let link = self.pipe(&piece);
+                    let link = self.link(&piece);
                     links.push(link);
                 }
                 _ => {
                     let stage = self.stage(piece);
-                    match links.last_mut() {
-                        Some(link) => {
-                            let pipe = std::mem::take(&mut link.part);
-                            link.part = Doc::concat([pipe, Doc::text(" "), stage]);
-                        }
+                    match links.pop() {
+                        Some(link) => links.push(link.followed_by(stage)),
                         None => first = Some(stage),
                     }
                 }
@@ -293,9 +289,9 @@ fn only<'p>(pair: &Pair<'p>) -> Option<Pair<'p>> {
     pieces.next().filter(|_| pieces.next().is_none())
 }
 
-/// A row as a group that breaks before its loosest operators; what stands between them is a row again, of operators that
+/// A row as a chain that breaks before its loosest operators; what stands between them is a row again, of operators that
 /// bind more tightly.
-fn row(mut operands: Vec<Doc>, mut operators: Vec<(u8, Doc)>) -> Doc {
+fn row(mut operands: Vec<Doc>, mut operators: Vec<(u8, Link)>) -> Doc {
     let Some(loosest) = operators.iter().map(|(binding, _)| *binding).min() else {
         return operands.pop().unwrap_or_default();
     };
@@ -303,10 +299,9 @@ fn row(mut operands: Vec<Doc>, mut operators: Vec<(u8, Doc)>) -> Doc {
     // From the right, so that what is taken off is at the end.
     while let Some(place) = operators.iter().rposition(|(binding, _)| *binding == loosest) {
         let right = row(operands.split_off(place + 1), operators.split_off(place + 1));
-        let operator = operators.pop().map(|(_, operator)| operator).unwrap_or_default();
-        rest.push(Doc::concat([Doc::line(" "), operator, Doc::text(" "), right]));
+        rest.extend(operators.pop().map(|(_, operator)| operator.followed_by(right)));
     }
     let first = row(operands, operators);
     rest.reverse();
-    Doc::concat([first, Doc::concat(rest).indent()]).group()
+    Doc::chain(first, rest)
 }
