@@ -45,7 +45,7 @@ pub struct Context<'a> {
     pub states: &'a [ArrayD<f64>],
     /// One weight for each example; `None` if all count alike.
     pub weights: Option<&'a [f64]>,
-    /// The evenly distributed number in [0, 1) that random operation number `.0` draws for example `.1`, element `.2`.
+    /// The evenly distributed number in [0, 1), a multiple of 2⁻³², that random operation number `.0` draws for example `.1`, element `.2`.
     pub uniform: &'a dyn Fn(u32, usize, usize) -> f64,
 }
 

@@ -190,6 +190,10 @@ pub enum Kernel {
     AvgPool2dGradient(Pool2dShape),
     /// (x) → y
     Softmax(SoftmaxShape),
+    /// (x) → y
+    LogSoftmax(SoftmaxShape),
+    /// (x) → the place of the greatest of each row
+    ArgMax(SoftmaxShape),
     /// (y, d_y) → d_x
     SoftmaxGradient(SoftmaxShape),
     /// (logits, labels) → loss of each row
@@ -200,6 +204,8 @@ pub enum Kernel {
     Accuracy(SoftmaxShape),
     /// (x) → y, summed over the middle
     Sum(AxisShape),
+    /// (x) → y, the greatest of the middle
+    MaxReduce(AxisShape),
     /// (x) → y, the middle made of copies
     Expand(AxisShape),
     /// (x) → y, a part of each block
@@ -234,6 +240,16 @@ pub enum Kernel {
         instance: u32,
         /// The probability of a 1.
         keep: f64,
+    },
+    /// () → y: spread evenly over [0, 1)
+    Uniform {
+        /// Which random operation of the network it is.
+        instance: u32,
+    },
+    /// () → y: normally distributed
+    Normal {
+        /// Which random operation of the network it is.
+        instance: u32,
     },
     /// () → y: the weight of each example divided by the sum of all
     ExampleWeight,
@@ -367,9 +383,19 @@ impl Kernel {
             Kernel::SumBatch(_) => "sum_batch",
             Kernel::Pointwise(_) => "pointwise",
             Kernel::Bernoulli { .. } => "bernoulli",
+            Kernel::Uniform { .. } => "uniform",
+            Kernel::Normal { .. } => "normal",
+            Kernel::MaxReduce(_) => "max_reduce",
+            Kernel::LogSoftmax(_) => "log_softmax",
+            Kernel::ArgMax(_) => "argmax",
             Kernel::ExampleWeight => "example_weights",
             Kernel::Copy => "copy",
         }
+    }
+
+    /// Whether it draws random numbers.
+    pub fn draws(&self) -> bool {
+        matches!(self, Kernel::Bernoulli { .. } | Kernel::Uniform { .. } | Kernel::Normal { .. })
     }
 
     /// Whether it sums over the batch: it reads examples and writes what the batch has once.

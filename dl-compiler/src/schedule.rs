@@ -411,8 +411,12 @@ fn lower(graph: &Graph, id: NodeId) -> Lowering {
     let node = graph.node(id);
     let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
     match node.op.lower(&types, &node.ty) {
-        // The sum of one number and one copy of a number are that number.
-        Lowering::Kernel(Kernel::Sum(shape) | Kernel::Expand(shape)) if shape.middle == 1 => Lowering::View,
+        // The sum or the greatest of one number and one copy of a number are that number.
+        Lowering::Kernel(Kernel::Sum(shape) | Kernel::MaxReduce(shape) | Kernel::Expand(shape))
+            if shape.middle == 1 =>
+        {
+            Lowering::View
+        }
         lowering => lowering,
     }
 }

@@ -62,6 +62,11 @@ pub enum Initializer {
         /// Values that enter one output.
         fan_in: usize,
     },
+    /// A matrix of so many rows whose rows or columns, whichever are fewer, are orthonormal (Saxe et al., 2014).
+    Orthogonal {
+        /// Rows of the matrix; it has as many columns as the values suffice for.
+        rows: usize,
+    },
 }
 
 impl Initializer {
@@ -79,6 +84,7 @@ impl Initializer {
             Self::HeNormal { fan_in } => normal(seed, instance, 0.0, scale(2.0, fan_in), y),
             Self::LecunUniform { fan_in } => within(seed, instance, scale(3.0, fan_in), y),
             Self::LecunNormal { fan_in } => normal(seed, instance, 0.0, scale(1.0, fan_in), y),
+            Self::Orthogonal { rows } => orthogonal(seed, instance, rows, y),
         }
     }
 }
@@ -98,6 +104,34 @@ fn uniform(seed: u64, instance: u32, low: f32, high: f32, y: &mut [f32]) {
 
 fn normal(seed: u64, instance: u32, mean: f32, deviation: f32, y: &mut [f32]) {
     fill(derive(seed, instance, INITIALIZE), 0, 0, y, &normal_strip(mean, deviation));
+}
+
+/// The orthogonal factor of a matrix of normal numbers, so that every such matrix is equally likely: the factor whose
+/// triangular counterpart has a positive diagonal is that of Gram and Schmidt (Mezzadri, "How to generate random
+/// matrices from the classical compact groups", 2007).
+fn orthogonal(seed: u64, instance: u32, rows: usize, y: &mut [f32]) {
+    let Some(columns) = y.len().checked_div(rows).filter(|columns| *columns > 0) else { return };
+    normal(seed, instance, 0.0, 1.0, y);
+    // The fewer of both are the vectors.
+    let (vectors, len, along, across) =
+        if rows <= columns { (rows, columns, 1, columns) } else { (columns, rows, columns, 1) };
+    let mut done: Vec<Vec<f64>> = Vec::with_capacity(vectors);
+    for vector in 0..vectors {
+        let mut now: Vec<f64> = (0..len).map(|place| f64::from(y[vector * across + place * along])).collect();
+        // Twice is enough: what rounding left of the others goes with the second round.
+        for _ in 0..2 {
+            for other in &done {
+                let dot: f64 = now.iter().zip(other).map(|(a, b)| a * b).sum();
+                now.iter_mut().zip(other).for_each(|(a, b)| *a -= dot * b);
+            }
+        }
+        let norm = now.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+        now.iter_mut().for_each(|x| *x /= norm);
+        for (place, x) in now.iter().enumerate() {
+            y[vector * across + place * along] = *x as f32;
+        }
+        done.push(now);
+    }
 }
 
 #[cfg(test)]
@@ -160,5 +194,31 @@ mod tests {
         assert_ne!(values(1, 2, 37), values(2, 2, 37));
         assert_ne!(values(1, 2, 37), values(1, 3, 37));
         assert!(values(1, 2, 0).is_empty());
+    }
+
+    #[test]
+    fn an_orthogonal_matrix_times_its_transpose_is_the_identity() {
+        for (rows, columns) in [(1, 1), (1, 7), (7, 1), (5, 5), (4, 16), (16, 4), (33, 40), (40, 33)] {
+            let mut y = vec![f32::NAN; rows * columns];
+            Initializer::Orthogonal { rows }.fill(3, 2, &mut y);
+            let at = |vector: usize, place: usize| {
+                let at = if rows <= columns { vector * columns + place } else { place * columns + vector };
+                f64::from(y[at])
+            };
+            let (vectors, len) = (rows.min(columns), rows.max(columns));
+            for a in 0..vectors {
+                for b in 0..vectors {
+                    let dot: f64 = (0..len).map(|place| at(a, place) * at(b, place)).sum();
+                    let expected = if a == b { 1.0 } else { 0.0 };
+                    assert!((dot - expected).abs() < 1e-6, "{rows}×{columns}: rows {a} and {b} give {dot}");
+                }
+            }
+            let mut again = vec![f32::NAN; rows * columns];
+            Initializer::Orthogonal { rows }.fill(3, 2, &mut again);
+            assert_eq!(y, again);
+        }
+        // Nothing to fill is no mistake.
+        Initializer::Orthogonal { rows: 0 }.fill(1, 1, &mut []);
+        Initializer::Orthogonal { rows: 3 }.fill(1, 1, &mut []);
     }
 }

@@ -220,7 +220,7 @@ pub(super) fn evaluate(module: &Module<'_>, routine: &Routine<'_>) -> TokenStrea
 
 /// Whether a program draws random numbers.
 pub(super) fn draws(program: &Program) -> bool {
-    program.steps().any(|step| matches!(step.kernel, crate::program::Kernel::Bernoulli { .. }))
+    program.steps().any(|step| step.kernel.draws())
 }
 
 /// `gradients`, `step` and the optimizer.

@@ -161,16 +161,18 @@ impl Call<'_> {
             | Kernel::SoftmaxGradient(shape)
             | Kernel::CrossEntropy(shape)
             | Kernel::CrossEntropyGradient(shape)
+            | Kernel::LogSoftmax(shape)
+            | Kernel::ArgMax(shape)
             | Kernel::Accuracy(shape) => {
                 let SoftmaxShape { rows, classes } = shape;
                 let shape =
                     shapes.constant(layer, true, "Softmax", quote!(rt::Softmax { rows: #rows, classes: #classes }));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
-            Kernel::Sum(AxisShape { outer, middle, inner }) => {
+            Kernel::Sum(AxisShape { outer, middle, inner }) | Kernel::MaxReduce(AxisShape { outer, middle, inner }) => {
                 let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
                 let shape = shapes.constant(layer, true, "Sum", value);
-                quote!(rt::sum(#shape, #n, #(#operands),*, #y);)
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::Expand(shape) => self.expand(shape),
             Kernel::Transpose(TransposeShape { dims, strides }) => {
@@ -250,6 +252,11 @@ impl Call<'_> {
             Kernel::Bernoulli { instance, keep } => {
                 let (keep, len) = (float(*keep), self.floats);
                 quote!(rt::bernoulli(&rt::Draw { instance: #instance, ..draw }, #keep, first, #n, #len, #y);)
+            }
+            Kernel::Uniform { instance } | Kernel::Normal { instance } => {
+                let len = self.floats;
+                // From 0 to 1, or mean 0 and deviation 1.
+                quote!(rt::#name(&rt::Draw { instance: #instance, ..draw }, 0.0, 1.0, first, #n, #len, #y);)
             }
             Kernel::ExampleWeight => quote!(rt::example_weights(first, #n, weights, total, #y);),
             Kernel::Copy => {

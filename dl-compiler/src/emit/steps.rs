@@ -208,6 +208,8 @@ impl Writer<'_> {
                 | Kernel::SoftmaxGradient(_)
                 | Kernel::CrossEntropy(_)
                 | Kernel::CrossEntropyGradient(_)
+                | Kernel::LogSoftmax(_)
+                | Kernel::ArgMax(_)
                 | Kernel::Accuracy(_),
                 _,
             ) => step.operands.first().map_or(result.as_str(), |&logits| &self.program.buffer(logits).name),

@@ -67,6 +67,6 @@ impl Operation for Accuracy {
 }
 
 /// The place of the largest number, the first if several are.
-fn largest(row: &[f64]) -> usize {
+pub(super) fn largest(row: &[f64]) -> usize {
     (0..row.len()).reduce(|best, next| if row[next] > row[best] { next } else { best }).unwrap_or(0)
 }

@@ -3,7 +3,8 @@
 use ndarray::ArrayD;
 
 use super::attribute::{self, AttributeValue};
-use super::{Attribute, Constant, Lowering, Operation, Spec, Violation, array, shape};
+use super::random::Drawn;
+use super::{Attribute, Constant, Lowering, Operation, Spec, Violation, random};
 use crate::eval::{Context, Value};
 use crate::gradient::Rule;
 use crate::graph::{NodeId, Type};
@@ -46,9 +47,8 @@ impl Operation for Bernoulli {
         if !(0.0..=1.0).contains(&keep) {
             return Err((0, format!("expected a probability from 0 to 1, found {keep:?}")));
         }
-        let instance = attribute::integer(attributes, 1, 0)?;
-        let instance = u32::try_from(instance).map_err(|_| (1, "expected a smaller number".to_owned()))?;
-        Ok(Bernoulli { keep, instance, dims: attribute::integers(attributes, 2, 1)? })
+        let Drawn { instance, dims } = Drawn::build(attributes, 1)?;
+        Ok(Bernoulli { keep, instance, dims })
     }
 
     fn show(&self) -> String {
@@ -64,13 +64,10 @@ impl Operation for Bernoulli {
     }
 
     fn eval(&self, _: &[&Value], context: &Context<'_>) -> ArrayD<f64> {
-        let elements = shape::product(&self.dims);
-        let draws = (0..context.batch)
-            .flat_map(|example| (0..elements).map(move |element| (example, element)))
-            .map(|(example, element)| (context.uniform)(self.instance, example, element))
-            .map(|draw| f64::from(u8::from(draw < self.keep)))
-            .collect();
-        array::per_example(context.batch, &self.dims, draws)
+        random::each(&self.dims, context, |example, element| {
+            let draw = random::fraction((context.uniform)(self.instance, example, element));
+            f64::from(u8::from(draw < self.keep))
+        })
     }
 
     fn lower(&self, _: &[&Type], _: &Type) -> Lowering {

@@ -22,7 +22,7 @@ pub struct Expand {
 impl Operation for Expand {
     const SPEC: Spec = Spec {
         name: "expand",
-        summary: "Copies along neighbouring axes of size 1, made where operands are broadcast",
+        summary: "Copies along neighbouring axes of size 1; operands that are broadcast are made of it",
         formula: "y[o, m, i] = x[o, 0, i]",
         operands: &["x"],
         attributes: &[
@@ -30,7 +30,7 @@ impl Operation for Expand {
             Attribute { name: "dims", default: None, doc: "How long the axes become" },
         ],
         constraints: &["x holds f32 or bool", "the axes exist and have size 1"],
-        callable: false,
+        callable: true,
         pointwise: false,
         examples: &[("[3, 1, 5]", &[("axis", Constant::Integer(1)), ("dims", Constant::Integer(4))], "[3, 4, 5]")],
     };

@@ -18,6 +18,7 @@ pub mod doc;
 mod epilogue;
 mod pointwise;
 mod pool;
+mod random;
 pub mod shape;
 mod window;
 
@@ -316,6 +317,7 @@ ops! {
     range Range,
     batch_share BatchShare,
     sum Sum,
+    max_reduce MaxReduce,
     sum_batch SumBatch,
     matmul MatMul,
     matmul_weights MatMulWeights,
@@ -323,16 +325,22 @@ ops! {
     convolution2d Convolution2d,
     convolution2d_input Convolution2dInput,
     convolution2d_weight Convolution2dWeight,
+    convolution2d_transpose Convolution2dTranspose,
     max_pool2d MaxPool2d,
     max_pool2d_gradient MaxPool2dGradient,
     avg_pool2d AvgPool2d,
     avg_pool2d_gradient AvgPool2dGradient,
     softmax Softmax,
     softmax_gradient SoftmaxGradient,
+    log_softmax LogSoftmax,
     cross_entropy CrossEntropy,
     cross_entropy_gradient CrossEntropyGradient,
     accuracy Accuracy,
+    argmax ArgMax,
     bernoulli Bernoulli,
+    uniform Uniform,
+    normal Normal,
+    stop_gradient StopGradient,
 }
 
 impl Op {

@@ -88,6 +88,7 @@ fn unchanged(graph: &Graph, node: &Node) -> Option<NodeId> {
         },
         // Those of the same dimensions as their operand.
         Op::Reshape(_) | Op::Flatten(_) | Op::Slice(_) | Op::Pad(_) => node.operands[0],
+        Op::StopGradient(_) => node.operands[0],
         Op::Concat(concat) if concat.count == 1 => node.operands[0],
         _ => return None,
     };

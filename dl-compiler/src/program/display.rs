@@ -91,8 +91,12 @@ impl fmt::Display for Kernel {
             | Kernel::SoftmaxGradient(s)
             | Kernel::CrossEntropy(s)
             | Kernel::CrossEntropyGradient(s)
+            | Kernel::LogSoftmax(s)
+            | Kernel::ArgMax(s)
             | Kernel::Accuracy(s) => write!(f, " {}×{}", s.rows, s.classes)?,
-            Kernel::Sum(s) | Kernel::Expand(s) => write!(f, " {}×{}×{}", s.outer, s.middle, s.inner)?,
+            Kernel::Sum(s) | Kernel::MaxReduce(s) | Kernel::Expand(s) => {
+                write!(f, " {}×{}×{}", s.outer, s.middle, s.inner)?
+            }
             Kernel::Slice(s) | Kernel::Pad(s) => {
                 write!(f, " {}×{} of {} from {}", s.outer, s.len, s.size, s.start)?;
             }
@@ -106,6 +110,7 @@ impl fmt::Display for Kernel {
             Kernel::Gather(s) | Kernel::GatherGradient(s) => write!(f, " {} of {}×{}", s.count, s.rows, s.width)?,
             Kernel::OneHot(s) => write!(f, " {}×{}", s.rows, s.classes)?,
             Kernel::Pointwise(expression) => write!(f, " {expression}")?,
+            Kernel::Uniform { instance } | Kernel::Normal { instance } => write!(f, " number {instance}")?,
             Kernel::Bernoulli { instance, keep } => write!(f, " {keep:?} number {instance}")?,
             Kernel::SumBatch(_)
             | Kernel::Float(_)

@@ -118,7 +118,8 @@ impl Kernel {
     /// How many operands it takes.
     fn operands(&self) -> usize {
         match self {
-            Kernel::Bernoulli { .. } | Kernel::ExampleWeight | Kernel::Range | Kernel::BatchShare => 0,
+            kernel if kernel.draws() => 0,
+            Kernel::ExampleWeight | Kernel::Range | Kernel::BatchShare => 0,
             Kernel::MatMul(_, _, epilogue) | Kernel::Convolution2d(_, epilogue) => 2 + usize::from(epilogue.bias),
             Kernel::CrossEntropyGradient(_) => 3,
             Kernel::MatMulWeights(_)

@@ -1,15 +1,15 @@
 //! What resolve itself knows to call: reductions, parts of tensors, random numbers, initializers, and the two sides of
 //! a kernel size. Everything else is an operation or stands in the library.
 
-use dl_grammar::{Code, Diagnostic, Span};
+use dl_grammar::{Code, Span};
 
 use super::call::{Given, Slot};
+use super::draw;
 use super::evaluator::Evaluator;
 use super::reduce::Reduction;
 use super::value::{Callee, Value};
-use crate::graph::{NodeId, Type};
 use crate::model::Initializer;
-use crate::ops::{self, AttributeValue};
+use crate::ops::AttributeValue;
 
 /// Something built in that is called by name.
 #[derive(Debug)]
@@ -40,13 +40,19 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin { name: "sum", arguments: &["x", "over?"], meaning: Meaning::Reduce(Reduction::Sum) },
     Builtin { name: "variance", arguments: &["x", "over?"], meaning: Meaning::Reduce(Reduction::Variance) },
     Builtin { name: "split", arguments: &["x", "parts", "axis?"], meaning: Meaning::Split },
-    Builtin { name: "bernoulli", arguments: &["probability", "like"], meaning: Meaning::Bernoulli },
+    Builtin { name: "bernoulli", arguments: draw::BERNOULLI, meaning: Meaning::Bernoulli },
     Builtin { name: "concat", arguments: &["x…", "axis"], meaning: Meaning::Concat },
     Builtin { name: "height", arguments: &["size"], meaning: Meaning::Side(0) },
     Builtin { name: "width", arguments: &["size"], meaning: Meaning::Side(1) },
     Builtin { name: "constant", arguments: &["value"], meaning: Meaning::Constant },
     Builtin { name: "uniform", arguments: &["low", "high"], meaning: Meaning::Uniform },
     Builtin { name: "normal", arguments: &["mean", "deviation"], meaning: Meaning::Normal },
+];
+
+/// The draws that share their names with initializers.
+pub(super) const DRAWS: &[Builtin] = &[
+    Builtin { name: "uniform", arguments: draw::LIKE, meaning: Meaning::Uniform },
+    Builtin { name: "normal", arguments: draw::LIKE, meaning: Meaning::Normal },
 ];
 
 const INITIALIZERS: &[(&str, Initializer)] = &[
@@ -58,6 +64,7 @@ const INITIALIZERS: &[(&str, Initializer)] = &[
     ("he_normal", Initializer::HeNormal),
     ("lecun_uniform", Initializer::LecunUniform),
     ("lecun_normal", Initializer::LecunNormal),
+    ("orthogonal", Initializer::Orthogonal),
 ];
 
 /// The initializer that is a plain name.
@@ -73,6 +80,9 @@ pub(super) fn initializer_names() -> impl Iterator<Item = &'static str> {
 impl<'a> Evaluator<'_, 'a> {
     /// A call of something built in.
     pub(super) fn apply_builtin(&mut self, builtin: &'static Builtin, at: Span, given: Vec<Given<'a>>) -> Value<'a> {
+        if draw::is_draw(builtin.name, &given) {
+            return self.draw(builtin, at, given);
+        }
         let positional = given.iter().filter(|given| given.name.is_none()).count();
         let slots: Vec<Slot<'a>> = builtin
             .arguments
@@ -91,7 +101,6 @@ impl<'a> Evaluator<'_, 'a> {
         match (builtin.meaning, arguments.as_slice()) {
             (Meaning::Reduce(reduction), [x, over @ ..]) => self.reduce(builtin.name, reduction, x, over.first(), at),
             (Meaning::Split, [x, parts, axis @ ..]) => self.split(x, parts, axis.first(), at),
-            (Meaning::Bernoulli, [probability, like]) => self.bernoulli(probability, like, at),
             (Meaning::Concat, [parts @ .., axis]) => self.concat(parts, axis, at),
             (Meaning::Side(side), [size]) => self.side(builtin.name, side, size),
             (Meaning::Constant, [value]) => match self.number(builtin.name, value) {
@@ -139,32 +148,5 @@ impl<'a> Evaluator<'_, 'a> {
             },
             other => self.wrong_kind(shown, "an integer or a list of two", other, *place),
         }
-    }
-
-    /// `bernoulli(0.8, like: x)`: 1 with that probability, otherwise 0, in the shape of `x`.
-    fn bernoulli(&mut self, probability: &(Value<'a>, Span), like: &(Value<'a>, Span), at: Span) -> Value<'a> {
-        let Some(keep) = self.number("bernoulli", probability) else { return Value::Poison };
-        if !(0.0..=1.0).contains(&keep) {
-            let message = format!("`bernoulli`: a probability is between 0 and 1, found {keep:?}");
-            self.error(Code::BadAttribute, probability.1, message, "not a probability");
-            return Value::Poison;
-        }
-        let like: NodeId = match &like.0 {
-            Value::Tensor(id) => *id,
-            other => return self.wrong_kind("bernoulli", "a tensor", other, like.1),
-        };
-        if self.training != Some(true) {
-            let message = "`bernoulli` draws in inference, but random numbers are drawn in training only";
-            let diagnostic = Diagnostic::new(Code::MisplacedMember, at, message)
-                .label("not in `if training`")
-                .help("choose by `if training { … } else { … }`");
-            self.report(diagnostic);
-            return Value::Poison;
-        }
-        let instance = self.draws;
-        self.draws += 1;
-        let dims = self.ty(like).dims.clone();
-        let op = ops::bernoulli::Bernoulli { keep, instance, dims: dims.clone() };
-        self.push(op.into(), &[], Type::per_example(dims), at)
     }
 }

@@ -20,6 +20,7 @@ mod builtin;
 mod call;
 mod catalog;
 mod check;
+mod draw;
 mod evaluator;
 mod expr;
 mod held;

@@ -168,7 +168,8 @@ fn check(op: &Op, operands: &str) {
     }
 }
 
-/// Operations without operands, what comes after differentiation, and gradients, which are differentiated no further.
+/// Operations without operands, what comes after differentiation, gradients, which are differentiated no further, and what
+/// differs from its differences on purpose.
 const EXEMPT: &[&str] = &[
     "input",
     "parameter",
@@ -180,6 +181,9 @@ const EXEMPT: &[&str] = &[
     "matmul_weights",
     "gather_gradient",
     "range",
+    "uniform",
+    "normal",
+    "stop_gradient",
     "batch_share",
     "convolution2d_input",
     "convolution2d_weight",
@@ -247,6 +251,17 @@ fn kernels() -> Vec<(Op, &'static str)> {
     }
     cases.push((op("gather", &[]), "[5, 3] batch-wide, index(5)[4]"));
     cases.push((op("gather", &[]), "[4] batch-wide, index(3)[]"));
+    cases.push((of("max_reduce", &[("axis", 1), ("count", 1)]), "[2, 3, 2]"));
+    cases.push((of("max_reduce", &[("axis", 0), ("count", 2)]), "[2, 3] batch-wide"));
+    cases.push((op("log_softmax", &[]), "[5]"));
+    cases.push((op("log_softmax", &[]), "[2, 3] batch-wide"));
+    cases.push((op("argmax", &[]), "[2, 3]"));
+    let painting = |given: &[(&'static str, i64)]| of("convolution2d_transpose", given);
+    cases.push((painting(&[]), "[2, 3, 2], [2, 3, 2, 3] batch-wide"));
+    let stride = [("stride", 2), ("padding", 1), ("output_padding", 1)];
+    cases.push((painting(&stride), "[1, 2, 3], [1, 2, 3, 3] batch-wide"));
+    let groups = [("stride", 3), ("dilation", 2), ("groups", 2)];
+    cases.push((painting(&groups), "[4, 2, 2], [4, 1, 2, 2] batch-wide"));
     cases.push((of("one_hot", &[("classes", 4)]), "index(3)[2]"));
     cases.push((op("float", &[]), "index(3)[2]"));
     for name in ["max_pool2d", "avg_pool2d"] {
@@ -304,6 +319,29 @@ fn gradients_pass_through_a_sum_over_the_batch() {
     let total = trial.add(op("sum_batch", &[]), &[shifted]);
     trial.lose(total);
     trial.check("matmul, bias, sum over the batch");
+}
+
+#[test]
+fn no_gradient_passes_where_it_is_stopped() {
+    // The gradient of stop(w · field) · w is that of a constant times w.
+    let mut trial = Trial::new(13, false);
+    let field = trial.field(&Type::per_example([3]), Trial::number);
+    let weight = trial.operand(&Type::batch_wide([3]));
+    let product = trial.add(op("multiply", &[]), &[field, weight]);
+    let stopped = trial.add(op("stop_gradient", &[]), &[product]);
+    let result = trial.add(op("multiply", &[]), &[stopped, weight]);
+    trial.lose(result);
+    let mut differentiated = trial.graph.clone();
+    differentiate(&mut differentiated, trial.parameters.len()).unwrap();
+    let found = trial.evaluate(&differentiated, &trial.parameters, Role::Gradient(0)).unwrap();
+    // With the product as a constant the gradient is half of that of the whole, whose loss is quadratic in w.
+    let loss = |factor: f64| {
+        let parameters: Vec<_> = trial.parameters.iter().map(|parameter| parameter * factor).collect();
+        trial.evaluate(&trial.graph, &parameters, Role::Loss(0)).unwrap().sum()
+    };
+    let along = found.iter().zip(&trial.parameters[0]).map(|(d, w)| d * w).sum::<f64>();
+    assert!((along - loss(1.0)).abs() < 1e-12, "{along} for {}", loss(1.0));
+    assert!((loss(2.0) - 4.0 * loss(1.0)).abs() < 1e-12);
 }
 
 #[test]

@@ -240,6 +240,49 @@ fn rows_by_their_numbers() {
 }
 
 #[test]
+fn greatest_numbers_and_their_places() {
+    let x = [1.0, 5.0, 2.0, 7.0, 7.0, 3.0];
+    let columns = op("max_reduce", &integers(&[("axis", 0), ("count", 1)]));
+    assert_eq!(run(&columns, 1, "[2, 3]", &[&x]), [7.0, 7.0, 3.0]);
+    let all = op("max_reduce", &integers(&[("axis", 0), ("count", 1)]));
+    assert_eq!(run(&all, 2, "[3]", &[&x]), [5.0, 7.0]);
+    assert_eq!(run(&op("argmax", &[]), 1, "[2, 3] batch-wide", &[&x]), [1.0, 0.0]);
+    let y = run(&op("log_softmax", &[]), 2, "[2]", &[&[0.0, 0.0, 1000.0, 0.0]]);
+    close(&y, &[-2f64.ln(), -2f64.ln(), 0.0, -1000.0]);
+}
+
+#[test]
+fn transposed_convolution_paints_kernels() {
+    // Stride 2: the kernels of neighbours overlap in the middle column.
+    let paint = op("convolution2d_transpose", &integers(&[("stride", 2)]));
+    let y = run(&paint, 1, "[1, 1, 2], [1, 1, 1, 3] batch-wide", &[&[1.0, 10.0], &[1.0, 2.0, 3.0]]);
+    assert_eq!(y, [1.0, 2.0, 13.0, 20.0, 30.0]);
+    let cut = op("convolution2d_transpose", &integers(&[("stride", 2), ("padding", 1), ("output_padding", 1)]));
+    let kernel = [0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 0.0, 0.0, 0.0];
+    let y = run(&cut, 1, "[1, 1, 2], [1, 1, 3, 3] batch-wide", &[&[1.0, 10.0], &kernel]);
+    assert_eq!(y, [2.0, 13.0, 20.0, 30.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn draws_are_transformed_as_published() {
+    let given = [("instance", Constant::Integer(0)), ("dims", Constant::Integer(3))];
+    let draws = [0.0, 0.125, 0.25, 0.25, 0.375, 0.5];
+    assert_eq!(run(&op("uniform", &given), 2, "", &[]), draws);
+    // Box and Muller: a pair of elements shares its two draws; the third element's partner is drawn, but not used.
+    let radius = |u: f64| (-2.0 * (u + 0.5 / 2f64.powi(32)).ln()).sqrt();
+    let angle = |v: f64| std::f64::consts::TAU * v;
+    let expected = [
+        radius(0.0) * angle(0.125).cos(),
+        radius(0.0) * angle(0.125).sin(),
+        radius(0.25) * angle(0.375).cos(),
+        radius(0.25) * angle(0.375).cos(),
+        radius(0.25) * angle(0.375).sin(),
+        radius(0.5) * angle(0.625).cos(),
+    ];
+    close(&run(&op("normal", &given), 2, "", &[]), &expected);
+}
+
+#[test]
 fn truth_values_are_zero_and_one() {
     let (a, b) = ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]);
     let compare = |name: &str| run(&op(name, &[]), 1, "[3], [3] batch-wide", &[&a, &b]);

@@ -23,6 +23,8 @@ pub use matmul::{MatMul, Pack, matmul, matmul_weights, pack};
 pub use pointwise::{Operand, Pointwise, broadcast, pointwise};
 pub use pool::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use rearrange::{Slice, concat, pad, slice};
-pub use reduce::{Sum, batch_share, example_weights, mean, sum, sum_batch};
-pub use softmax::{Softmax, accuracy, cross_entropy, cross_entropy_gradient, softmax, softmax_gradient};
+pub use reduce::{Sum, batch_share, example_weights, max_reduce, mean, sum, sum_batch};
+pub use softmax::{
+    Softmax, accuracy, argmax, cross_entropy, cross_entropy_gradient, log_softmax, softmax, softmax_gradient,
+};
 pub use transpose::{Transpose, transpose};

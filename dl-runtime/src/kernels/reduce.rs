@@ -3,7 +3,7 @@
 //! Sums over the batch run over chunks of [`SHARD`] examples and then over the chunks in order; they are split
 //! over elements, never over examples, so the bits do not depend on the number of threads.
 
-use super::chunk::{load, store};
+use super::chunk::{filled, load, store};
 use crate::segments::{SHARD, Segments};
 use crate::simd::{Kernel, Lane, dispatch, isa};
 use crate::team::Team;
@@ -31,6 +31,20 @@ pub fn sum(shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
         return y.fill(0.0);
     }
     dispatch(isa(), Rows { shape, x, y });
+}
+
+/// `y[o, i] = max_r x[o, r, i]` in each example; NaN if there is one among them, −∞ if there is nothing.
+///
+/// # Panics
+/// If a slice is shorter than `n` examples.
+pub fn max_reduce(shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
+    let blocks = n * shape.outer;
+    let y = &mut y[..blocks * shape.inner];
+    let x = &x[..blocks * shape.reduced * shape.inner];
+    if x.is_empty() {
+        return y.fill(f32::NEG_INFINITY);
+    }
+    dispatch(isa(), Greatest { shape, x, y });
 }
 
 /// `y[i] = Σ_e x[e, i]` over `n` examples of `len` floats, such as the gradient of a bias.
@@ -114,6 +128,34 @@ impl Kernel for Rows<'_> {
                 y[0] = total(lane, x);
             } else {
                 columns(lane, x.chunks_exact(inner), 0, |y, sum| store(sum, y), y);
+            }
+        }
+    }
+}
+
+struct Greatest<'a> {
+    shape: &'a Sum,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Kernel for Greatest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let Sum { reduced, inner, .. } = *self.shape;
+        let low = lane.splat(f32::NEG_INFINITY);
+        for (x, y) in self.x.chunks_exact(reduced * inner).zip(self.y.chunks_exact_mut(inner)) {
+            if inner == 1 {
+                let chunks = x.chunks(V::LANES).map(|x| filled(lane, x.len()).select(load(lane, x), low));
+                let greatest = chunks.fold(low, |greatest, x| greatest.max(x));
+                y[0] = if greatest.not_equal(greatest).any() { f32::NAN } else { greatest.greatest() };
+                continue;
+            }
+            for (strip, y) in y.chunks_mut(V::LANES).enumerate() {
+                let rows = x.chunks_exact(inner).map(|row| load(lane, &row[strip * V::LANES..][..y.len()]));
+                store(rows.fold(low, |greatest, x| greatest.max(x)), y);
             }
         }
     }
@@ -215,9 +257,30 @@ mod tests {
         }
     }
 
+    fn compare_greatest(shape: &Sum, n: usize, seed: u64) {
+        let mut x = numbers(n * shape.outer * shape.reduced * shape.inner, seed);
+        let len = n * shape.outer * shape.inner;
+        let (mut y, mut expected) = (vec![5.0; len + 2], vec![5.0; len + 2]);
+        // Below 0, so that nothing outside of a row can win.
+        x.iter_mut().for_each(|x| *x -= 1.0);
+        if let Some(place) = (seed as usize).checked_rem(2 * x.len()).filter(|place| *place < x.len()) {
+            x[place] = f32::NAN;
+        }
+        reference::max_reduce(shape, n, &x, &mut expected);
+        max_reduce(shape, n, &x, &mut y);
+        let same = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()));
+        assert!(same(&y, &expected), "{shape:?}: {y:?} {expected:?}");
+        for &isa in available().iter().filter(|_| !x.is_empty()) {
+            dispatch(isa, Greatest { shape, x: &x, y: &mut y[..len] });
+            assert!(same(&y, &expected), "{shape:?}: {y:?} {expected:?}");
+        }
+    }
+
     #[test]
     fn every_length_agrees_with_the_twin() {
         for len in (0..100).chain([1000]) {
+            compare_greatest(&Sum { outer: 2, reduced: len, inner: 1 }, 2, len as u64);
+            compare_greatest(&Sum { outer: 1, reduced: 3, inner: len }, 2, len as u64);
             compare(&Sum { outer: 2, reduced: len, inner: 1 }, 2, len as u64);
             compare(&Sum { outer: 1, reduced: 3, inner: len }, 2, len as u64);
         }
@@ -229,6 +292,7 @@ mod tests {
             outer in 0..4_usize, reduced in 0..30_usize, inner in 0..50_usize, n in 0..3_usize, seed: u64,
         ) {
             compare(&Sum { outer, reduced, inner }, n, seed);
+            compare_greatest(&Sum { outer, reduced, inner }, n, seed);
         }
 
         #[test]

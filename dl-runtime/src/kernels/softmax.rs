@@ -62,6 +62,28 @@ pub fn cross_entropy_gradient(
     dispatch(isa(), CrossEntropyGradient { classes: shape.classes, logits, labels, d_loss, d_logits });
 }
 
+/// `y[i] = x[i] − ln Σ exp(x)` in each row.
+///
+/// # Panics
+/// If a slice is shorter than `n` examples.
+pub fn log_softmax(shape: &Softmax, n: usize, x: &[f32], y: &mut [f32]) {
+    let len = n * shape.rows * shape.classes;
+    dispatch(isa(), Logarithms { classes: shape.classes, x: &x[..len], y: &mut y[..len] });
+}
+
+/// `y[row]` = the place of the first greatest number of the row. A NaN counts as greatest.
+///
+/// # Panics
+/// If a slice is shorter than `n` examples.
+pub fn argmax(shape: &Softmax, n: usize, x: &[f32], y: &mut [f32]) {
+    let rows = n * shape.rows;
+    let (x, y) = (&x[..rows * shape.classes], &mut y[..rows]);
+    y.fill(0.0);
+    for (row, y) in x.chunks_exact(shape.classes.max(1)).zip(y) {
+        *y = greatest_place(row) as f32;
+    }
+}
+
 /// `y[row]` = 1 if the first greatest logit of the row is at its label, else 0. A NaN counts as greatest.
 ///
 /// # Panics
@@ -74,14 +96,19 @@ pub fn accuracy(shape: &Softmax, n: usize, logits: &[f32], labels: &[u32], y: &m
         return y.fill(0.0);
     }
     for ((row, &label), y) in logits.chunks_exact(shape.classes).zip(labels).zip(y) {
-        let mut best = 0;
-        for (i, &logit) in row.iter().enumerate() {
-            if logit > row[best] || (logit.is_nan() && !row[best].is_nan()) {
-                best = i;
-            }
-        }
-        *y = f32::from(best == label as usize);
+        *y = f32::from(greatest_place(row) == label as usize);
     }
+}
+
+/// The place of the first greatest number, as which a NaN counts.
+fn greatest_place(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &logit) in row.iter().enumerate() {
+        if logit > row[best] || (logit.is_nan() && !row[best].is_nan()) {
+            best = i;
+        }
+    }
+    best
 }
 
 /// Writes `exp(x − greatest)` and returns the greatest and the sum of what was written.
@@ -166,6 +193,28 @@ impl Kernel for Gradient<'_> {
             let chunks = y.chunks(V::LANES).zip(d_y.chunks(V::LANES));
             for ((y, d_y), d_x) in chunks.zip(d_x.chunks_mut(V::LANES)) {
                 store(load(lane, y) * (load(lane, d_y) - dot), d_x);
+            }
+        }
+    }
+}
+
+struct Logarithms<'a> {
+    classes: usize,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Kernel for Logarithms<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let classes = self.classes.max(1);
+        for (x, y) in self.x.chunks_exact(classes).zip(self.y.chunks_exact_mut(classes)) {
+            let (greatest, sum) = exponentials(lane, x, y);
+            let (shift, normalizer) = (lane.splat(greatest), lane.splat(sum.ln()));
+            for (x, y) in x.chunks(V::LANES).zip(y.chunks_mut(V::LANES)) {
+                store((load(lane, x) - shift) - normalizer, y);
             }
         }
     }
@@ -280,6 +329,17 @@ mod tests {
         let mut found = vec![5.0; rows + 3];
         accuracy(shape, n, &x, &labels, &mut found);
         assert_eq!(found, hits);
+        let (mut places, mut found) = (vec![5.0; rows + 3], vec![5.0; rows + 3]);
+        reference::argmax(shape, n, &x, &mut places);
+        argmax(shape, n, &x, &mut found);
+        assert_eq!(found, places);
+        let mut logarithms = blank();
+        reference::log_softmax(shape, n, &x, &mut logarithms);
+        for &isa in available() {
+            let mut found = blank();
+            dispatch(isa, Logarithms { classes, x: &x, y: &mut found[..len] });
+            assert!(distance(&found, &logarithms) < bound * width.max(1.0), "{found:?}\n{logarithms:?}");
+        }
     }
 
     #[test]

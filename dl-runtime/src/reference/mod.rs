@@ -18,6 +18,6 @@ pub use matmul::{batched_matmul, matmul, matmul_weights, pack};
 pub use pointwise::{broadcast, pointwise};
 pub use pool::{avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use rearrange::{concat, pad, slice};
-pub use reduce::{batch_share, example_weights, mean, sum, sum_batch};
-pub use softmax::{accuracy, cross_entropy, cross_entropy_gradient, softmax, softmax_gradient};
+pub use reduce::{batch_share, example_weights, max_reduce, mean, sum, sum_batch};
+pub use softmax::{accuracy, argmax, cross_entropy, cross_entropy_gradient, log_softmax, softmax, softmax_gradient};
 pub use transpose::transpose;

@@ -40,3 +40,14 @@ pub fn example_weights(first: usize, rows: usize, weights: Option<&[f32]>, total
 pub fn batch_share(n: usize, y: &mut [f32]) {
     y[0] = (1.0 / n as f64) as f32;
 }
+
+/// Twin of [`crate::max_reduce`].
+pub fn max_reduce(shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
+    for block in 0..n * shape.outer {
+        for i in 0..shape.inner {
+            let numbers = (0..shape.reduced).map(|r| x[(block * shape.reduced + r) * shape.inner + i]);
+            let greater = |a: f32, b: f32| if a.is_nan() || a > b { a } else { b };
+            y[block * shape.inner + i] = numbers.fold(f32::NEG_INFINITY, greater);
+        }
+    }
+}

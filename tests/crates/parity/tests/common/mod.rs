@@ -91,9 +91,11 @@ pub(crate) fn reference<T: Tensors>(
     });
     let tensors: Vec<_> = tensors.collect();
     let weights: Option<Vec<f64>> = weights.map(|weights| weights.iter().map(|&weight| f64::from(weight)).collect());
+    // Inference and evaluation draw with seed and step 0.
+    let (seed, step) = if std::ptr::eq(graph, &network.model.inference) { (0, 0) } else { (SEED, STEP) };
     let uniform = |instance: u32, example: usize, element: usize| {
-        let draw = Draw { seed: SEED, step: STEP, instance };
-        f64::from(rt::draw_bits(&draw, example, element) >> 8) / f64::from(1 << 24)
+        let draw = Draw { seed, step, instance };
+        f64::from(rt::draw_bits(&draw, example, element)) / 2f64.powi(32)
     };
     let context = Context {
         batch: fields[0].shape()[0],
