@@ -3,9 +3,12 @@
 //! It is the semantics of the language and the oracle of every test of generated code.
 //! Each operation's own rule is in its file under `ops/`; here are the values and the walk.
 
-use ndarray::{ArrayD, IxDyn};
+use std::collections::BTreeMap;
 
-use crate::graph::{Graph, NodeId, Role};
+use ndarray::{ArrayD, Axis, IxDyn};
+
+use crate::graph::{Graph, NodeId, Regions, Role, Scan};
+use crate::ops::Op;
 
 /// A value: a batch-wide one has the dimensions of its type, a per-example one the batch axis before them.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,15 +62,103 @@ impl Context<'_> {
     }
 }
 
-/// The value of every node.
+/// The value of every node; of one that a loop repeats, that of the last step.
 pub fn eval(graph: &Graph, context: &Context<'_>) -> Vec<Value> {
-    let mut values: Vec<Value> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let operands: Vec<&Value> = node.operands.iter().map(|operand| &values[operand.index()]).collect();
-        let array = node.op.eval(&operands, context);
-        values.push(Value { per_example: node.ty.per_example, array });
+    let regions = Regions::new(graph);
+    let order = graph.order(&regions);
+    let mut walk = Walk {
+        graph,
+        context,
+        regions,
+        values: vec![None; graph.nodes.len()],
+        stacks: vec![Vec::new(); graph.nodes.len()],
+        carried: BTreeMap::new(),
+    };
+    walk.run(&order, None, 0);
+    let nothing = || Value { per_example: false, array: ArrayD::zeros(IxDyn(&[])) };
+    walk.values.into_iter().map(|value| value.unwrap_or_else(nothing)).collect()
+}
+
+/// A walk over the nodes, round and round within loops.
+struct Walk<'a> {
+    graph: &'a Graph,
+    context: &'a Context<'a>,
+    regions: Regions,
+    values: Vec<Option<Value>>,
+    /// For every `stack`, what its operand was at each step.
+    stacks: Vec<Vec<Option<ArrayD<f64>>>>,
+    /// What each carry of each loop is at the next step.
+    carried: BTreeMap<(usize, usize), ArrayD<f64>>,
+}
+
+impl Walk<'_> {
+    /// Evaluates nodes that stand in the region `within`, at a step of that loop; those of loops in it stand in a row each.
+    fn run(&mut self, places: &[usize], within: Option<usize>, step: usize) {
+        let loops: Vec<Option<usize>> =
+            places.iter().map(|&place| self.graph.child(self.regions.of(NodeId(place as u32)), within)).collect();
+        let mut start = 0;
+        for run in loops.chunk_by(|a, b| a == b) {
+            let members = &places[start..start + run.len()];
+            match run.first().copied().flatten() {
+                Some(scan) => self.repeat(members, scan),
+                None => members.iter().for_each(|&place| self.node(place, step)),
+            }
+            start += run.len();
+        }
     }
-    values
+
+    /// All steps of one loop.
+    fn repeat(&mut self, places: &[usize], scan: usize) {
+        let Scan { length, reversed, .. } = self.graph.scans[scan];
+        self.carried.retain(|(of, _), _| *of != scan);
+        let stacks: Vec<(usize, NodeId)> = self
+            .graph
+            .iter()
+            .filter(|(_, node)| matches!(&node.op, Op::Stack(op) if op.scan == scan))
+            .map(|(id, node)| (id.index(), node.operands[0]))
+            .collect();
+        stacks.iter().for_each(|(stack, _)| self.stacks[*stack] = vec![None; length]);
+        for round in 0..length {
+            let step = if reversed { length - 1 - round } else { round };
+            self.run(places, Some(scan), step);
+            for &(stack, of) in &stacks {
+                self.stacks[stack][step] =
+                    self.values[of.index()].as_ref().map(|value| value.with_batch(self.context.batch));
+            }
+            for &place in places {
+                if let (Op::Next(op), Some(value)) = (&self.graph.nodes[place].op, &self.values[place])
+                    && op.scan == scan
+                {
+                    self.carried.insert((scan, op.index), value.array.clone());
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, place: usize, step: usize) {
+        let node = &self.graph.nodes[place];
+        let operands: Vec<&Value> =
+            node.operands.iter().filter_map(|operand| self.values[operand.index()].as_ref()).collect();
+        let array = match &node.op {
+            Op::ScanStep(_) => operands[0].with_batch(self.context.batch).index_axis(Axis(1), step).to_owned(),
+            Op::Carry(op) => match self.carried.get(&(op.scan, op.index)) {
+                Some(value) => value.clone(),
+                None => node.op.eval(&operands, self.context),
+            },
+            Op::Stack(_) => {
+                let steps: Option<Vec<_>> =
+                    self.stacks[place].iter().map(|step| step.as_ref().map(|step| step.view())).collect();
+                match steps {
+                    Some(steps) if !steps.is_empty() => {
+                        ndarray::stack(Axis(1), &steps).unwrap_or_else(|_| node.op.eval(&operands, self.context))
+                    }
+                    _ => node.op.eval(&operands, self.context),
+                }
+            }
+            op => op.eval(&operands, self.context),
+        };
+        self.values[place] = Some(Value { per_example: node.ty.per_example, array });
+    }
 }
 
 /// The value of one root; a loss or metric is averaged over the batch by [`Context::share`].

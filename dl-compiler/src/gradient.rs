@@ -4,12 +4,19 @@
 //! Each operation's own rule is [`vjp`](crate::ops::Operation::vjp); here are the walk, the sum over several users,
 //! and the sum over the batch where a batch-wide operand met a value per example. It simplifies nothing: later stages do.
 
+use std::collections::BTreeSet;
+
 use crate::graph::{Graph, NodeId, Origin, Role, Type};
 use crate::ops::{self, Op, Violation};
+
+mod steps;
+
+use steps::Loops;
 
 /// What a gradient rule sees and builds with: one node, the gradient of its result, and the graph to append to.
 pub struct Rule<'a> {
     graph: &'a mut Graph,
+    loops: &'a mut Loops,
     node: NodeId,
     d: NodeId,
     name: String,
@@ -40,7 +47,15 @@ impl Rule<'_> {
     /// Appends an operation. A mistake in a rule surfaces as an error of the whole differentiation.
     pub fn apply(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> NodeId {
         let origin = Origin { span: self.graph.node(self.node).origin.span, name: self.name.clone() };
-        match self.graph.add(op.into(), operands, origin) {
+        let result = match op.into() {
+            op @ (Op::MatMulWeights(_) | Op::SumBatch(_)) => self.loops.over_all(self.graph, op, operands, origin),
+            op => {
+                let operands: Result<Vec<_>, _> =
+                    operands.iter().map(|&operand| self.loops.bring(self.graph, operand)).collect();
+                operands.and_then(|operands| self.graph.add(op, &operands, origin))
+            }
+        };
+        match result {
             Ok(id) => id,
             Err(violation) => {
                 self.failure.get_or_insert(violation);
@@ -95,6 +110,7 @@ impl Rule<'_> {
 ///
 /// A parameter that the loss does not reach gets no root. Fails only if a gradient rule is wrong.
 pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violation> {
+    *graph = graph.arranged();
     let Some(loss) = graph.root(Role::Loss(0)) else {
         return Ok(());
     };
@@ -105,26 +121,35 @@ pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violati
         let origin = Origin { span: graph.node(loss).origin.span, name: "d_loss".to_owned() };
         gradients[loss.index()] = Some(graph.add(ops::example_weight::ExampleWeight.into(), &[], origin)?);
     }
+    let mut loops = Loops::new(graph);
     for index in (0..count).rev() {
-        let Some(d) = gradients[index] else { continue };
         let node = NodeId(index as u32);
         let op = graph.node(node).op.clone();
         let operands = graph.node(node).operands.clone();
-        if operands.is_empty() {
+        if operands.is_empty() || !reaches[index] {
             continue;
         }
         let first = operands.iter().find(|operand| reaches[operand.index()]).copied().unwrap_or(operands[0]);
-        let mut rule = Rule { name: gradient_name(graph, first), graph, node, d, failure: None };
-        let parts = op.vjp(&mut rule);
-        if let Some(violation) = rule.failure {
-            return Err(violation);
-        }
+        let origin = Origin { span: graph.node(node).origin.span, name: gradient_name(graph, first) };
+        let parts = if let Some(part) = loops.rule(graph, node, gradients[index], origin) {
+            vec![part?]
+        } else {
+            let Some(d) = gradients[index] else { continue };
+            let name = gradient_name(graph, first);
+            let mut rule = Rule { name, graph, loops: &mut loops, node, d, failure: None };
+            let parts = op.vjp(&mut rule);
+            if let Some(violation) = rule.failure {
+                return Err(violation);
+            }
+            parts
+        };
         for (operand, part) in operands.into_iter().zip(parts) {
             let Some(part) = part else { continue };
             if !reaches[operand.index()] {
                 continue;
             }
             let origin = Origin { span: graph.node(node).origin.span, name: gradient_name(graph, operand) };
+            let part = loops.for_operand(graph, part, operand)?;
             let later = repeats(&graph.node(operand).op);
             let part = if later { part } else { over_batch(graph, part, operand, &origin)? };
             let sum = match gradients[operand.index()] {
@@ -150,6 +175,7 @@ pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violati
     }
     let roots = roots.into_iter().enumerate();
     graph.roots.extend(roots.filter_map(|(parameter, d)| Some((Role::Gradient(parameter), d?))));
+    *graph = graph.arranged();
     Ok(())
 }
 
@@ -169,12 +195,27 @@ fn over_batch(graph: &mut Graph, part: NodeId, operand: NodeId, origin: &Origin)
 
 /// For every node, whether a parameter is among what it was computed from.
 fn reaches_parameter(graph: &Graph) -> Vec<bool> {
-    let mut reaches: Vec<bool> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
-        let from_operand = node.operands.iter().any(|operand| reaches[operand.index()]);
-        reaches.push(from_operand || matches!(node.op, Op::Parameter(_)));
+    let mut reaches = vec![false; graph.nodes.len()];
+    // What a carry is computed from comes behind it, so a loop is walked until nothing new is found.
+    let mut carried: BTreeSet<(usize, usize)> = BTreeSet::new();
+    loop {
+        let before = carried.len();
+        for (id, node) in graph.iter() {
+            let from_operand = node.operands.iter().any(|operand| reaches[operand.index()]);
+            reaches[id.index()] = from_operand
+                || match &node.op {
+                    Op::Parameter(_) => true,
+                    Op::Carry(op) => carried.contains(&(op.scan, op.index)),
+                    _ => false,
+                };
+            if let (Op::Next(op), true) = (&node.op, reaches[id.index()]) {
+                carried.insert((op.scan, op.index));
+            }
+        }
+        if carried.len() == before {
+            return reaches;
+        }
     }
-    reaches
 }
 
 fn gradient_name(graph: &Graph, of: NodeId) -> String {

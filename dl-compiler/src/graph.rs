@@ -10,6 +10,10 @@ use dl_grammar::Span;
 
 use crate::ops::{Op, Violation};
 
+mod region;
+
+pub use region::Regions;
+
 /// Names a node of one graph.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
@@ -128,11 +132,26 @@ pub enum Role {
     Update(usize),
 }
 
+/// A loop over the steps of sequences. Which nodes it repeats follows from their operands, see [`Regions`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// How many steps it has.
+    pub length: usize,
+    /// Whether it begins with the last one.
+    pub reversed: bool,
+    /// The loop it is within, as a place in [`Graph::scans`].
+    pub parent: Option<usize>,
+    /// Where it is written.
+    pub span: Span,
+}
+
 /// Nodes and what is wanted of them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Graph {
-    /// All nodes; operands before their users.
+    /// All nodes; operands before their users. The nodes that a loop repeats stand in a row.
     pub nodes: Vec<Node>,
+    /// The loops; one that is within another comes behind it.
+    pub scans: Vec<Scan>,
     /// The values wanted.
     pub roots: Vec<(Role, NodeId)>,
 }
@@ -186,7 +205,7 @@ impl Graph {
     /// The same graph with only some of its roots; nodes are kept.
     pub fn with_roots(&self, keep: impl Fn(Role) -> bool) -> Graph {
         let roots = self.roots.iter().copied().filter(|(role, _)| keep(*role)).collect();
-        Graph { nodes: self.nodes.clone(), roots }
+        Graph { nodes: self.nodes.clone(), scans: self.scans.clone(), roots }
     }
 
     /// Checks that operands come first and every type is what its operation infers.
@@ -206,15 +225,25 @@ impl Graph {
                 }
             }
         }
-        match self.roots.iter().find(|(_, id)| id.index() >= self.nodes.len()) {
-            Some((role, id)) => Err(format!("{role:?} is {id:?}, which does not exist")),
-            None => Ok(()),
+        if let Some((role, id)) = self.roots.iter().find(|(_, id)| id.index() >= self.nodes.len()) {
+            return Err(format!("{role:?} is {id:?}, which does not exist"));
         }
+        self.verify_scans()
     }
 }
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, scan) in self.scans.iter().enumerate() {
+            write!(f, "scan {place}: {} steps", scan.length)?;
+            if scan.reversed {
+                write!(f, ", reversed")?;
+            }
+            match scan.parent {
+                Some(parent) => writeln!(f, ", within {parent}")?,
+                None => writeln!(f)?,
+            }
+        }
         for (id, node) in self.iter() {
             write!(f, "{id:?}")?;
             if !node.origin.name.is_empty() {

@@ -10,6 +10,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("std/dense.dln", include_str!("../std/dense.dln")),
     ("std/convolution.dln", include_str!("../std/convolution.dln")),
     ("std/dropout.dln", include_str!("../std/dropout.dln")),
+    ("std/recurrent.dln", include_str!("../std/recurrent.dln")),
     ("std/losses.dln", include_str!("../std/losses.dln")),
 ];
 

@@ -65,17 +65,23 @@ pub struct Life {
 pub fn lives(program: &Program, home: Home) -> Vec<Life> {
     let mut lives: BTreeMap<BufferId, Life> = BTreeMap::new();
     let mut end = 0;
+    let loops = loops(program);
     for (at, step) in program.steps().enumerate() {
         end = at;
+        // What a loop touches is needed from its first step to its last, since all of it comes again.
+        let (from, to) = loops.get(&at).copied().unwrap_or((at, at));
         for operand in &step.operands {
-            if let Some(life) = lives.get_mut(operand) {
-                life.last = at;
+            if let Some(life) = lives.get_mut(&program.whole(*operand)) {
+                life.first = life.first.min(from);
+                life.last = to;
             }
         }
-        let result = program.buffer(step.result);
+        let whole = program.whole(step.result);
+        let result = program.buffer(whole);
         if result.home == home {
             let floats = aligned(result.extent());
-            lives.insert(step.result, Life { buffer: step.result, first: at, last: at, floats });
+            let life = lives.entry(whole).or_insert(Life { buffer: whole, first: from, last: to, floats });
+            life.last = to;
         }
     }
     for (_, result) in &program.results {
@@ -84,6 +90,21 @@ pub fn lives(program: &Program, home: Home) -> Vec<Life> {
         }
     }
     lives.into_values().collect()
+}
+
+/// For every step within a loop, the first and the last step of the outermost loop around it.
+fn loops(program: &Program) -> BTreeMap<usize, (usize, usize)> {
+    let around: Vec<Option<usize>> =
+        program.steps().map(|step| step.within.map(|scan| program.outermost(scan))).collect();
+    let mut ranges = BTreeMap::new();
+    let mut start = 0;
+    for run in around.chunk_by(|a, b| a == b) {
+        if run.first().is_some_and(Option::is_some) {
+            ranges.extend((start..start + run.len()).map(|at| (at, (start, start + run.len() - 1))));
+        }
+        start += run.len();
+    }
+    ranges
 }
 
 /// Above this many buffers each is placed in order of time alone, which takes less time to find.
@@ -196,7 +217,7 @@ fn adopt(table: &mut Table, to: &mut Program, from: &Program) {
         }
         let result = import(to, from, step.result);
         known.insert(value, result);
-        to.prepare.push(Step { kernel: step.kernel.clone(), operands, result, span: step.span });
+        to.prepare.push(Step { kernel: step.kernel.clone(), operands, result, within: None, span: step.span });
     }
 }
 
@@ -236,6 +257,7 @@ mod tests {
             kernel: Kernel::Sum(AxisShape { outer: 1, middle: 2, inner: 1 }),
             operands: reads.iter().filter(|_| index > 0).map(|read| BufferId((read % index) as u32)).collect(),
             result: BufferId(index as u32),
+            within: None,
             span: Default::default(),
         });
         let (buffers, mut first): (_, Vec<Step>) = (buffers.collect(), steps.collect());

@@ -7,7 +7,7 @@
 use dl_grammar::Span;
 
 use crate::expression::Expression;
-use crate::graph::Role;
+use crate::graph::{Role, Scan};
 
 mod display;
 mod verify;
@@ -158,6 +158,15 @@ pub struct GatherShape {
     pub count: usize,
 }
 
+/// A sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepsShape {
+    /// How many steps it has.
+    pub steps: usize,
+    /// Floats of one step of one example.
+    pub len: usize,
+}
+
 /// A kernel of the runtime with its shape: the one table by which the compiler knows the runtime.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kernel {
@@ -253,6 +262,12 @@ pub enum Kernel {
     },
     /// () → y: the weight of each example divided by the sum of all
     ExampleWeight,
+    /// (x) → y, the middle in reverse order
+    Reverse(AxisShape),
+    /// (x) → y: a sequence for each example, step by step instead, all examples of a shard at each.
+    StepsFirst(StepsShape),
+    /// (x) → y: the other way round.
+    ExamplesFirst(StepsShape),
     /// (x) → y: the same floats elsewhere
     Copy,
 }
@@ -274,16 +289,25 @@ pub enum Home {
     Prepared,
     /// The arena, once for each shard.
     Shard,
+    /// The step of a sequence that a loop is at: a piece of another buffer, whose layout is [`Layout::Steps`].
+    Step {
+        /// The sequence.
+        of: BufferId,
+        /// The loop, as a place in [`Program::scans`].
+        scan: usize,
+    },
     /// The arena's fixed part, once for the batch.
     Fixed,
 }
 
-/// How the floats of an image-like value lie.
+/// How the floats of a value lie within a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
     /// Channels first, pixels innermost: what the language and the outside see.
     #[default]
     Pixel,
+    /// Step by step: the first step of all examples at hand, then the second one of all. As many steps as that.
+    Steps(usize),
 }
 
 /// A planned piece of storage.
@@ -316,6 +340,8 @@ pub struct Step {
     pub operands: Vec<BufferId>,
     /// What it writes.
     pub result: BufferId,
+    /// The loop that repeats it, as a place in [`Program::scans`]. The steps of a loop stand in a row.
+    pub within: Option<usize>,
     /// The source line it stands for.
     pub span: Span,
 }
@@ -336,6 +362,8 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// Steps that turn parameters into prepared buffers.
     pub prepare: Vec<Step>,
+    /// The loops; one that is within another comes behind it.
+    pub scans: Vec<Scan>,
     /// What runs, in order.
     pub phases: Vec<Phase>,
     /// Where results are when all has run.
@@ -389,6 +417,9 @@ impl Kernel {
             Kernel::LogSoftmax(_) => "log_softmax",
             Kernel::ArgMax(_) => "argmax",
             Kernel::ExampleWeight => "example_weights",
+            Kernel::Reverse(_) => "reverse",
+            Kernel::StepsFirst(_) => "steps_first",
+            Kernel::ExamplesFirst(_) => "examples_first",
             Kernel::Copy => "copy",
         }
     }
@@ -444,6 +475,22 @@ impl Program {
     /// Where the value wanted for `role` is.
     pub fn result(&self, role: Role) -> Option<BufferId> {
         self.results.iter().find(|(r, _)| *r == role).map(|(_, id)| *id)
+    }
+
+    /// The buffer that a step of a sequence is a piece of; a buffer of its own otherwise.
+    pub fn whole(&self, mut id: BufferId) -> BufferId {
+        while let Home::Step { of, .. } = self.buffer(id).home {
+            id = of;
+        }
+        id
+    }
+
+    /// The outermost loop around a loop.
+    pub fn outermost(&self, mut scan: usize) -> usize {
+        while let Some(parent) = self.scans.get(scan).and_then(|scan| scan.parent) {
+            scan = parent;
+        }
+        scan
     }
 
     /// All steps that run, in order, without those that prepare.

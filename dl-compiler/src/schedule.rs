@@ -10,11 +10,15 @@ use std::collections::BTreeMap;
 use dl_grammar::Span;
 
 use crate::expression::{Argument, Expression, Instruction, View};
-use crate::graph::{Graph, NodeId, Role};
+use crate::graph::{Graph, NodeId, Regions, Role};
 use crate::model::Model;
 use crate::ops::{Lowering, Op, PointwiseFn};
 use crate::plan::parameter_offsets;
 use crate::program::{AxisShape, Buffer, BufferId, Home, Kernel, Layout, Phase, Program, Step};
+
+mod loops;
+
+use loops::Loops;
 
 /// The Program that computes the roots of `graph`, which is one of the model's graphs after optimization.
 ///
@@ -25,9 +29,11 @@ pub fn schedule(model: &Model, graph: &Graph, inference: bool) -> Program {
     scheduler.assign_gradients();
     for (id, _) in graph.iter() {
         if scheduler.reachable[id.index()] {
+            scheduler.enter(scheduler.regions.of(id), id);
             scheduler.visit(id);
         }
     }
+    scheduler.enter(None, NodeId(graph.nodes.len() as u32));
     scheduler.results();
     scheduler.finish()
 }
@@ -49,6 +55,8 @@ struct Scheduler<'a> {
     gradient: BTreeMap<NodeId, usize>,
     /// What each node is called.
     called: Vec<String>,
+    regions: Regions,
+    loops: Loops,
     buffers: Vec<Buffer>,
     /// For each buffer, the phase after which it is there.
     ready: Vec<usize>,
@@ -85,7 +93,9 @@ impl<'a> Scheduler<'a> {
             reachable[root.index()] = true;
         }
         for (id, node) in graph.iter().rev() {
-            if reachable[id.index()] {
+            // What a loop hands to its next step is there because the loop needs it.
+            if reachable[id.index()] || matches!(node.op, Op::Next(_)) {
+                reachable[id.index()] = true;
                 for operand in &node.operands {
                     reachable[operand.index()] = true;
                 }
@@ -101,6 +111,8 @@ impl<'a> Scheduler<'a> {
             prepared,
             gradient: BTreeMap::new(),
             called: names(graph),
+            regions: Regions::new(graph),
+            loops: Loops::new(graph),
             buffers: Vec::new(),
             ready: Vec::new(),
             names: BTreeMap::new(),
@@ -137,15 +149,20 @@ impl<'a> Scheduler<'a> {
     /// Schedules the step of a node, if it has one.
     fn visit(&mut self, id: NodeId) {
         let node = self.graph.node(id);
+        if self.loop_node(id) {
+            return;
+        }
         let prepared = self.prepared[id.index()];
+        let steps = self.steps_of(id);
         let (kernel, operands) = match lower(self.graph, id) {
             Lowering::Leaf | Lowering::View => return,
-            Lowering::Pointwise(function) => self.pointwise(id, function),
+            Lowering::Pointwise(function) => self.pointwise(id, function, steps),
             Lowering::Kernel(kernel) => {
                 // Panels are made from the weight where it is.
                 let weight = |place| place == 1 && matches!(kernel, Kernel::MatMul(..));
                 let operands = node.operands.iter().enumerate();
-                let operands = operands.map(|(place, &operand)| self.read(operand, prepared || weight(place)));
+                let operands =
+                    operands.map(|(place, &operand)| self.read_in(operand, prepared || weight(place), steps));
                 let operands = operands.collect();
                 (kernel, operands)
             }
@@ -156,13 +173,19 @@ impl<'a> Scheduler<'a> {
             Some(&parameter) => (self.gradient_name(parameter), Home::Gradient(parameter)),
             None => (self.called[id.index()].clone(), home(phase)),
         };
-        let result = self.buffer(name, node.ty.dims.clone(), node.ty.per_example, home, node.origin.span);
-        self.push(phase, Step { kernel, operands, result, span: node.origin.span });
+        let result = match self.stacked(id) {
+            Some(step) => step,
+            None => self.buffer(name, node.ty.dims.clone(), node.ty.per_example, home, node.origin.span),
+        };
+        if let (Some(steps), true) = (steps, node.ty.per_example) {
+            self.buffers[result.0 as usize].layout = Layout::Steps(steps);
+        }
+        self.push(phase, kernel, operands, result, node.origin.span);
         self.values.insert(id, result);
     }
 
     /// One pointwise operation as an expression of one instruction.
-    fn pointwise(&mut self, id: NodeId, function: PointwiseFn) -> (Kernel, Vec<BufferId>) {
+    fn pointwise(&mut self, id: NodeId, function: PointwiseFn, steps: Option<usize>) -> (Kernel, Vec<BufferId>) {
         let node = self.graph.node(id);
         let prepared = self.prepared[id.index()];
         let (mut operands, mut views, mut arguments) = (Vec::new(), Vec::new(), Vec::new());
@@ -171,7 +194,7 @@ impl<'a> Scheduler<'a> {
                 arguments.push(Argument::Constant(splat.value));
                 continue;
             }
-            let buffer = self.read(operand, prepared);
+            let buffer = self.read_in(operand, prepared, steps);
             let place = operands.iter().position(|known| *known == buffer);
             arguments.push(Argument::Operand(place.unwrap_or(operands.len())));
             if place.is_none() {
@@ -183,8 +206,13 @@ impl<'a> Scheduler<'a> {
         (Kernel::Pointwise(Expression { views, instructions: vec![instruction] }), operands)
     }
 
-    /// The buffer that holds a value for a step. Steps of `prepare` read parameters where they are.
+    /// The buffer that holds a value for a step, its floats as the language sees them.
     fn read(&mut self, id: NodeId, prepare: bool) -> BufferId {
+        self.read_in(id, prepare, None)
+    }
+
+    /// The buffer that holds a value as it was made. Steps of `prepare` read parameters where they are.
+    fn natural(&mut self, id: NodeId, prepare: bool) -> BufferId {
         let base = self.base[id.index()];
         let node = self.graph.node(base);
         match &node.op {
@@ -233,7 +261,7 @@ impl<'a> Scheduler<'a> {
         let declared = &self.model.parameters[parameter];
         let (name, dims, span) = (declared.path.replace('.', "_"), declared.dims.clone(), declared.span);
         let result = self.buffer(name, dims, false, Home::Prepared, span);
-        self.push(BEFORE, Step { kernel: Kernel::Copy, operands: vec![from], result, span });
+        self.push(BEFORE, Kernel::Copy, vec![from], result, span);
         self.copies.insert(from, result);
         result
     }
@@ -245,7 +273,7 @@ impl<'a> Scheduler<'a> {
             return buffer;
         }
         let result = self.buffer("constant".to_owned(), dims.to_vec(), false, Home::Prepared, span);
-        self.push(BEFORE, Step { kernel: fill(value), operands: Vec::new(), result, span });
+        self.push(BEFORE, fill(value), Vec::new(), result, span);
         self.constants.insert(key, result);
         result
     }
@@ -278,7 +306,7 @@ impl<'a> Scheduler<'a> {
         let (columns, depth) = if transposed { (inputs, outputs) } else { (outputs, inputs) };
         self.buffers[result.0 as usize].floats = columns.next_multiple_of(PANEL) * depth;
         let kernel = Kernel::Pack { inputs, outputs, transposed };
-        self.push(phase, Step { kernel, operands: vec![weight], result, span });
+        self.push(phase, kernel, vec![weight], result, span);
         self.panels.insert(key, result);
         result
     }
@@ -294,7 +322,7 @@ impl<'a> Scheduler<'a> {
         let inner = dims.iter().product();
         let result = self.buffer(name.replace('.', "_"), dims, true, Home::Shard, span);
         let kernel = Kernel::Expand(AxisShape { outer: 1, middle: 1, inner });
-        self.push(phase, Step { kernel, operands: vec![of], result, span });
+        self.push(phase, kernel, vec![of], result, span);
         self.spread.insert(of, result);
         result
     }
@@ -321,7 +349,7 @@ impl<'a> Scheduler<'a> {
         let dims = self.model.parameters[parameter].dims.clone();
         let phase = self.phase(false, &[from]);
         let result = self.buffer(self.gradient_name(parameter), dims, false, Home::Gradient(parameter), span);
-        self.push(phase, Step { kernel: Kernel::Copy, operands: vec![from], result, span });
+        self.push(phase, Kernel::Copy, vec![from], result, span);
         result
     }
 
@@ -331,7 +359,7 @@ impl<'a> Scheduler<'a> {
         let (name, dims) = (format!("{}_copy", of.name), of.dims.clone());
         let phase = self.phase(true, &[from]);
         let result = self.buffer(name, dims, true, Home::Shard, span);
-        self.push(phase, Step { kernel: Kernel::Copy, operands: vec![from], result, span });
+        self.push(phase, Kernel::Copy, vec![from], result, span);
         result
     }
 
@@ -342,6 +370,7 @@ impl<'a> Scheduler<'a> {
         Program {
             buffers: self.buffers,
             prepare: self.prepare,
+            scans: self.graph.scans.clone(),
             phases: phases.collect(),
             results: self.results,
             ..Program::default()
@@ -350,6 +379,9 @@ impl<'a> Scheduler<'a> {
 
     /// The earliest phase that finds all operands there.
     fn phase(&self, per_example: bool, operands: &[BufferId]) -> usize {
+        if let (Some(phase), true) = (self.loops.phase(), per_example) {
+            return phase;
+        }
         let after = |operand: &BufferId| {
             let ready = self.ready[operand.0 as usize];
             // A phase of the other kind has to end first; within one of the same kind steps follow each other.
@@ -359,8 +391,10 @@ impl<'a> Scheduler<'a> {
         operands.iter().map(after).max().unwrap_or(BEFORE).max(least)
     }
 
-    fn push(&mut self, phase: usize, step: Step) {
-        self.ready[step.result.0 as usize] = phase;
+    fn push(&mut self, phase: usize, kernel: Kernel, operands: Vec<BufferId>, result: BufferId, span: Span) {
+        self.ready[result.0 as usize] = phase;
+        let within = self.loops.within(phase);
+        let step = Step { kernel, operands, result, within, span };
         match phase {
             BEFORE => self.prepare.push(step),
             phase => self.phases.entry(phase).or_default().push(step),

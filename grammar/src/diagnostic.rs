@@ -137,6 +137,9 @@ codes! {
     TrainingDisagrees = "E0408", "training and inference disagree about parameters or shapes";
     MissingInput = "E0409", "a network has no input";
 
+    CarryUnassigned = "E0410", "a carry of a scan gets no next value";
+    NotInScan = "E0411", "the operation cannot stand within a scan";
+
     TooLarge = "E0501", "the network is larger than the limit";
     TooManyNodes = "E0502", "the program unfolds to more operations than the limit";
 

@@ -9,7 +9,7 @@ use super::names::Names;
 use super::pointwise::float;
 use crate::program::{
     Activation, AxisShape, BatchedMatMulShape, Convolution2dShape, Epilogue, GatherShape, Kernel, MatMulShape,
-    Pool2dShape, SliceShape, SoftmaxShape, TransposeShape,
+    Pool2dShape, SliceShape, SoftmaxShape, StepsShape, TransposeShape,
 };
 
 /// The shapes of a module's kernels, each a constant named after the layer that has it.
@@ -259,6 +259,13 @@ impl Call<'_> {
                 quote!(rt::#name(&rt::Draw { instance: #instance, ..draw }, 0.0, 1.0, first, #n, #len, #y);)
             }
             Kernel::ExampleWeight => quote!(rt::example_weights(first, #n, weights, total, #y);),
+            Kernel::Reverse(AxisShape { outer, middle, inner }) => {
+                let blocks = count(*outer, Some(&n));
+                quote!(rt::reverse(#blocks, #middle, #inner, #(#operands),*, #y);)
+            }
+            Kernel::StepsFirst(StepsShape { steps, len }) | Kernel::ExamplesFirst(StepsShape { steps, len }) => {
+                quote!(rt::#name(#steps, #len, #n, #(#operands),*, #y);)
+            }
             Kernel::Copy => {
                 let (x, y) = (operands.first(), self.exact());
                 match &self.rows {

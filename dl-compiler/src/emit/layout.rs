@@ -46,7 +46,7 @@ pub(super) fn layout(
                 ranges.push(quote!(parameter_layout::#name));
                 continue;
             }
-            Home::Field(_) => {
+            Home::Field(_) | Home::Step { .. } => {
                 ranges.push(TokenStream::new());
                 continue;
             }

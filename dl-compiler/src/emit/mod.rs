@@ -18,6 +18,7 @@ use crate::{Options, Summary};
 mod calls;
 mod kernel;
 mod layout;
+mod loops;
 mod names;
 mod pointwise;
 mod skeleton;

@@ -190,6 +190,7 @@ pub(super) const VARIABLES: &[&str] = &[
     "parameters",
     "prepared",
     "rows",
+    "step",
     "rt",
     "seed",
     "segments",

@@ -53,7 +53,7 @@ impl Writer<'_> {
             *number += 1;
             let suffix = if *number == 1 { String::new() } else { format!("_{number}") };
             let name = format!("{}_{kind}{suffix}", self.name);
-            let parts: Vec<&[Step]> = phase.steps().chunks(STEPS).collect();
+            let parts = parts(phase.steps());
             let functions_of_phase = parts.iter().enumerate().map(|(part, steps)| {
                 let name = if parts.len() == 1 { name.clone() } else { format!("{name}_part_{}", part + 1) };
                 match phase {
@@ -84,6 +84,10 @@ impl Writer<'_> {
         for run in self.runs(module, steps) {
             if let Some(step) = run.first() {
                 body.extend(module.source_line(step.span, &mut line));
+            }
+            if run.iter().any(|step| step.within.is_some()) {
+                body.extend(self.repeated(module, run, &mut line));
+                continue;
             }
             body.extend(self.cut(&self.of_home(run, Home::Shard), &quote!(floats)));
             for step in run {
@@ -163,7 +167,7 @@ impl Writer<'_> {
         body
     }
 
-    fn call(
+    pub(super) fn call(
         &self,
         module: &mut Module<'_>,
         step: &Step,
@@ -224,8 +228,14 @@ impl Writer<'_> {
     /// Splits steps into runs that come from one source line and whose values in the shard lie apart.
     fn runs<'s>(&self, module: &Module<'_>, steps: &'s [Step]) -> Vec<&'s [Step]> {
         let (mut runs, mut start) = (Vec::new(), 0);
+        let around = |step: &Step| step.within.map(|scan| self.program.outermost(scan));
         for end in 1..=steps.len() {
             let together = steps.get(start..=end).is_some_and(|run| {
+                if let (Some(first), Some(last)) = (run.first(), run.last())
+                    && (around(first).is_some() || around(last).is_some())
+                {
+                    return around(first) == around(last);
+                }
                 let cut = self.of_home(run, Home::Shard);
                 let line = |step: &Step| module.sources.line_column(step.span).0;
                 let one_line =
@@ -251,9 +261,10 @@ impl Writer<'_> {
     }
 
     /// The buffers of that home that a run of steps touches, in the order in which it does.
-    fn of_home(&self, steps: &[Step], home: Home) -> Vec<BufferId> {
+    pub(super) fn of_home(&self, steps: &[Step], home: Home) -> Vec<BufferId> {
         let mut ids: Vec<BufferId> = Vec::new();
         for id in steps.iter().flat_map(|step| step.operands.iter().copied().chain([step.result])) {
+            let id = self.program.whole(id);
             if self.program.buffer(id).home == home && !ids.contains(&id) {
                 ids.push(id);
             }
@@ -262,7 +273,7 @@ impl Writer<'_> {
     }
 
     /// `let [a, b] = rt::cut(floats, [layout::A, layout::B]);`
-    fn cut(&self, ids: &[BufferId], block: &TokenStream) -> TokenStream {
+    pub(super) fn cut(&self, ids: &[BufferId], block: &TokenStream) -> TokenStream {
         let variables: Vec<&Ident> = ids.iter().map(|&id| self.layout.variable(id)).collect();
         let ranges: Vec<&TokenStream> = ids.iter().map(|&id| self.layout.range(id)).collect();
         match (variables.as_slice(), ranges.as_slice()) {
@@ -273,9 +284,9 @@ impl Writer<'_> {
     }
 
     /// What a step of a shard reads.
-    fn shard_piece(&self, id: BufferId) -> Piece {
+    pub(super) fn shard_piece(&self, id: BufferId) -> Piece {
         match self.program.buffer(id).home {
-            Home::Shard | Home::Field(_) => Piece::Reference(self.layout.variable(id).clone()),
+            Home::Shard | Home::Step { .. } | Home::Field(_) => Piece::Reference(self.layout.variable(id).clone()),
             _ => {
                 let (block, range) = (self.block(id), self.layout.range(id));
                 Piece::Place(quote!(#block[#range]))
@@ -316,7 +327,7 @@ impl Writer<'_> {
             Home::Gradient(_) => quote!(gradients),
             Home::Prepared => quote!(prepared),
             Home::Fixed => quote!(fixed),
-            Home::Shard | Home::Field(_) => quote!(floats),
+            Home::Shard | Home::Step { .. } | Home::Field(_) => quote!(floats),
         }
     }
 
@@ -351,6 +362,20 @@ impl Writer<'_> {
         };
         Function { name, arguments: names, item }
     }
+}
+
+/// Splits the steps of a phase into what goes into one function each; loops stay whole.
+fn parts(steps: &[Step]) -> Vec<&[Step]> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for end in 1..=steps.len() {
+        let within = |place: usize| steps.get(place).is_some_and(|step| step.within.is_some());
+        let is_whole = !(within(end - 1) && within(end));
+        if end == steps.len() || end - start >= STEPS && is_whole {
+            parts.extend(steps.get(start..end));
+            start = end;
+        }
+    }
+    parts
 }
 
 /// What functions may take besides fields and a shard, in order.

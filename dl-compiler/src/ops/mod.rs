@@ -341,9 +341,23 @@ ops! {
     uniform Uniform,
     normal Normal,
     stop_gradient StopGradient,
+    reverse Reverse,
+    scan_step ScanStep,
+    carry Carry,
+    next Next,
+    stack Stack,
+    last Last,
 }
 
 impl Op {
+    /// A random draw with other dimensions; every other operation as it is.
+    pub fn with_dims(self, dims: &[usize]) -> Op {
+        match self {
+            Op::Bernoulli(draw) => bernoulli::Bernoulli { dims: dims.to_vec(), ..draw }.into(),
+            other => other,
+        }
+    }
+
     /// What it is called in dumps.
     pub fn name(&self) -> &'static str {
         self.spec().name

@@ -2,22 +2,33 @@
 //!
 //! Before: `%0 = input, %1 = relu (%0), %2 = tanh (%0); loss is %1`. After: `%0 = input, %1 = relu (%0); loss is %1`.
 
+use std::collections::BTreeMap;
+
 use crate::graph::{Graph, NodeId};
+use crate::ops::Op;
 
 /// The same graph without nodes that no root reaches.
 pub(super) fn dead(graph: &Graph) -> Graph {
-    let mut needed = vec![false; graph.nodes.len()];
-    for (_, id) in &graph.roots {
-        needed[id.index()] = true;
-    }
-    for (id, node) in graph.iter().rev() {
-        if needed[id.index()] {
-            for operand in &node.operands {
-                needed[operand.index()] = true;
-            }
+    let mut next: BTreeMap<(usize, usize), NodeId> = BTreeMap::new();
+    for (id, node) in graph.iter() {
+        if let Op::Next(op) = &node.op {
+            next.insert((op.scan, op.index), id);
         }
     }
-    let mut new = Graph::default();
+    let mut needed = vec![false; graph.nodes.len()];
+    let mut found: Vec<NodeId> = graph.roots.iter().map(|(_, id)| *id).collect();
+    while let Some(id) = found.pop() {
+        if std::mem::replace(&mut needed[id.index()], true) {
+            continue;
+        }
+        let node = graph.node(id);
+        found.extend(&node.operands);
+        // A carry is needed with what it is at the next step, though that comes behind it.
+        if let Op::Carry(op) = &node.op {
+            found.extend(next.get(&(op.scan, op.index)));
+        }
+    }
+    let mut new = Graph { scans: graph.scans.clone(), ..Graph::default() };
     let mut now = vec![NodeId(0); graph.nodes.len()];
     for (id, node) in graph.iter().filter(|(id, _)| needed[id.index()]) {
         let mut node = node.clone();

@@ -4,7 +4,7 @@
 //! A value that somebody else needs is not absorbed.
 
 use super::{rewrite, uses, view};
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Graph, Node, NodeId, Regions};
 use crate::ops::Op;
 use crate::program::{Activation, Epilogue};
 
@@ -19,10 +19,13 @@ pub(super) fn epilogue(graph: &Graph) -> Graph {
 
 fn pass(graph: &Graph, rule: Absorption) -> Graph {
     let uses = uses(graph);
+    let regions = Regions::new(graph);
+    let users = graph.users();
     let mut single: Vec<bool> = Vec::new();
     rewrite(graph, |new, id, node| {
         let fused = rule(new, &|operand: NodeId| single[operand.index()], &node);
-        let only = uses[id.index()] == 1;
+        // A product outside of a loop stays there, whoever needs it within.
+        let only = uses[id.index()] == 1 && users[id.index()].iter().all(|user| regions.of(*user) == regions.of(id));
         let now = new.push(fused.unwrap_or(node));
         single.resize(new.nodes.len(), only);
         now

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::view;
 use crate::expression::{Argument, Expression, Instruction, View};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Regions};
 use crate::ops::fused::Fused;
 use crate::ops::{Lowering, Op, PointwiseFn};
 
@@ -42,6 +42,7 @@ fn function(graph: &Graph, id: NodeId) -> Option<PointwiseFn> {
 /// For every pointwise node the last node of its loop: itself, unless all its users are of one loop over the same places.
 fn heads(graph: &Graph) -> Vec<Option<NodeId>> {
     let users = graph.users();
+    let regions = Regions::new(graph);
     let mut is_root = vec![false; graph.nodes.len()];
     for (_, id) in &graph.roots {
         is_root[id.index()] = true;
@@ -59,7 +60,8 @@ fn heads(graph: &Graph) -> Vec<Option<NodeId>> {
             if let (true, Some(candidate)) = (agree, candidate) {
                 let ty = graph.ty(candidate);
                 let fits = sizes[candidate.index()] < INSTRUCTIONS;
-                if fits && ty.dims == node.ty.dims && ty.per_example == node.ty.per_example {
+                let same = ty.dims == node.ty.dims && ty.per_example == node.ty.per_example;
+                if fits && same && regions.of(candidate) == regions.of(id) {
                     head = candidate;
                 }
             }

@@ -1,6 +1,6 @@
 //! The optimizer stages: each rewrites a Graph into one that means the same and costs less.
 //!
-//! One stage, one file. [`STAGES`] is their order; every stage is followed by `verify` in debug builds.
+//! One stage, one file. Every stage is handed an arranged Graph and need not leave one. [`STAGES`] is their order; every stage is followed by `verify` in debug builds.
 
 use crate::graph::{Graph, Node, NodeId};
 
@@ -8,6 +8,7 @@ mod dead;
 mod epilogue;
 mod fold;
 mod fuse;
+mod hoist;
 mod share;
 mod simplify;
 #[cfg(test)]
@@ -25,6 +26,9 @@ pub const STAGES: &[Stage] = &[
     ("share", share::share),
     ("transpose", transpose::transpose),
     ("dead", dead::dead),
+    ("hoist", hoist::hoist),
+    ("share", share::share),
+    ("dead", dead::dead),
     ("epilogue", epilogue::epilogue),
     ("dead", dead::dead),
     ("fuse", fuse::fuse),
@@ -33,9 +37,9 @@ pub const STAGES: &[Stage] = &[
 
 /// Runs all stages.
 pub fn optimize(graph: &Graph) -> Graph {
-    let mut graph = graph.clone();
+    let mut graph = graph.arranged();
     for (name, stage) in STAGES {
-        graph = stage(&graph);
+        graph = stage(&graph).arranged();
         debug_assert_eq!(graph.verify(), Ok(()), "after {name}:\n{graph}");
     }
     graph
@@ -44,7 +48,7 @@ pub fn optimize(graph: &Graph) -> Graph {
 /// Rebuilds a graph node by node: `rule` is handed each node with its operands already rewritten
 /// and says which node of the new graph stands for it.
 fn rewrite(graph: &Graph, mut rule: impl FnMut(&mut Graph, NodeId, Node) -> NodeId) -> Graph {
-    let mut new = Graph { nodes: Vec::with_capacity(graph.nodes.len()), roots: Vec::new() };
+    let mut new = Graph { nodes: Vec::with_capacity(graph.nodes.len()), scans: graph.scans.clone(), roots: Vec::new() };
     let mut now: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.iter() {
         let mut node = node.clone();

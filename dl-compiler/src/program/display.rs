@@ -17,7 +17,15 @@ impl fmt::Display for Program {
         }
         for phase in &self.phases {
             writeln!(f, "{}", if matches!(phase, Phase::Shards(_)) { "shards" } else { "batch" })?;
+            let mut within = None;
             for step in phase.steps() {
+                if let Some(scan) = step.within.filter(|_| step.within != within) {
+                    let (length, reversed) =
+                        self.scans.get(scan).map_or((0, false), |scan| (scan.length, scan.reversed));
+                    let reversed = if reversed { ", reversed" } else { "" };
+                    writeln!(f, "  {}scan {scan}: {length} steps{reversed}", self.indent(scan))?;
+                }
+                within = step.within;
                 self.step(f, step)?;
             }
         }
@@ -42,6 +50,7 @@ impl Program {
         let place = self.buffers.get(step.result.0 as usize).map_or(String::new(), |result| {
             let home = match result.home {
                 Home::Shard => "shard",
+                Home::Step { .. } => "step",
                 Home::Fixed => "fixed",
                 Home::Prepared => "prepared",
                 Home::Gradient(_) => "gradients",
@@ -51,7 +60,18 @@ impl Program {
             format!("{:?} at {home} {}", result.dims, result.offset)
         });
         let operands: Vec<&str> = step.operands.iter().map(|&operand| self.name(operand)).collect();
-        writeln!(f, "  {} {place} = {} ({})", self.name(step.result), step.kernel, operands.join(", "))
+        let indent = step.within.map_or(String::new(), |scan| format!("  {}", self.indent(scan)));
+        let (name, operands) = (self.name(step.result), operands.join(", "));
+        writeln!(f, "  {indent}{name} {place} = {} ({operands})", step.kernel)
+    }
+
+    fn indent(&self, mut scan: usize) -> String {
+        let mut indent = String::new();
+        while let Some(parent) = self.scans.get(scan).and_then(|scan| scan.parent) {
+            indent += "  ";
+            scan = parent;
+        }
+        indent
     }
 
     fn name(&self, id: BufferId) -> &str {
@@ -94,7 +114,7 @@ impl fmt::Display for Kernel {
             | Kernel::LogSoftmax(s)
             | Kernel::ArgMax(s)
             | Kernel::Accuracy(s) => write!(f, " {}×{}", s.rows, s.classes)?,
-            Kernel::Sum(s) | Kernel::MaxReduce(s) | Kernel::Expand(s) => {
+            Kernel::Sum(s) | Kernel::MaxReduce(s) | Kernel::Expand(s) | Kernel::Reverse(s) => {
                 write!(f, " {}×{}×{}", s.outer, s.middle, s.inner)?
             }
             Kernel::Slice(s) | Kernel::Pad(s) => {
@@ -118,6 +138,7 @@ impl fmt::Display for Kernel {
             | Kernel::BatchShare
             | Kernel::ExampleWeight
             | Kernel::Copy => {}
+            Kernel::StepsFirst(s) | Kernel::ExamplesFirst(s) => write!(f, " {}×{}", s.steps, s.len)?,
         }
         if let Some(epilogue) = epilogue {
             write!(f, "{}", if epilogue.bias { " +bias" } else { "" })?;

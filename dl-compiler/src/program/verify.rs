@@ -1,7 +1,7 @@
 //! What emit relies on: every operand is there when it is read, every result is written once and where its phase may
 //! write, every kernel gets operands of the right kind and size, and no step writes over what it reads.
 
-use super::{ALIGNMENT, Buffer, BufferId, Home, Kernel, Phase, Program, Step};
+use super::{ALIGNMENT, Buffer, BufferId, Home, Kernel, Layout, Phase, Program, Step};
 use crate::graph::Role;
 
 impl Program {
@@ -23,7 +23,10 @@ impl Program {
         for phase in &self.phases {
             for step in phase.steps() {
                 match phase {
-                    Phase::Shards(_) => self.verify_step(step, &mut written, |home| home == Home::Shard, true)?,
+                    Phase::Shards(_) => {
+                        let shard = |home| matches!(home, Home::Shard | Home::Step { .. });
+                        self.verify_step(step, &mut written, shard, true)?;
+                    }
                     Phase::Batch(_) => {
                         let batch = |home| matches!(home, Home::Fixed | Home::Gradient(_));
                         self.verify_step(step, &mut written, batch, false)?;
@@ -53,11 +56,22 @@ impl Program {
             Home::Fixed => self.fixed_floats,
             Home::Prepared => self.prepared_floats,
             Home::Field(_) | Home::Parameter(_) | Home::Gradient(_) => return Ok(()),
+            Home::Step { of, scan } => return self.verify_piece(buffer, of, scan),
         };
         if planned && (!buffer.offset.is_multiple_of(ALIGNMENT) || buffer.offset + buffer.extent() > room) {
             return Err(format!("{} does not lie in its {:?} of {room} floats", buffer.name, buffer.home));
         }
         Ok(())
+    }
+
+    /// A step of a sequence is a piece of a buffer that lies step by step, of as many steps as the loop has.
+    fn verify_piece(&self, buffer: &Buffer, of: BufferId, scan: usize) -> Result<(), String> {
+        let whole = self.buffers.get(of.0 as usize).ok_or_else(|| format!("{} is of no buffer", buffer.name))?;
+        let steps = self.scans.get(scan).map(|scan| scan.length);
+        let is_piece = steps.is_some_and(|steps| {
+            whole.layout == Layout::Steps(steps) && whole.floats == steps * buffer.floats && whole.per_example
+        });
+        if is_piece { Ok(()) } else { Err(format!("{} is no step of {}", buffer.name, whole.name)) }
     }
 
     fn verify_step(
@@ -70,9 +84,14 @@ impl Program {
         let place = |id: BufferId| self.buffers.get(id.0 as usize).ok_or_else(|| format!("{id:?} does not exist"));
         let result = place(step.result)?;
         let fail = |what: String| Err(format!("{} = {}: {what}", result.name, step.kernel));
-        if std::mem::replace(&mut written[step.result.0 as usize], true) {
+        let whole = self.whole(step.result);
+        // What goes from step to step of a loop is written before the loop, and again at the end of every step.
+        let goes_on =
+            step.within.is_some() && matches!(step.kernel, Kernel::Copy | Kernel::Expand(_) | Kernel::Pointwise(_));
+        if std::mem::replace(&mut written[step.result.0 as usize], true) && !goes_on {
             return fail("written twice".to_owned());
         }
+        written[whole.0 as usize] = true;
         if !may_write(result.home) || result.per_example != per_example {
             return fail(format!("cannot be written here, its home is {:?}", result.home));
         }
@@ -82,7 +101,7 @@ impl Program {
         }
         for (number, &id) in step.operands.iter().enumerate() {
             let operand = place(id)?;
-            if id == step.result || !written[id.0 as usize] {
+            if id == step.result || !(written[id.0 as usize] || written[self.whole(id).0 as usize]) {
                 return fail(format!("{} is read before it is written", operand.name));
             }
             if !operand.per_example && step.kernel.wants_per_example(number, per_example) {
@@ -95,7 +114,7 @@ impl Program {
             let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
             let apart =
                 operand.offset + operand.extent() <= result.offset || result.offset + result.extent() <= operand.offset;
-            if planned && operand.home == result.home && !apart {
+            if planned && operand.home == result.home && operand.home == Home::Shard && !apart {
                 return fail(format!("written over {}", operand.name));
             }
         }

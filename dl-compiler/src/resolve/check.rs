@@ -201,7 +201,7 @@ fn gradients(network: &ast::Network, training: &Half) -> Vec<Diagnostic> {
         let Some(root) = training.graph.root(Role::Loss(place)) else { continue };
         let is_of = |measure: &&&ast::Measure| measure.name.as_ref().map(|name| &name.text) == loss.name.as_ref();
         let Some(measure) = measures.iter().find(is_of) else { continue };
-        let mut graph = Graph { nodes: training.graph.nodes.clone(), roots: vec![(Role::Loss(0), root)] };
+        let mut graph = Graph { roots: vec![(Role::Loss(0), root)], ..training.graph.clone() };
         if differentiate(&mut graph, training.parameters.len()).is_err() {
             continue;
         }

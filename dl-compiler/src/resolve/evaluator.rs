@@ -109,6 +109,10 @@ pub(super) struct Evaluator<'p, 'a> {
     pub(super) frames: Vec<Frame<'a>>,
     /// Random operations so far.
     pub(super) draws: u32,
+    /// The loops being evaluated, the innermost last, as places in the graph.
+    pub(super) scans: Vec<usize>,
+    /// The carries of these loops, which a binding gives their next values.
+    pub(super) carried: Vec<&'a str>,
     depth: usize,
     floats: usize,
     exhausted: bool,
@@ -140,6 +144,8 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             diagnostics: Vec::new(),
             frames: vec![frame],
             draws: 0,
+            scans: Vec::new(),
+            carried: Vec::new(),
             depth: 0,
             floats: 0,
             exhausted: false,
@@ -265,6 +271,14 @@ impl<'p, 'a> Evaluator<'p, 'a> {
 
     /// Appends a node whose type is known, if the limits allow.
     pub(super) fn push(&mut self, op: Op, operands: &[NodeId], ty: Type, span: Span) -> Value<'a> {
+        if !self.scans.is_empty() && operands.is_empty() && ty.per_example {
+            return self.at_each_step(op, ty, span);
+        }
+        self.push_once(op, operands, ty, span)
+    }
+
+    /// Appends a node that is not made anew at each step of a loop.
+    pub(super) fn push_once(&mut self, op: Op, operands: &[NodeId], ty: Type, span: Span) -> Value<'a> {
         if !self.is_within_limits(&ty, span) {
             return Value::Poison;
         }

@@ -36,7 +36,8 @@ impl<'a> Evaluator<'_, 'a> {
                 self.error(Code::WrongKind, expr.span, message, "not a value");
                 Value::Poison
             }
-            ExprKind::Scan(_) | ExprKind::Invalid => Value::Poison,
+            ExprKind::Scan(scan) => self.scan(scan, 1),
+            ExprKind::Invalid => Value::Poison,
         };
         self.leave();
         value

@@ -218,7 +218,11 @@ impl<'a> Evaluator<'_, 'a> {
     pub(super) fn binding(&mut self, binding: &'a Binding) -> Value<'a> {
         let first_node = self.graph.nodes.len();
         self.open_statement(Some(&binding.name.text), &binding.value);
-        let value = self.expr(&binding.value);
+        let value = match &binding.value.kind {
+            // Further names are those of what the carries are in the end.
+            ast::ExprKind::Scan(scan) if !binding.others.is_empty() => self.scan(scan, 1 + binding.others.len()),
+            _ => self.expr(&binding.value),
+        };
         self.close_statement(Some(&binding.name.text));
         let value = self.no_layer(value, binding.value.span);
         if binding.others.is_empty() {
@@ -261,7 +265,11 @@ impl<'a> Evaluator<'_, 'a> {
             let separator = if prefix.is_empty() { "" } else { "_" };
             self.graph.nodes[id.index()].origin.name = format!("{prefix}{separator}{}", name.text);
         }
-        self.declare(&name.text, value.clone());
+        if self.carried.contains(&name.text.as_str()) {
+            self.declare_again(&name.text, value.clone());
+        } else {
+            self.declare(&name.text, value.clone());
+        }
         value
     }
 

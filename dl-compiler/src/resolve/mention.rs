@@ -66,6 +66,7 @@ impl<'a> Check<'_, 'a> {
                     self.scopes.pop();
                 }
             }
+            ExprKind::Scan(scan) => self.scan(scan, place),
             ExprKind::List(elements) => elements.iter().for_each(|element| self.expr(element, place)),
             _ => {}
         }
@@ -105,6 +106,24 @@ impl<'a> Check<'_, 'a> {
             .label("not a network")
             .help(format!("declare the template: `network {}(…) {{ … }}`", callee.text));
         self.report(diagnostic);
+    }
+
+    /// The names of a loop: its steps and carries are known in its body, which gives each carry its next value once.
+    fn scan(&mut self, scan: &'a ast::Scan, place: Place) {
+        scan.sequences.iter().chain(&scan.until).for_each(|expr| self.expr(expr, place));
+        for carry in &scan.carries {
+            carry.dims.iter().flatten().for_each(|dim| self.expr(dim, place));
+            self.expr(&carry.initial, place);
+        }
+        self.scopes.push(BTreeMap::new());
+        scan.steps.iter().chain(scan.carries.iter().map(|carry| &carry.name)).for_each(|name| self.declare(name));
+        let carries = scan.carries.iter().map(|carry| carry.name.text.as_str()).collect();
+        self.unassigned.push((self.scopes.len(), carries));
+        let inner = if place == Place::FormulaBranch { place } else { Place::Branch };
+        self.members(&scan.members, inner);
+        scan.yields.iter().for_each(|expr| self.expr(expr, inner));
+        self.unassigned.pop();
+        self.scopes.pop();
     }
 
     fn call(&mut self, call: &'a ast::Call, is_piped: bool, place: Place) {

@@ -39,6 +39,7 @@ mod path;
 mod pattern;
 mod reduce;
 mod reserved;
+mod scan;
 mod select;
 mod sharing;
 mod stage;

@@ -3,7 +3,7 @@
 //! It sees what evaluation may never reach: branches not taken, layers not called. Unknown names are reported here
 //! and nowhere else. It also notes which declaration mentions which, from which `order` finds those that reach themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dl_grammar::ast::{self, Argument, Expr, ExprKind, Item, Member, Name, Pattern, PatternDim};
 use dl_grammar::{Code, Diagnostic, Span, closest};
@@ -33,6 +33,7 @@ pub(super) fn names<'a>(file: &'a ast::File, catalog: &Catalog<'a>, home: Home) 
         attributes: Vec::new(),
         states: Vec::new(),
         shared: Vec::new(),
+        unassigned: Vec::new(),
         item: 0,
         names: Names { diagnostics: Vec::new(), mentions: vec![Vec::new(); file.items.len()] },
     };
@@ -69,6 +70,8 @@ pub(super) struct Check<'c, 'a> {
     states: Vec<&'a Name>,
     /// The shared layers that it has declared so far.
     pub(super) shared: Vec<&'a Name>,
+    /// The carries of the open loops that have no next value yet, and how many scopes there are in the loop's body.
+    pub(super) unassigned: Vec<(usize, BTreeSet<&'a str>)>,
     pub(super) item: usize,
     pub(super) names: Names,
 }
@@ -363,6 +366,9 @@ impl<'a> Check<'_, 'a> {
     }
 
     pub(super) fn declare(&mut self, name: &'a Name) {
+        if self.is_next_value(name) {
+            return;
+        }
         self.is_possible(name);
         let before = self.find(&name.text).or_else(|| self.values.get(name.text.as_str()).map(|(_, span)| *span));
         if let Some(before) = before {
@@ -371,6 +377,19 @@ impl<'a> Check<'_, 'a> {
         if let Some(scope) = self.scopes.last_mut() {
             scope.insert(&name.text, name.span);
         }
+    }
+
+    /// Whether this is the first binding to a carry in the body of its loop: that gives it its next value.
+    fn is_next_value(&mut self, name: &'a Name) -> bool {
+        let depth = self.scopes.len();
+        let Some((body, carries)) = self.unassigned.last_mut() else { return false };
+        if *body != depth || !carries.remove(name.text.as_str()) {
+            return false;
+        }
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.insert(&name.text, name.span);
+        }
+        true
     }
 
     fn twice(&mut self, name: &Name, before: Span) {

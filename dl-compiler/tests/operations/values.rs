@@ -183,6 +183,8 @@ fn copies_and_sums_along_axes() {
 #[test]
 fn parts_and_joints() {
     let x: Vec<f64> = (1..=12).map(f64::from).collect();
+    let reverse = op("reverse", &integers(&[("axis", 1)]));
+    assert_eq!(run(&reverse, 2, "[2, 3]", &[&x]), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0, 9.0, 8.0, 7.0, 12.0, 11.0, 10.0]);
     let slice = op("slice", &integers(&[("axis", 1), ("start", 1), ("len", 2)]));
     assert_eq!(run(&slice, 2, "[2, 3]", &[&x]), [2.0, 3.0, 5.0, 6.0, 8.0, 9.0, 11.0, 12.0]);
     let rows = op("slice", &integers(&[("axis", 0), ("start", 1), ("len", 1)]));

@@ -197,6 +197,20 @@ const CASES: &[(&str, &str)] = &[
         "E0306 E0306",
         "const A = 1 / 2; const B = A + 1; const C = B / 0 + A; const D = 1 / 0; network N { input x: [C]; output y = x; }",
     ),
+    // Loops.
+    (
+        "E0410",
+        "network N { input x: [4]; a = scan x_t in x with s: [] = 0, t: [] = 0 { s = s + x_t; yield t }; output y = a; }",
+    ),
+    (
+        "E0411",
+        "network N { input x: [4, 1, 5, 5]; a = scan x_t in x { yield mean(conv2d(x_t, 2, kernel: 3)) }; output y = a; }",
+    ),
+    ("E0301", "network N { input x: [4]; input m: [5]; a = scan x_t, m_t in x, m { yield x_t * m_t }; output y = a; }"),
+    ("E0301", "network N { input x: [4]; a = scan x_t in x with s: [2] = 0 { s = x_t; yield s }; output y = a; }"),
+    ("E0304", "network N { input x: index(7)[4]; a = scan x_t in x { yield x_t }; output y = a; }"),
+    ("E0102", "network N { input x: [4]; a = scan x_t in x with s: [] = 0 { s = x_t; s = x_t; yield s }; output y = a; }"),
+    ("E0101 E0101", "network N { input x: [4]; a = scan x_t in x { yield x_s }; b = x_t; output y = a; }"),
 ];
 
 #[test]

@@ -13,6 +13,7 @@ mod product;
 mod rearrange;
 mod reduce;
 mod softmax;
+mod steps;
 mod transpose;
 
 pub use batched_matmul::{BatchedMatMul, batched_matmul};
@@ -27,4 +28,5 @@ pub use reduce::{Sum, batch_share, example_weights, max_reduce, mean, sum, sum_b
 pub use softmax::{
     Softmax, accuracy, argmax, cross_entropy, cross_entropy_gradient, log_softmax, softmax, softmax_gradient,
 };
+pub use steps::{examples_first, reverse, step, steps_first};
 pub use transpose::{Transpose, transpose};

@@ -10,6 +10,7 @@ mod pool;
 mod rearrange;
 mod reduce;
 mod softmax;
+mod steps;
 mod transpose;
 
 pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight};
@@ -20,4 +21,5 @@ pub use pool::{avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient}
 pub use rearrange::{concat, pad, slice};
 pub use reduce::{batch_share, example_weights, max_reduce, mean, sum, sum_batch};
 pub use softmax::{accuracy, argmax, cross_entropy, cross_entropy_gradient, log_softmax, softmax, softmax_gradient};
+pub use steps::{examples_first, reverse, steps_first};
 pub use transpose::transpose;

@@ -15,5 +15,6 @@ dln::include_compiled!("parts");
 dln::include_compiled!("perceptron");
 dln::include_compiled!("regression");
 dln::include_compiled!("sampling");
+dln::include_compiled!("sequence");
 dln::include_compiled!("steps");
 dln::include_compiled!("xor");

@@ -98,6 +98,7 @@ fixture!(
     STEP
 );
 fixture!(parts, parts, [steps, y], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(sequence, sequence, [steps, length, kind], [steps, length], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(functions, functions, [x, y], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(cnn, cnn, [image, class], [image], |y| [rt::flat(y)], [1, 3]);
@@ -136,6 +137,7 @@ fn every_operation_is_in_a_fixture() {
         "perceptron",
         "regression",
         "sampling",
+        "sequence",
         "steps",
         "xor",
     ];

@@ -1,0 +1,241 @@
+//! Loops over sequences: what they mean against loops written out by hand, and their gradients against differences.
+
+use dl_compiler::eval::{Context, eval, root};
+use dl_compiler::graph::Role;
+use dl_compiler::pipeline::{self, Network};
+use dl_grammar::Source;
+use ndarray::{ArrayD, IxDyn};
+
+const BATCH: usize = 3;
+
+fn network(text: &str) -> Network {
+    let output = pipeline::run(Source::new("test.dln", text));
+    let found = dl_grammar::render(&output.sources, &output.diagnostics, false);
+    assert!(output.diagnostics.is_empty(), "{found}");
+    output.networks.into_iter().next().unwrap_or_else(|| panic!("no network in {text}"))
+}
+
+/// Numbers that look random, the same for the same seed.
+fn numbers(dims: &[usize], seed: u64) -> ArrayD<f64> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    ArrayD::from_shape_fn(IxDyn(dims), |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 53) as f64 * 1.6 - 0.8
+    })
+}
+
+struct Data {
+    fields: Vec<ArrayD<f64>>,
+    parameters: Vec<ArrayD<f64>>,
+}
+
+impl Data {
+    fn new(network: &Network) -> Data {
+        let fields = network.model.fields.iter().enumerate().map(|(place, field)| {
+            let dims = [&[BATCH], field.dims.as_slice()].concat();
+            let numbers = numbers(&dims, 17 + place as u64);
+            match field.element {
+                dl_compiler::graph::Element::Index(bound) => numbers.mapv(|x| ((x + 0.8) / 1.6 * bound as f64).floor()),
+                _ => numbers,
+            }
+        });
+        let parameters = network.model.parameters.iter().enumerate();
+        let parameters = parameters.map(|(place, parameter)| numbers(&parameter.dims, 91 + place as u64));
+        Data { fields: fields.collect(), parameters: parameters.collect() }
+    }
+
+    fn context<'a>(&'a self, parameters: &'a [ArrayD<f64>]) -> Context<'a> {
+        let uniform = &|instance: u32, example: usize, element: usize| {
+            (f64::from(instance) * 0.37 + example as f64 * 0.61 + element as f64 * 0.17).fract()
+        };
+        Context { batch: BATCH, fields: &self.fields, parameters, states: &[], weights: None, uniform }
+    }
+
+    fn loss(&self, network: &Network, parameters: &[ArrayD<f64>]) -> f64 {
+        let context = self.context(parameters);
+        let values = eval(&network.model.training, &context);
+        root(&network.model.training, &values, &context, Role::Loss(0)).unwrap().sum()
+    }
+
+    fn output(&self, network: &Network) -> ArrayD<f64> {
+        let context = self.context(&self.parameters);
+        let values = eval(&network.model.inference, &context);
+        root(&network.model.inference, &values, &context, Role::Output(0)).unwrap()
+    }
+}
+
+/// Gradients as made and as optimized agree with central differences of the loss.
+fn gradients_agree(text: &str) {
+    let network = network(text);
+    let data = Data::new(&network);
+    let context = data.context(&data.parameters);
+    for graph in [&network.gradient, &network.graphs.training] {
+        let values = eval(graph, &context);
+        for place in 0..data.parameters.len() {
+            let found = root(graph, &values, &context, Role::Gradient(place))
+                .unwrap_or_else(|| panic!("no gradient of {}", network.model.parameters[place].path));
+            for at in 0..data.parameters[place].len() {
+                let loss_at = |change: f64| {
+                    let mut parameters = data.parameters.clone();
+                    parameters[place].as_slice_mut().unwrap()[at] += change;
+                    data.loss(&network, &parameters)
+                };
+                let step = 1e-5;
+                let expected = (loss_at(step) - loss_at(-step)) / (2.0 * step);
+                let found = found.as_slice().unwrap()[at];
+                assert!(
+                    (found - expected).abs() < 1e-7,
+                    "{} {at}: {found} for {expected}\n{graph}",
+                    network.model.parameters[place].path
+                );
+            }
+        }
+    }
+}
+
+const ELMAN: &str = "
+layer rnn(x: [time, inputs], units) {
+    param w: [inputs, units] = glorot_uniform;
+    param u: [units, units] = glorot_uniform;
+    param b: [units] = zeros;
+    scan x_t in x with h: [units] = 0 {
+        h = tanh(x_t @ w + h @ u + b);
+        yield h
+    }
+}
+";
+
+#[test]
+fn an_elman_network_is_the_loop_written_by_hand() {
+    let text = format!("{ELMAN} network A {{ input x: [4, 2]; output y = x |> rnn(3); }}");
+    let network = network(&text);
+    let data = Data::new(&network);
+    let found = data.output(&network);
+    let x = &data.fields[0];
+    let [w, u, b] = data.parameters.as_slice() else { panic!("three parameters") };
+    for example in 0..BATCH {
+        let mut h = [0.0; 3];
+        for step in 0..4 {
+            let mut next = [0.0; 3];
+            for unit in 0..3 {
+                let input: f64 = (0..2).map(|i| x[[example, step, i]] * w[[i, unit]]).sum();
+                let state: f64 = (0..3).map(|i| h[i] * u[[i, unit]]).sum();
+                next[unit] = (input + state + b[[unit]]).tanh();
+            }
+            h = next;
+            for unit in 0..3 {
+                assert!((found[[example, step, unit]] - h[unit]).abs() < 1e-12);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_flow_through_time() {
+    gradients_agree(&format!(
+        "{ELMAN} network A {{ input x: [4, 2]; label y: [4, 3]; z = x |> rnn(3); output z2 = z; loss mse(z, y); }}"
+    ));
+}
+
+#[test]
+fn gradients_flow_through_two_layers_and_the_last_state() {
+    gradients_agree(
+        "network A {
+            input x: [4, 2];
+            label y: [3];
+            param w: [2, 3] = glorot_uniform;
+            param u: [3, 3] = glorot_uniform;
+            param first: [3] = zeros;
+            param scale: [3] = ones;
+            a = scan reversed x_t in x with h: [3] = first { h = sigmoid(x_t @ w + h @ u) * scale; yield h };
+            b, last = scan a_t, x_t in a, x with s: [3] = 0.5 {
+                s = s * 0.9 + a_t * sum(x_t);
+                yield s
+            };
+            output z = last;
+            loss mse(last + mean(b), y);
+        }",
+    );
+}
+
+#[test]
+fn loops_within_loops() {
+    gradients_agree(
+        "network A {
+            input x: [3, 4, 2];
+            label y: [2];
+            param w: [2, 2] = glorot_uniform;
+            param u: [2, 2] = glorot_uniform;
+            param k: [2] = ones;
+            rows = scan row in x with s: [2] = 0 {
+                cells, inner = scan cell in row with h: [2] = s { h = tanh(cell @ w + h @ u) * k; yield h + s };
+                s = inner * 0.5 + s;
+                yield s * sum(cells)
+            };
+            output z = rows;
+            loss mse(rows, reshape(y, [1, 2]));
+        }",
+    );
+}
+
+#[test]
+fn carries_swap_and_stay() {
+    let network = network(
+        "network A {
+            input x: [4];
+            y, a_end, b_end = scan x_t in x with a: [] = 1, b: [] = 2 {
+                old = a;
+                a = b;
+                b = old + x_t;
+                yield a
+            };
+            output z = concat(y, reshape(a_end, [1]), reshape(b_end, [1]), axis: 0);
+        }",
+    );
+    let data = Data::new(&network);
+    let found = data.output(&network);
+    for example in 0..BATCH {
+        let x = |step: usize| data.fields[0][[example, step]];
+        let expected = [2.0, 1.0 + x(0), 2.0 + x(1), 1.0 + x(0) + x(2), 1.0 + x(0) + x(2), 2.0 + x(1) + x(3)];
+        for (place, expected) in expected.into_iter().enumerate() {
+            assert!((found[[example, place]] - expected).abs() < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn a_loop_may_stand_still() {
+    let network = network(
+        "network A {
+            input x: [5];
+            input length: [];
+            y, end = scan x_t in x with s: [] = 0 until length * 0 + 2 { s = s + x_t; yield s };
+            z, back = scan reversed x_t in x with s: [] = 0 until length * 0 + 2 { s = s + x_t; yield s };
+            output all = concat(y, z, reshape(end, [1]), reshape(back, [1]), axis: 0);
+        }",
+    );
+    let data = Data::new(&network);
+    let found = data.output(&network);
+    for example in 0..BATCH {
+        let x = |step: usize| data.fields[0][[example, step]];
+        let sum = x(0) + x(1);
+        let expected = [x(0), sum, 0.0, 0.0, 0.0, sum, x(1), 0.0, 0.0, 0.0, sum, sum];
+        for (place, expected) in expected.into_iter().enumerate() {
+            assert!((found[[example, place]] - expected).abs() < 1e-12, "{place}: {found}");
+        }
+    }
+}
+
+#[test]
+fn a_program_does_not_grow_with_the_steps() {
+    let text = |steps: usize| {
+        format!(
+            "{ELMAN} network A {{ input x: [{steps}, 2]; label y: [{steps}, 3]; z = x |> rnn(3); output o = z; loss mse(z, y); }}"
+        )
+    };
+    let (short, long) = (network(&text(10)), network(&text(1000)));
+    assert_eq!(short.programs.training.steps().count(), long.programs.training.steps().count());
+    assert_eq!(short.graphs.training.nodes.len(), long.graphs.training.nodes.len());
+}
