@@ -354,6 +354,8 @@ impl Op {
     pub fn with_dims(self, dims: &[usize]) -> Op {
         match self {
             Op::Bernoulli(draw) => bernoulli::Bernoulli { dims: dims.to_vec(), ..draw }.into(),
+            Op::Uniform(draw) => uniform::Uniform { dims: dims.to_vec(), ..draw }.into(),
+            Op::Normal(draw) => normal::Normal { dims: dims.to_vec(), ..draw }.into(),
             other => other,
         }
     }

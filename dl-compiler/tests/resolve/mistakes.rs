@@ -209,7 +209,10 @@ const CASES: &[(&str, &str)] = &[
     ("E0301", "network N { input x: [4]; input m: [5]; a = scan x_t, m_t in x, m { yield x_t * m_t }; output y = a; }"),
     ("E0301", "network N { input x: [4]; a = scan x_t in x with s: [2] = 0 { s = x_t; yield s }; output y = a; }"),
     ("E0304", "network N { input x: index(7)[4]; a = scan x_t in x { yield x_t }; output y = a; }"),
-    ("E0102", "network N { input x: [4]; a = scan x_t in x with s: [] = 0 { s = x_t; s = x_t; yield s }; output y = a; }"),
+    (
+        "E0102",
+        "network N { input x: [4]; a = scan x_t in x with s: [] = 0 { s = x_t; s = x_t; yield s }; output y = a; }",
+    ),
     ("E0101 E0101", "network N { input x: [4]; a = scan x_t in x { yield x_s }; b = x_t; output y = a; }"),
 ];
 
