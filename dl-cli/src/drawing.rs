@@ -22,6 +22,7 @@ pub(crate) fn draw(model: &Model) -> String {
         graph,
         needed: needed(graph),
         owners: vec![None; graph.nodes.len()],
+        notes: BTreeSet::new(),
         shapes: 0,
         text: String::new(),
     };
@@ -32,7 +33,7 @@ pub(crate) fn draw(model: &Model) -> String {
     let _ = writeln!(
         drawing.text,
         "    node [shape=box, style=\"rounded,filled\", fillcolor=white, fontsize=11, fontname=\"sans-serif\"];\n    \
-         edge [color=\"#555555\"];"
+         edge [color=\"#555555\", fontsize=9, fontname=\"sans-serif\"];"
     );
     drawing.within((0, end), &outline(model), 1);
     drawing.edges();
@@ -67,6 +68,8 @@ struct Drawing<'a> {
     needed: Vec<bool>,
     /// The shape that stands for each node of the graph.
     owners: Vec<Option<Shape>>,
+    /// The shapes of inputs, and of parameters that no call holds.
+    notes: BTreeSet<Shape>,
     shapes: usize,
     text: String,
 }
@@ -156,6 +159,9 @@ impl Drawing<'_> {
             }
         };
         let shape = self.shape(&label, style, depth);
+        if is_leaf(node) {
+            self.notes.insert(shape);
+        }
         self.own(from, to, shape);
     }
 
@@ -185,18 +191,22 @@ impl Drawing<'_> {
     }
 
     fn edges(&mut self) {
-        let mut edges: BTreeSet<(Shape, Shape)> = BTreeSet::new();
+        let mut edges: BTreeSet<(Shape, Shape, bool)> = BTreeSet::new();
         for (id, node) in self.graph.iter().filter(|(id, _)| self.needed.get(id.index()).copied().unwrap_or(false)) {
             for &operand in &node.operands {
                 if let (Some(from), Some(to)) = (self.owner(operand), self.owner(id))
                     && from != to
                 {
-                    edges.insert((from, to));
+                    // What a call holds reaches another call only if both share it.
+                    let is_held = matches!(self.graph.node(operand).op, Op::Parameter(_) | Op::State(_));
+                    edges.insert((from, to, is_held && !self.notes.contains(&from)));
                 }
             }
         }
-        for (from, to) in edges {
-            let _ = writeln!(self.text, "    n{from} -> n{to};");
+        for (from, to, is_shared) in edges {
+            let style =
+                if is_shared { " [style=dashed, arrowhead=none, constraint=false, label=\"shared\"]" } else { "" };
+            let _ = writeln!(self.text, "    n{from} -> n{to}{style};");
         }
     }
 

@@ -160,6 +160,10 @@ fn a_drawing_shows_layers_and_their_data() {
     assert!(edge("y.first: dense\\n8", "relu\\n8") && edge("z: softmax", "output z"), "{text}");
     assert!(!edge("input x", "relu\\n8"), "{text}");
 
+    let twins = "network Twins { input a: [3]; input b: [3]; shared code = dense(2); u = a |> code; v = b |> code; output y = u - v; }";
+    let drawn = stdout(&dln([Path::new("graph"), &file("graph", "twins.dln", twins)]));
+    assert_eq!(drawn.matches("label=\"shared\"").count(), 1, "{drawn}");
+
     let target = folder("graph_out").join("net.dot");
     let arguments = [Path::new("graph"), &path, Path::new("--network=Big"), Path::new("-o"), &target];
     assert_eq!(dln(arguments).status.code(), Some(0));

@@ -95,16 +95,34 @@ fn nest(calls: &[CallRow]) -> Vec<Part> {
 /// Names parts by what their parameters' paths add to `around`.
 fn name(parts: &mut [Part], around: &str, model: &Model) {
     for part in parts {
-        let path = common_path(model, part.parameters);
-        let inner = match path.as_deref().and_then(|path| path.strip_prefix(around)) {
-            Some(rest) => {
-                part.name = rest.trim_start_matches('.').to_owned();
-                path.unwrap_or_default()
-            }
-            None => around.to_owned(),
-        };
+        let path = common_path(model, part.parameters).unwrap_or_default();
+        let mut inner = around.to_owned();
+        if let Some(rest) = path.strip_prefix(around) {
+            let rest = rest.trim_start_matches('.');
+            let own = if part.children.is_empty() { rest } else { own_path(part, rest) };
+            part.name = own.to_owned();
+            inner = path[..path.len() - (rest.len() - own.len())].trim_end_matches('.').to_owned();
+        }
         name(&mut part.children, &inner, model);
     }
+}
+
+/// As much of a path as ends with the segment of a call; nothing if the call is left out of paths. What all parameters of
+/// the call have in common may go on with names from within it.
+fn own_path<'a>(part: &Part, path: &'a str) -> &'a str {
+    let is_numbered = |segment: &str| {
+        let number = segment.strip_prefix(part.callee.as_str()).and_then(|rest| rest.strip_prefix('_'));
+        number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    let mut end = 0;
+    for segment in path.split('.') {
+        end += segment.len();
+        if segment == part.name || is_numbered(segment) {
+            return &path[..end];
+        }
+        end += 1;
+    }
+    ""
 }
 
 /// What the paths of some parameters begin with, without their own names; `None` without parameters.

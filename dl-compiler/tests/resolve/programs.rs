@@ -385,4 +385,13 @@ fn calls_are_known_with_what_they_hold() {
 
     let shown: Vec<String> = outline(&model).iter().map(show).collect();
     assert_eq!(shown, ["y(block(y.first: dense, swish, dense), relu)", "z: dense"]);
+
+    let model = self::model(
+        "layer block(x: [n], width) { y = x |> dense(width) |> relu |> dense(n); y }
+        network N { input x: [3]; body = x |> block(5) |> block(6) |> head: block(7); output z = body; }",
+    );
+    let parts = outline(&model);
+    let titles: Vec<String> = parts[0].children.iter().map(Part::title).collect();
+    assert_eq!(titles, ["block_1: block", "block_2: block", "head: block"]);
+    assert_eq!(show(&parts[0].children[2]), "head: block(y.dense_1: dense, relu, y.dense_2: dense)");
 }
