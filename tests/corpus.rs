@@ -1,5 +1,6 @@
 //! What fuzzing found, compiled again: each file of `fuzz/corpus/findings` once made the compiler panic, hang, contradict
-//! itself or emit what is not Rust. The programs that fuzzing begins with are here too, each cut off at many places.
+//! itself, emit what is not Rust, or point between the bytes of a letter. The programs that fuzzing begins with are here
+//! too, each cut off at many places.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,16 @@ fn check(name: &str, text: String) {
         Ok(compiled) => assert!(!compiled.text().is_empty()),
         Err(failure) => {
             let shown = render(&failure.sources, &failure.diagnostics, false);
-            assert!(failure.diagnostics.iter().all(|diagnostic| diagnostic.code != Code::Internal), "{shown}");
+            for diagnostic in &failure.diagnostics {
+                assert!(diagnostic.code != Code::Internal, "{shown}");
+                for span in std::iter::once(diagnostic.span).chain(diagnostic.related.iter().map(|(span, _)| *span)) {
+                    let text = &failure.sources.get(span.file).text;
+                    assert!(
+                        text.get(span.start as usize..span.end as usize).is_some(),
+                        "{span:?} cuts a letter\n{shown}"
+                    );
+                }
+            }
         }
     };
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(run).unwrap();

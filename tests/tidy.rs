@@ -40,6 +40,7 @@ fn source_files_begin_by_saying_what_they_are() {
     let fixture = |path: &Path| {
         let name = shown(path);
         name.starts_with("tests/ui/")
+            || name.starts_with("fuzz/corpus/")
             || name.ends_with(".dln") && name.contains("tests/") && !name.contains("tests/networks/")
     };
     let silent = files(&[".rs", ".dln"]).into_iter().filter(|path| !fixture(path));
