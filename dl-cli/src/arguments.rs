@@ -34,6 +34,15 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Write files in the one form that programs are written in
+    Fmt {
+        /// The .dln files, and folders to search for them; `-` formats standard input to standard output
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Change nothing, and fail if a file is not formatted
+        #[arg(long)]
+        check: bool,
+    },
     /// Print the Rust code that a file becomes, or what an earlier stage makes of it
     Expand {
         /// The .dln file

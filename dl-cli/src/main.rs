@@ -21,6 +21,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check { paths, format } => commands::check(&paths, format),
+        Command::Fmt { paths, check } => commands::fmt(&paths, check),
         Command::Expand { file, stage, runtime } => commands::expand(&file, &stage, runtime),
         Command::Summary { file, memory, format } => commands::summary(&file, memory, format),
         Command::Graph { file, output, network } => commands::graph(&file, output.as_deref(), network.as_deref()),

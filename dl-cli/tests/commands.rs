@@ -73,7 +73,7 @@ fn expand_prints_every_stage() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    let calls: [&[&str]; 12] = [
+    let calls: [&[&str]; 13] = [
         &[],
         &["compile"],
         &["check"],
@@ -82,6 +82,7 @@ fn wrong_usage_ends_with_2() {
         &["expand", "--stage=soup", "a.dln"],
         &["check", "a.dln", "--format=xml"],
         &["summary"],
+        &["fmt"],
         &["explain", "E9999"],
         &["graph", "a.dln", "-o", "a.bmp"],
         &["new"],

@@ -248,3 +248,42 @@ fn names_that_no_crate_can_bear() {
         assert!(stderr(&output).contains("cannot be the name of a crate"), "{name}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn fmt_writes_files_once_and_keeps_what_does_not_parse() {
+    let root = folder("fmt");
+    let crooked = "network N{input x:[2];// two\noutput y=relu( x );}\n";
+    let (one, wrong) = (root.join("one.dln"), root.join("wrong.dln"));
+    std::fs::write(&one, crooked).expect("a file");
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a file");
+
+    let check = dln([Path::new("fmt"), Path::new("--check"), &root]);
+    assert_eq!(check.status.code(), Some(1));
+    assert_eq!(stdout(&check), format!("{}\n", one.display()));
+    assert_eq!(read(&one), crooked, "checking changes nothing");
+
+    let output = dln([Path::new("fmt"), &root]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), String::new()), "{}", stderr(&output));
+    let text = read(&one);
+    assert!(text.contains("    input x: [2];") && text.contains("// two") && text.contains("relu(x)"), "{text}");
+    assert_eq!(dln([Path::new("fmt"), Path::new("--check"), &root]).status.code(), Some(0));
+
+    let broken = "network N { input x [2] }";
+    std::fs::write(&wrong, broken).expect("a file");
+    std::fs::write(&one, crooked).expect("a file");
+    let output = dln([Path::new("fmt"), &root]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("E0001"), "{}", stderr(&output));
+    assert_eq!((read(&wrong), read(&one)), (broken.to_owned(), text.clone()));
+    assert_eq!(std::fs::read_dir(&root).expect("a folder").count(), 2, "nothing is left behind");
+
+    let filter = |input: &Path| {
+        let input = std::fs::File::open(input).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dln"));
+        command.args(["fmt", "-"]).stdin(input).output().expect("the binary starts")
+    };
+    assert_eq!(stdout(&filter(&one)), text);
+    let output = filter(&wrong);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).is_empty() && stderr(&output).contains("<stdin>:1:"), "{}", stderr(&output));
+}

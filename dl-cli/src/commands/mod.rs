@@ -1,6 +1,7 @@
 //! What each command does: typed arguments enter, printed text and an exit code leave. What is printed is made elsewhere.
 
 mod check;
+mod fmt;
 mod graph;
 mod new;
 
@@ -14,6 +15,7 @@ use crate::arguments::{Arguments, Format};
 use crate::{files, json, memory, output, tree};
 
 pub(crate) use check::check;
+pub(crate) use fmt::fmt;
 pub(crate) use graph::{graph, picture_kind};
 pub(crate) use new::new;
 
