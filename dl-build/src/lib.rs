@@ -16,13 +16,13 @@
 
 mod read;
 
-pub use read::{is_path, read};
+pub use read::{is_path, loader, read};
 
 use dl_compiler::Options;
 use std::path::{Path, PathBuf};
 
 /// Compiles `path`, relative to the folder of the package's `Cargo.toml`, to `$OUT_DIR/<file stem>.rs`, and asks
-/// Cargo to run the build script again when the file changes.
+/// Cargo to run the build script again when the file, or one that it imports, changes.
 ///
 /// If that fails, prints why, with file, line, column and the line itself, and ends the build script with exit
 /// code 1. [`Build`] offers more choice.
@@ -124,8 +124,17 @@ impl Build {
         // Also when what follows fails: mending the file has to run the build script again.
         println!("cargo::rerun-if-changed={}", full.display());
 
-        let text = read(&full, &self.path.to_string_lossy())
-            .and_then(|source| dl_compiler::compile(source, &self.options))
+        let name = self.path.to_string_lossy();
+        let options = Options { loader: Some(loader(&manifest, name.as_ref())), ..self.options };
+        let compiled = read(&full, &name).and_then(|source| dl_compiler::compile(source, &options));
+        let inputs = match &compiled {
+            Ok(compiled) => &compiled.inputs,
+            Err(failure) => &failure.imports.inputs,
+        };
+        for input in inputs {
+            println!("cargo::rerun-if-changed={}", manifest.join(input).display());
+        }
+        let text = compiled
             .map_err(|failure| BuildError::Program {
                 rendered: dl_grammar::render(&failure.sources, &failure.diagnostics, false),
                 diagnostics: failure.diagnostics,

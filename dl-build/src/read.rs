@@ -1,9 +1,10 @@
-//! A path enters, a source text leaves, or a numbered error at its place. Nothing is parsed.
+//! A path enters, a source text leaves, or a numbered error at its place; and what reads imported files in this manner.
+//! Nothing is parsed.
 
-use dl_compiler::{Code, Diagnostic, Failure, FileId, Source, Sources, Span};
+use dl_compiler::{Code, Diagnostic, Failure, FileId, Loader, Source, Sources, Span};
 use dl_grammar::MAX_SOURCE_BYTES;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use syn::parse::Parser;
 
 /// Reads a file, which messages call `name`. A byte order mark at its start is left out.
@@ -37,6 +38,13 @@ pub fn read(path: &Path, name: &str) -> Result<Source, Box<Failure>> {
     }
 }
 
+/// What reads the files that the program at `main` imports; both are relative to `folder`. The program itself may be no
+/// file: then `main` is empty, and what it imports is relative to `folder`.
+pub fn loader(folder: impl Into<PathBuf>, main: impl Into<String>) -> Loader {
+    let folder = folder.into();
+    Loader::new(main, move |path| read(&folder.join(path), path))
+}
+
 /// Whether `text` is a path of Rust that generated code can start from: names with `::` between and perhaps before
 /// them, no generics, no keywords but those that start paths.
 pub fn is_path(text: &str) -> bool {
@@ -68,5 +76,5 @@ fn failure(
     let at = |byte| u32::try_from(byte).unwrap_or(u32::MAX);
     let span = Span { file, start: at(bytes.start), end: at(bytes.end) };
     let diagnostics = vec![more(Diagnostic::new(code, span, message))];
-    Box::new(Failure { sources, diagnostics, tokens: Default::default() })
+    Box::new(Failure { sources, imports: Default::default(), diagnostics, tokens: Default::default() })
 }

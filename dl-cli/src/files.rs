@@ -38,7 +38,8 @@ fn is_source(entry: &DirEntry) -> bool {
 
 /// Reads and compiles a file.
 pub(crate) fn compile(file: &Path, options: &Options) -> Result<Compiled, Box<Failure>> {
-    dl_compiler::compile(read(file)?, options)
+    let options = Options { loader: Some(dl_build::loader("", file.to_string_lossy())), ..options.clone() };
+    dl_compiler::compile(read(file)?, &options)
 }
 
 /// Reads a file, or says why that cannot be.

@@ -6,6 +6,7 @@
 use std::fmt;
 
 pub use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, render};
+pub use import::{Imports, Loader};
 use proc_macro2::TokenStream;
 
 pub mod emit;
@@ -13,6 +14,7 @@ pub mod eval;
 pub mod expression;
 pub mod gradient;
 pub mod graph;
+pub mod import;
 pub mod library;
 pub mod model;
 pub mod ops;
@@ -33,11 +35,13 @@ pub struct Options {
     pub runtime: String,
     /// Whether the source line stands as a comment above each step (text output only; tokens carry no comments).
     pub comments: bool,
+    /// What reads the files that the program imports; without it, it cannot import any.
+    pub loader: Option<Loader>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { runtime: "::dln::runtime".to_owned(), comments: true }
+        Options { runtime: "::dln::runtime".to_owned(), comments: true, loader: None }
     }
 }
 
@@ -46,6 +50,8 @@ impl Default for Options {
 pub struct Compiled {
     /// The program's text and those of the library.
     pub sources: Sources,
+    /// The paths of the files that the program imports, in order.
+    pub inputs: Vec<String>,
     /// The networks in all their representations.
     pub networks: Vec<pipeline::Network>,
     /// One module and one type for each network, as tokens.
@@ -69,6 +75,8 @@ impl Compiled {
 pub struct Failure {
     /// The program's text and those of the library.
     pub sources: Sources,
+    /// Which files the program imports, and where.
+    pub imports: Imports,
     /// All mistakes, in order of place.
     pub diagnostics: Vec<Diagnostic>,
     /// Types and signatures that could be made all the same, so that an editor keeps working.
@@ -117,22 +125,22 @@ pub struct SummaryRow {
 
 /// Compiles a program.
 pub fn compile(source: Source, options: &Options) -> Result<Compiled, Box<Failure>> {
-    finish(pipeline::run(source), options)
+    finish(pipeline::run(source, options.loader.as_ref()), options)
 }
 
 fn finish(output: pipeline::Output, options: &Options) -> Result<Compiled, Box<Failure>> {
-    let pipeline::Output { sources, networks, skeletons, diagnostics, .. } = output;
+    let pipeline::Output { sources, imports, networks, skeletons, diagnostics, .. } = output;
     let mut tokens = TokenStream::new();
     for network in &networks {
         tokens.extend(emit::emit(&network.model, &network.programs, &sources, options));
     }
     if diagnostics.is_empty() {
-        return Ok(Compiled { sources, networks, tokens });
+        return Ok(Compiled { sources, inputs: imports.inputs, networks, tokens });
     }
     for skeleton in &skeletons {
         tokens.extend(emit::skeleton(skeleton, options));
     }
-    Err(Box::new(Failure { sources, diagnostics, tokens }))
+    Err(Box::new(Failure { sources, imports, diagnostics, tokens }))
 }
 
 /// The names of the stages that [`dump`] prints, in order.
@@ -140,7 +148,7 @@ pub const STAGES: &[&str] = &["ast", "graph", "gradient", "optimized", "program"
 
 /// The text of one stage of [`STAGES`], for all networks of the program; `None` for an unknown stage.
 pub fn dump(source: Source, options: &Options, stage: &str) -> Result<Option<String>, Box<Failure>> {
-    let output = pipeline::run(source);
+    let output = pipeline::run(source, options.loader.as_ref());
     let mut text = String::new();
     for network in &output.networks {
         let mut section = |name: &str, body: &dyn fmt::Display| {

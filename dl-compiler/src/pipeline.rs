@@ -1,12 +1,13 @@
 //! The stages, in order: the one list of what happens to a program between its text and its code.
 //!
-//! parse → resolve → differentiate → optimize → schedule → plan → emit. Every representation is kept, so that
+//! parse → import → resolve → differentiate → optimize → schedule → plan → emit. Every representation is kept, so that
 //! [`dump`](crate::dump) can print any of them. Graphs and Programs are verified after each stage that makes one.
 
 use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
 
 use crate::gradient::differentiate;
 use crate::graph::{Graph, Role};
+use crate::import::{Imports, Loader, import};
 use crate::model::{Model, Three};
 use crate::optimize::optimize;
 use crate::plan::{plan, plan_together};
@@ -30,9 +31,11 @@ pub struct Network {
 /// Everything known of a program.
 #[derive(Debug)]
 pub struct Output {
-    /// The program's text and those of the library.
+    /// The program's text, those that it imports, and those of the library.
     pub sources: Sources,
-    /// The syntax tree.
+    /// Which files it imports.
+    pub imports: Imports,
+    /// The syntax tree, with the declarations of all its files.
     pub file: ast::File,
     /// The networks without mistakes.
     pub networks: Vec<Network>,
@@ -42,12 +45,14 @@ pub struct Output {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Runs all stages up to the planned programs.
-pub fn run(source: Source) -> Output {
+/// Runs all stages up to the planned programs; `loader` reads what the program imports.
+pub fn run(source: Source, loader: Option<&Loader>) -> Output {
     let mut sources = Sources::default();
     let main = sources.add(source);
-    let (file, mut diagnostics) = dl_grammar::parse(main, &sources.get(main).text);
-    let Resolved { models, skeletons, diagnostics: mut found } = resolve(&file, main, &mut sources);
+    let (mut file, mut diagnostics) = dl_grammar::parse(main, &sources.get(main).text);
+    let (imports, found) = import(&mut file, main, &mut sources, loader);
+    diagnostics.extend(found);
+    let Resolved { models, skeletons, diagnostics: mut found } = resolve(&file, main, &imports, &mut sources);
     if diagnostics.iter().any(|diagnostic| diagnostic.code == Code::UnterminatedComment) {
         // What stands behind it was not read, so that nothing can be said to be missing.
         let is_missing = |code| matches!(code, Code::MissingInput | Code::MissingOutput | Code::MissingLoss);
@@ -69,7 +74,7 @@ pub fn run(source: Source) -> Output {
         );
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file != FileId(0), diagnostic.span));
-    Output { sources, file, networks, skeletons, diagnostics }
+    Output { sources, imports, file, networks, skeletons, diagnostics }
 }
 
 fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {

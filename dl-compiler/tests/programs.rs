@@ -20,7 +20,7 @@ const INFERENCE: &str = "network Double { input x: [3]; output y = 2 * x; output
 const ALL: &[&str] = &[LENET, POINTS, CORNERS, INFERENCE];
 
 fn networks(text: &str) -> Vec<Network> {
-    let output = run(Source::new("test.dln", text));
+    let output = run(Source::new("test.dln", text), None);
     assert!(output.diagnostics.is_empty(), "{:?}", output.diagnostics);
     output.networks
 }

@@ -7,7 +7,7 @@ use crate::report;
 use dl_compiler::{Failure, Options, Source};
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::quote;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use syn::parse::Parser;
 
 /// Where a macro is called.
@@ -47,13 +47,18 @@ pub(crate) fn network(tokens: TokenStream, site: Site) -> TokenStream {
     };
     let placed = place::place(trees.into_iter().collect(), |span| site.position(span));
     let source = Source::new(&site.file, &placed.text);
-    dl_compiler::compile(source, &options(runtime)).map_or_else(
+    dl_compiler::compile(source, &options(runtime, &site, "")).map_or_else(
         |failure| {
-            let Failure { sources, diagnostics, tokens } = *failure;
-            let errors = report::errors(&diagnostics, &sources, &placed, |span| site.position(span), site.call);
-            quote!(#errors #tokens)
+            let errors = report::errors(&failure, &placed, |span| site.position(span), site.call);
+            let tracked = tracked(&site.folder, &failure.imports.inputs);
+            let tokens = failure.tokens;
+            quote!(#tracked #errors #tokens)
         },
-        |compiled| compiled.tokens,
+        |compiled| {
+            let tracked = tracked(&site.folder, &compiled.inputs);
+            let tokens = compiled.tokens;
+            quote!(#tracked #tokens)
+        },
     )
 }
 
@@ -84,26 +89,39 @@ pub(crate) fn include_network(tokens: TokenStream, site: Site) -> TokenStream {
         Ok(source) => source,
         Err(failure) => return file_errors(&failure, path.span()),
     };
-    // Mentioning the file is the one way on stable Rust to be expanded again when it changes.
-    let tracked = full.to_str().map(|full| {
-        quote!(
-            const _: &[u8] = ::core::include_bytes!(#full);
-        )
-    });
-    let expansion = dl_compiler::compile(source, &options(runtime)).map_or_else(
+    let expansion = dl_compiler::compile(source, &options(runtime, &site, &path.value())).map_or_else(
         |failure| {
             let errors = file_errors(&failure, path.span());
+            let tracked = tracked(&site.folder, &failure.imports.inputs);
             let tokens = failure.tokens;
-            quote!(#errors #tokens)
+            quote!(#tracked #errors #tokens)
         },
-        |compiled| compiled.tokens,
+        |compiled| {
+            let tracked = tracked(&site.folder, &compiled.inputs);
+            let tokens = compiled.tokens;
+            quote!(#tracked #tokens)
+        },
     );
-    quote!(#tracked #expansion)
+    let itself = tracked(&site.folder, &[path.value()]);
+    quote!(#itself #expansion)
 }
 
-fn options(runtime: Option<String>) -> Options {
+/// Mentions of the files that exist: the one way on stable Rust to be expanded again when they change.
+fn tracked(folder: &Path, files: &[String]) -> TokenStream {
+    let files = files.iter().map(|file| folder.join(file)).filter(|file| file.is_file());
+    let mentions = files.filter_map(|file| {
+        let file = file.to_str()?;
+        Some(quote!(
+            const _: &[u8] = ::core::include_bytes!(#file);
+        ))
+    });
+    mentions.collect()
+}
+
+fn options(runtime: Option<String>, site: &Site, main: &str) -> Options {
     let defaults = Options::default();
-    Options { runtime: runtime.unwrap_or(defaults.runtime), comments: false }
+    let loader = Some(dl_build::loader(&site.folder, main));
+    Options { runtime: runtime.unwrap_or(defaults.runtime), comments: false, loader }
 }
 
 /// Errors in a file: no token is theirs, so they are shown as text at the path.

@@ -5,7 +5,8 @@
 //! places, notes and help lines follow the headline as text.
 
 use crate::place::{Placed, Position};
-use dl_grammar::{Diagnostic, FileId, Sources, Span as TextSpan};
+use dl_compiler::Failure;
+use dl_grammar::{FileId, Sources, Span as TextSpan};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
 /// The file id of the text that was compiled; what the compiler adds after it is its library.
@@ -14,12 +15,12 @@ const PROGRAM: FileId = FileId(0);
 /// A `compile_error!` for each diagnostic of a text made of tokens. `elsewhere` is the place of a mistake outside
 /// the text.
 pub(crate) fn errors(
-    diagnostics: &[Diagnostic],
-    sources: &Sources,
+    failure: &Failure,
     placed: &Placed,
     position: impl Fn(Span) -> Option<Position>,
     elsewhere: Span,
 ) -> TokenStream {
+    let Failure { sources, imports, diagnostics, .. } = failure;
     let origin = |span: TextSpan| {
         if span.file == PROGRAM { placed.origin(span.start as usize, span.end as usize) } else { None }
     };
@@ -35,7 +36,8 @@ pub(crate) fn errors(
     diagnostics
         .iter()
         .map(|diagnostic| {
-            let spans = origin(diagnostic.span);
+            // A mistake in an imported file is told at the import that leads to it.
+            let spans = origin(diagnostic.span).or_else(|| origin(*imports.places.get(&diagnostic.span.file)?));
             let mut lines = vec![format!("{} [{}]", diagnostic.message, diagnostic.code.number())];
             if diagnostic.span.file != PROGRAM {
                 lines.push(format!("at {}", described(sources, diagnostic.span, place)));
@@ -92,7 +94,7 @@ pub(crate) fn error(message: &str, (first, last): (Span, Span)) -> TokenStream {
 mod tests {
     use super::*;
     use crate::place::place;
-    use dl_grammar::{Code, Source};
+    use dl_grammar::{Code, Diagnostic, Source};
 
     fn here(span: Span) -> Option<Position> {
         Some((span.start().line, span.start().column + 1))
@@ -104,7 +106,9 @@ mod tests {
         let mut sources = Sources::default();
         sources.add(Source::new("src/main.rs", &placed.text));
         sources.add(Source::new("std/dense.dln", "layer dense() {\n    param weight: [inputs, units];\n}"));
-        let tokens = errors(diagnostics, &sources, &placed, here, Span::call_site());
+        let diagnostics = diagnostics.to_vec();
+        let failure = Failure { sources, imports: Default::default(), diagnostics, tokens: Default::default() };
+        let tokens = errors(&failure, &placed, here, Span::call_site());
         let invocations: Vec<TokenTree> = tokens.into_iter().collect();
         let show = |tokens: &[TokenTree]| {
             let [first, .., TokenTree::Group(last)] = tokens else { panic!("not an invocation: {tokens:?}") };

@@ -105,6 +105,7 @@ codes! {
     SourceTooLarge = "E0007", "the source text is too long";
     Empty = "E0008", "the file declares no network";
     UnknownVersion = "E0009", "the file is written in a version of the language that is unknown";
+    BadImport = "E0010", "an import cannot be followed";
 
     UnknownName = "E0101", "no such name";
     DuplicateName = "E0102", "a name is declared twice";

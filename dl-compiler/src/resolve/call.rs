@@ -10,7 +10,7 @@ use super::axes::axes_arguments;
 use super::evaluator::{Evaluator, Kind};
 use super::held::Mark;
 use super::stage::LayerValue;
-use super::value::{Callee, Home, Value};
+use super::value::{Callee, Value};
 use crate::model::CallRow;
 
 /// An argument of a call.
@@ -108,7 +108,7 @@ impl<'a> Evaluator<'_, 'a> {
         };
         if let Value::Tensor(id) = value
             && is_one_call
-            && self.frames.iter().all(|frame| frame.home == Home::User && frame.kind != Kind::Function)
+            && self.frames.iter().all(|frame| frame.home.is_user() && frame.kind != Kind::Function)
         {
             self.calls.push(CallRow {
                 instance: instance.map(|name| name.text.clone()),

@@ -25,8 +25,8 @@ pub(super) struct Program<'a> {
     pub(super) catalog: Catalog<'a>,
     /// All texts.
     pub(super) sources: &'a Sources,
-    /// The values of the constants evaluated so far.
-    pub(super) constants: BTreeMap<(Home, &'a str), Value<'a>>,
+    /// The values of the user's constants evaluated so far.
+    pub(super) constants: BTreeMap<&'a str, Value<'a>>,
     /// Functions and layers that reach themselves, about which a diagnostic has been given.
     pub(super) recursive: BTreeSet<(Home, &'a str)>,
     /// Expressions evaluated so far.
@@ -119,6 +119,13 @@ pub(super) struct Evaluator<'p, 'a> {
     too_deep: bool,
 }
 
+impl<'a> Program<'a> {
+    /// The value of a constant that is known in a file of that home.
+    pub(super) fn constant(&self, name: &str, home: Home) -> Option<&Value<'a>> {
+        self.constants.get(self.catalog.constant(name, home)?.name.text.as_str())
+    }
+}
+
 impl<'p, 'a> Evaluator<'p, 'a> {
     /// A walk that begins with a frame of that kind.
     pub(super) fn new(
@@ -155,7 +162,7 @@ impl<'p, 'a> Evaluator<'p, 'a> {
 
     /// Whether the code being evaluated is the library's.
     pub(super) fn home(&self) -> Home {
-        self.frames.last().map_or(Home::User, |frame| frame.home)
+        self.frames.last().map_or(Home::Library, |frame| frame.home)
     }
 
     /// The value of a name in the innermost frame.
@@ -253,7 +260,7 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             }
         }
         const CALLS: usize = 3;
-        let calls = self.frames.iter().skip(1).filter(|frame| frame.home == Home::User).rev();
+        let calls = self.frames.iter().skip(1).filter(|frame| frame.home.is_user()).rev();
         let is_new = |frame: &&Frame<'a>, known: &[(Span, String)]| known.iter().all(|(span, _)| *span != frame.call);
         for frame in calls.take(CALLS) {
             if frame.call == diagnostic.span || !is_new(&frame, &diagnostic.related) {

@@ -59,7 +59,7 @@ impl<'a> Evaluator<'_, 'a> {
             };
         }
         let home = self.home();
-        if let Some(value) = self.program.constants.get(&(home, name)) {
+        if let Some(value) = self.program.constant(name, home) {
             return value.clone();
         }
         if self.program.catalog.constant(name, home).is_some() {

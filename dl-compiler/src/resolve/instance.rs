@@ -33,7 +33,7 @@ impl<'a> Evaluator<'_, 'a> {
             return Value::Poison;
         }
         let attributes = bound.split_off(inputs.len().min(bound.len()));
-        if !self.enter_call(Kind::Network, Home::User, &network.name.text, at, prefix) {
+        if !self.enter_call(Kind::Network, Home::User(network.name.span.file), &network.name.text, at, prefix) {
             return Value::Poison;
         }
         let (first, first_penalty) = (self.mark(), self.penalties.len());
@@ -135,7 +135,8 @@ impl<'a> Evaluator<'_, 'a> {
         mut given: Vec<Given<'a>>,
         prefix: Option<String>,
     ) -> Value<'a> {
-        let Some(callee) = self.program.catalog.callable(&instance.template.callee.text, Home::User) else {
+        let home = Home::User(instance.name.span.file);
+        let Some(callee) = self.program.catalog.callable(&instance.template.callee.text, home) else {
             return Value::Poison;
         };
         if !matches!(callee, Callee::Network(_) | Callee::Instance(_)) || !self.enter(at) {
@@ -150,7 +151,8 @@ impl<'a> Evaluator<'_, 'a> {
     /// The attributes that an instance gives its template; they see what every declaration sees.
     fn preset(&mut self, instance: &'a ast::Instance) -> Vec<Given<'a>> {
         let callee = &instance.template.callee;
-        self.frames.push(Frame::new(Kind::Constant, Home::User, &instance.name.text, callee.span, None, 0));
+        let home = Home::User(instance.name.span.file);
+        self.frames.push(Frame::new(Kind::Constant, home, &instance.name.text, callee.span, None, 0));
         let arguments = instance.template.arguments.iter();
         let given = arguments.map(|argument| Given {
             name: argument.name.as_ref(),

@@ -353,7 +353,7 @@ impl<'a> Evaluator<'_, 'a> {
                 rest = after;
                 continue;
             };
-            let value = self.value(name).or_else(|| self.program.constants.get(&(self.home(), name)));
+            let value = self.value(name).or_else(|| self.program.constant(name, self.home()));
             match value {
                 Some(value @ Value::Tensor(_)) => text.push_str(&self.describe(value)),
                 Some(value) => text.push_str(&value.show()),

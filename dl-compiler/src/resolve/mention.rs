@@ -19,7 +19,7 @@ impl<'a> Check<'_, 'a> {
             ExprKind::Call(call) => {
                 call.arguments.iter().for_each(|argument| self.expr(&argument.value, Place::Network));
             }
-            ExprKind::Name(name) if self.find(name).is_none() && !self.values.contains_key(name.as_str()) => {}
+            ExprKind::Name(name) if self.find(name).is_none() && self.constant(name).is_none() => {}
             _ => self.expr(value, Place::Network),
         }
     }
@@ -29,7 +29,7 @@ impl<'a> Check<'_, 'a> {
         let mut rest = message;
         while let Some((_, after)) = rest.split_once('{') {
             let Some((name, after)) = after.split_once('}') else { return };
-            let is_known = self.find(name).is_some() || self.values.contains_key(name);
+            let is_known = self.find(name).is_some() || self.constant(name).is_some();
             if !is_known && name != "training" {
                 let message = format!("the message shows `{name}`, which is not known here");
                 let diagnostic = Diagnostic::new(Code::UnknownName, span, message)
@@ -137,7 +137,7 @@ impl<'a> Check<'_, 'a> {
         if declared.is_some() && (self.attributes.contains(&name) || is_shared()) {
             return;
         }
-        if let Some(&(item, _)) = self.callables.get(name) {
+        if let Some((item, _)) = self.callable(name) {
             self.names.mentions[self.item].push(item);
         }
         if self.catalog.callable(name, self.home).is_some() || self.is_full() {
@@ -146,8 +146,10 @@ impl<'a> Check<'_, 'a> {
         let span = call.callee.span;
         let mut diagnostic =
             Diagnostic::new(Code::UnknownName, span, format!("there is no callable `{name}`")).label("not known");
-        if self.find(name).is_some() || self.values.contains_key(name) {
+        if self.find(name).is_some() || self.constant(name).is_some() {
             diagnostic = diagnostic.note(format!("`{name}` is a value, which cannot be called"));
+        } else if let Some(declared) = self.catalog.unseen(name, self.home) {
+            diagnostic = diagnostic.related(declared, "declared in a file that is not imported here");
         } else if let Some(near) = closest(name, self.catalog.callable_names()) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
@@ -167,13 +169,13 @@ impl<'a> Check<'_, 'a> {
         if self.find(name).is_some() || name == "training" {
             return;
         }
-        if let Some(&(item, _)) = self.values.get(name) {
+        if let Some((item, _)) = self.constant(name) {
             return self.names.mentions[self.item].push(item);
         }
         if builtin::initializer(name).is_some() {
             return;
         }
-        if let Some(&(item, _)) = self.callables.get(name) {
+        if let Some((item, _)) = self.callable(name) {
             self.names.mentions[self.item].push(item);
         }
         if self.catalog.callable(name, self.home).is_some() || self.is_full() {
@@ -192,7 +194,9 @@ impl<'a> Check<'_, 'a> {
         let mut candidates: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
         candidates.extend(self.catalog.constant_names());
         builtin::initializer_names().for_each(|name| candidates.push(name));
-        if let Some(near) = closest(name, candidates) {
+        if let Some(declared) = self.catalog.unseen(name, self.home) {
+            diagnostic = diagnostic.related(declared, "declared in a file that is not imported here");
+        } else if let Some(near) = closest(name, candidates) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
         self.report(diagnostic);

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dl_grammar::ast::{self, Item};
 use dl_grammar::{Code, Diagnostic, FileId, Sources, Span};
 
+use crate::import::Imports;
 use crate::library;
 use crate::model::{Field, Model, Named};
 
@@ -84,11 +85,12 @@ pub struct Skeleton {
     pub has_loss: bool,
 }
 
-/// Resolves all networks of a file; the library's texts are added to `sources`. `main` is the file's own text.
-pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolved {
+/// Resolves all networks of a program; the library's texts are added to `sources`. `file` holds the declarations of all
+/// files, as [`import`](crate::import::import) makes it; models are made of those of the text `main` only.
+pub fn resolve(file: &ast::File, main: FileId, imports: &Imports, sources: &mut Sources) -> Resolved {
     let library = library::load(sources);
-    let catalog = Catalog::new(file, &library);
-    let found = names::names(file, &catalog, Home::User);
+    let catalog = Catalog::new(file, imports, &library);
+    let found = names::names(file, &catalog, Home::User(main));
     let order = order::order(file, &found.mentions);
     let mut diagnostics = found.diagnostics;
     diagnostics.extend(order.diagnostics);
@@ -104,7 +106,7 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
             Item::Const(_) | Item::Import(_) => continue,
         };
         if *is_cyclic {
-            program.recursive.insert((Home::User, &name.text));
+            program.recursive.insert((Home::User(name.span.file), &name.text));
         }
     }
     for &place in &order.items {
@@ -112,14 +114,14 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
             && !order.cyclic.get(place).is_some_and(|is_cyclic| *is_cyclic)
         {
             let (value, found) = evaluate(&program, constant);
-            program.constants.entry((Home::User, &constant.name.text)).or_insert(value);
+            program.constants.entry(&constant.name.text).or_insert(value);
             diagnostics.extend(found);
         }
     }
 
     let mut resolved = Resolved::default();
     for item in &file.items {
-        let Some(target) = target(&program, item) else { continue };
+        let Some(target) = target(&program, item).filter(|target| target.name.span.file == main) else { continue };
         if diagnostics.len() > ENOUGH {
             break;
         }
@@ -153,7 +155,8 @@ pub fn resolve(file: &ast::File, main: FileId, sources: &mut Sources) -> Resolve
 
 /// The network that an item makes code for: one whose attributes all have values, and that does not reach itself.
 fn target<'a>(program: &Program<'a>, item: &'a Item) -> Option<Target<'a>> {
-    let is_recursive = |name: &'a ast::Name| program.recursive.contains(&(Home::User, name.text.as_str()));
+    let is_recursive =
+        |name: &'a ast::Name| program.recursive.contains(&(Home::User(name.span.file), name.text.as_str()));
     match item {
         Item::Network(network) => {
             let is_template = network.arguments.iter().any(|argument| argument.default.is_none());
@@ -178,7 +181,8 @@ fn target<'a>(program: &Program<'a>, item: &'a Item) -> Option<Target<'a>> {
 
 /// The value of a constant, and what is wrong with it.
 fn evaluate<'a>(program: &Program<'a>, constant: &'a ast::Const) -> (Value<'a>, Vec<Diagnostic>) {
-    let mut evaluator = Evaluator::new(program, None, Kind::Constant, Home::User, &constant.name);
+    let mut evaluator =
+        Evaluator::new(program, None, Kind::Constant, Home::User(constant.name.span.file), &constant.name);
     let mut value = evaluator.expr(&constant.value);
     if let Value::Tensor(_) | Value::Layer(_) = value {
         let found = value.clone();

@@ -10,6 +10,7 @@ use dl_grammar::{Code, Diagnostic, Span, closest};
 
 use super::catalog::Catalog;
 use super::limits;
+use super::order;
 use super::reserved;
 use super::value::Home;
 
@@ -40,6 +41,10 @@ pub(super) fn names<'a>(file: &'a ast::File, catalog: &Catalog<'a>, home: Home) 
     check.declarations(file);
     for (place, item) in file.items.iter().enumerate() {
         check.item = place;
+        check.home = match (home, order::name(item)) {
+            (Home::User(_), Some(name)) => Home::User(name.span.file),
+            _ => home,
+        };
         check.item(item);
     }
     check.names
@@ -196,7 +201,7 @@ impl<'a> Check<'_, 'a> {
                     }
                 }
                 PatternDim::Dim(Expr { kind: ExprKind::Name(name), span }) => {
-                    let is_known = self.find(name).is_some() || self.values.contains_key(name.as_str());
+                    let is_known = self.find(name).is_some() || self.constant(name).is_some();
                     if !is_known && let Some(scope) = self.scopes.last_mut() {
                         scope.insert(name, *span);
                     }
@@ -323,6 +328,16 @@ impl<'a> Check<'_, 'a> {
         self.report(Diagnostic::new(Code::MisplacedMember, span, message).label(format!("stands in {there} only")));
     }
 
+    /// The constant of that name, if it is known in the file at hand: the item and the name's place.
+    pub(super) fn constant(&self, name: &str) -> Option<(usize, Span)> {
+        self.values.get(name).copied().filter(|(_, span)| self.catalog.sees(self.home, *span))
+    }
+
+    /// The callable of that name that the user declares, in the same way.
+    pub(super) fn callable(&self, name: &str) -> Option<(usize, Span)> {
+        self.callables.get(name).copied().filter(|(_, span)| self.catalog.sees(self.home, *span))
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<Span> {
         self.scopes.iter().rev().find_map(|scope| scope.get(name)).copied()
     }
@@ -370,7 +385,7 @@ impl<'a> Check<'_, 'a> {
             return;
         }
         self.is_possible(name);
-        let before = self.find(&name.text).or_else(|| self.values.get(name.text.as_str()).map(|(_, span)| *span));
+        let before = self.find(&name.text).or_else(|| self.constant(&name.text).map(|(_, span)| span));
         if let Some(before) = before {
             self.twice(name, before);
         }
@@ -409,6 +424,7 @@ mod tests {
     use dl_grammar::Sources;
 
     use super::*;
+    use crate::import::Imports;
     use crate::library;
 
     #[test]
@@ -416,7 +432,8 @@ mod tests {
         let mut sources = Sources::default();
         let files = library::load(&mut sources);
         let user = ast::File::default();
-        let catalog = Catalog::new(&user, &files);
+        let imports = Imports::default();
+        let catalog = Catalog::new(&user, &imports, &files);
         for file in &files {
             let found = names(file, &catalog, Home::Library);
             assert!(found.diagnostics.is_empty(), "{}", dl_grammar::render(&sources, &found.diagnostics, false));

@@ -63,7 +63,8 @@ pub(super) struct Target<'a> {
 /// Walks a network.
 pub(super) fn half<'a>(program: &Program<'a>, target: &Target<'a>, training: bool) -> Half {
     let network = target.network;
-    let mut evaluator = Evaluator::new(program, Some(training), Kind::Network, Home::User, target.name);
+    let mut evaluator =
+        Evaluator::new(program, Some(training), Kind::Network, Home::User(network.name.span.file), target.name);
     let is_ready = evaluator.attributes(network, &target.instances);
     let mut walk = Walk {
         evaluator,

@@ -78,7 +78,8 @@ fn cycle(file: &ast::File, chain: &[usize]) -> Diagnostic {
     diagnostic
 }
 
-fn name(item: &Item) -> Option<&Name> {
+/// What an item is called.
+pub(super) fn name(item: &Item) -> Option<&Name> {
     match item {
         Item::Const(item) => Some(&item.name),
         Item::Function(item) => Some(&item.name),

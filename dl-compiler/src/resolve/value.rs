@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use dl_grammar::{Span, ast};
+use dl_grammar::{FileId, Span, ast};
 
 use super::axes::Axis;
 use super::builtin::Builtin;
@@ -114,10 +114,17 @@ impl Value<'_> {
 /// Where a declaration stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Home {
-    /// In the user's file.
-    User,
+    /// In that file of the user's.
+    User(FileId),
     /// In the standard library.
     Library,
+}
+
+impl Home {
+    /// Whether the user wrote it.
+    pub(super) fn is_user(self) -> bool {
+        self != Home::Library
+    }
 }
 
 /// What can be called.
@@ -154,7 +161,8 @@ impl<'a> Callee<'a> {
     pub(super) fn home(&self) -> Option<Home> {
         match self {
             Callee::Function(_, home) | Callee::Layer(_, home) => Some(*home),
-            Callee::Network(_) | Callee::Instance(_) => Some(Home::User),
+            Callee::Network(network) => Some(Home::User(network.name.span.file)),
+            Callee::Instance(instance) => Some(Home::User(instance.name.span.file)),
             Callee::Operation(_) | Callee::Builtin(_) => None,
         }
     }

@@ -2,14 +2,14 @@
 
 use dl_compiler::model::Model;
 use dl_compiler::resolve::{Resolved, resolve};
-use dl_compiler::{Diagnostic, Source, Sources, render};
+use dl_compiler::{Diagnostic, Imports, Source, Sources, render};
 
 /// What resolve makes of a text, the parser's diagnostics first.
 pub(crate) fn resolved(text: &str) -> (Sources, Resolved) {
     let mut sources = Sources::default();
     let main = sources.add(Source::new("test.dln", text));
     let (file, mut diagnostics) = dl_grammar::parse(main, text);
-    let mut resolved = resolve(&file, main, &mut sources);
+    let mut resolved = resolve(&file, main, &Imports::default(), &mut sources);
     diagnostics.append(&mut resolved.diagnostics);
     resolved.diagnostics = diagnostics;
     (sources, resolved)
