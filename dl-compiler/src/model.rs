@@ -31,6 +31,8 @@ pub struct Model {
     pub metrics: Vec<Named>,
     /// One training step for each: the sum of the unnamed losses is one, every named loss is its own.
     pub losses: Vec<Loss>,
+    /// What it may not outgrow.
+    pub budget: Vec<BudgetLimit>,
     /// Its `train` section, defaults filled in.
     pub train: Train,
     /// What `training` means: roots are the outputs, the loss and the metrics.
@@ -41,6 +43,28 @@ pub struct Model {
     pub bindings: Vec<BindingRow>,
     /// The calls that the user's text makes of the inference graph, a call before the one it stands in.
     pub calls: Vec<CallRow>,
+}
+
+/// `memory < 256_KiB`
+#[derive(Debug, Clone, PartialEq)]
+pub struct BudgetLimit {
+    /// What is limited.
+    pub measured: Measured,
+    /// How much of it there may be.
+    pub limit: i64,
+    /// Whether it may be just as much.
+    pub inclusive: bool,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// What a budget limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measured {
+    /// Numbers in all parameters.
+    Parameters,
+    /// Bytes of parameters, states and the workspace of inference for one example.
+    Memory,
 }
 
 /// An input or label.

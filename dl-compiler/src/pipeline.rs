@@ -5,6 +5,7 @@
 
 use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
 
+use crate::budget::budget;
 use crate::gradient::differentiate;
 use crate::graph::{Graph, Role};
 use crate::import::{Imports, Loader, import};
@@ -62,7 +63,10 @@ pub fn run(source: Source, loader: Option<&Loader>) -> Output {
     let mut networks = Vec::new();
     for model in models {
         match lower(model) {
-            Ok(network) => networks.push(network),
+            Ok(network) => {
+                diagnostics.extend(budget(&network.model, &network.programs.inference));
+                networks.push(network);
+            }
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }
     }

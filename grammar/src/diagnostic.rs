@@ -140,9 +140,11 @@ codes! {
 
     CarryUnassigned = "E0410", "a carry of a scan gets no next value";
     NotInScan = "E0411", "the operation cannot stand within a scan";
+    BadBudget = "E0412", "a limit of the budget is unknown or has a bad value";
 
     TooLarge = "E0501", "the network is larger than the limit";
     TooManyNodes = "E0502", "the program unfolds to more operations than the limit";
+    OverBudget = "E0503", "the network outgrows its budget";
 
     Internal = "E0901", "the compiler contradicts itself";
 }

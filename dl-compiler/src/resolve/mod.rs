@@ -15,6 +15,7 @@ use crate::import::Imports;
 use crate::library;
 use crate::model::{Field, Model, Named};
 
+mod allowance;
 mod axes;
 mod broadcast;
 mod builtin;
@@ -223,6 +224,7 @@ fn model(target: &Target<'_>, training: Half, inference: Half) -> Model {
         inference_only: target.inference,
         states: training.states,
         losses: training.losses,
+        budget: training.budget,
         train: training.train.unwrap_or(train::DEFAULT),
         training: if target.inference { training.graph.with_roots(|_| false) } else { training.graph },
         inference: inference.graph,

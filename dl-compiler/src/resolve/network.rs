@@ -11,7 +11,7 @@ use super::held::Mark;
 use super::objective::{self, Term};
 use super::value::{Home, Value};
 use crate::graph::{Element, Graph, NodeId, Role, Type};
-use crate::model::{BindingRow, CallRow, Field, Loss, Named, Parameter, Train};
+use crate::model::{BindingRow, BudgetLimit, CallRow, Field, Loss, Named, Parameter, Train};
 use crate::ops::{Op, input};
 
 /// What one walk found.
@@ -34,6 +34,8 @@ pub(super) struct Half {
     pub(super) rows: Vec<BindingRow>,
     /// Calls in the user's text.
     pub(super) calls: Vec<CallRow>,
+    /// The limits of its budget.
+    pub(super) budget: Vec<BudgetLimit>,
     /// The train section, if there is one.
     pub(super) train: Option<Train>,
     /// All mistakes.
@@ -73,6 +75,7 @@ pub(super) fn half<'a>(program: &Program<'a>, target: &Target<'a>, training: boo
         metrics: Vec::new(),
         losses: Vec::new(),
         rows: Vec::new(),
+        budget: Vec::new(),
         train: None,
         is_poisoned: !is_ready,
         has_input: check::has_input(network),
@@ -118,6 +121,7 @@ pub(super) fn half<'a>(program: &Program<'a>, target: &Target<'a>, training: boo
             Member::Update(update) => walk.evaluator.update(update),
             Member::Penalty(penalty) => walk.evaluator.penalty(penalty),
             Member::Shared(shared) => walk.evaluator.shared(shared),
+            Member::Budget(budget) => walk.budget.extend(walk.evaluator.allowance(budget)),
             Member::Train(train) => walk.train = walk.train.or(walk.evaluator.train(train)),
             _ => {}
         }
@@ -132,6 +136,7 @@ struct Walk<'p, 'a> {
     metrics: Vec<Named>,
     losses: Vec<Term<'a>>,
     rows: Vec<BindingRow>,
+    budget: Vec<BudgetLimit>,
     train: Option<Train>,
     is_poisoned: bool,
     /// Without one, that nothing depends on an input is no mistake of its own.
@@ -305,7 +310,7 @@ impl<'a> Walk<'_, 'a> {
     /// Puts the losses together, freezes parameters, and names the nodes of what is held after its path.
     fn finish(mut self, target: &Target<'a>) -> Half {
         self.evaluator.freeze(&target.network.members, Mark::default());
-        let Walk { evaluator, fields, outputs, metrics, losses, rows, train, is_poisoned, .. } = self;
+        let Walk { evaluator, fields, outputs, metrics, losses, rows, budget, train, is_poisoned, .. } = self;
         let Evaluator { mut graph, parameters, states, penalties, calls, mut diagnostics, .. } = evaluator;
         let next: Vec<Option<NodeId>> = states.iter().map(|state| state.next).collect();
         let parameters: Vec<Parameter> = parameters.into_iter().map(|held| held.tensor).collect();
@@ -335,6 +340,7 @@ impl<'a> Walk<'_, 'a> {
             losses,
             rows,
             calls,
+            budget,
             train,
             diagnostics,
             is_poisoned,

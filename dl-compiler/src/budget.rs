@@ -1,0 +1,91 @@
+//! Budgets: `budget { parameters < 64_000, memory < 256_KiB }` against what a network came to.
+//!
+//! A planned network enters, a mistake for each limit that it exceeds leaves. Parameters are counted in numbers, memory in
+//! bytes: parameters, states, and what the workspace of inference takes for one example.
+
+use dl_grammar::{Code, Diagnostic};
+
+use crate::model::{Measured, Model, Parameter};
+use crate::program::Program;
+
+/// Examples that share a shard of the workspace.
+const SHARD: usize = 16;
+
+/// Bytes of a number.
+const BYTES: usize = 4;
+
+/// What exceeds its limit, with what takes the most.
+pub fn budget(model: &Model, inference: &Program) -> Vec<Diagnostic> {
+    let parameters = floats(&model.parameters);
+    let states = floats(&model.states);
+    let workspace = inference.shard_floats.div_ceil(SHARD).saturating_add(inference.fixed_floats);
+    let mut diagnostics = Vec::new();
+    for limit in &model.budget {
+        let (found, unit) = match limit.measured {
+            Measured::Parameters => (parameters, "parameters"),
+            Measured::Memory => {
+                (parameters.saturating_add(states).saturating_add(workspace).saturating_mul(BYTES), "bytes of memory")
+            }
+        };
+        let found = i64::try_from(found).unwrap_or(i64::MAX);
+        if found < limit.limit || limit.inclusive && found == limit.limit {
+            continue;
+        }
+        let bound = if limit.inclusive { "at most" } else { "fewer than" };
+        let message =
+            format!("`{}` needs {} {unit}, its budget is {bound} {}", model.name, grouped(found), grouped(limit.limit));
+        let mut diagnostic = Diagnostic::new(Code::OverBudget, limit.span, message);
+        diagnostic = diagnostic.label(format!("exceeded by {}", grouped(found.saturating_sub(limit.limit))));
+        if limit.measured == Measured::Memory {
+            let part = |floats: usize| grouped(i64::try_from(floats.saturating_mul(BYTES)).unwrap_or(i64::MAX));
+            diagnostic = diagnostic.note(format!(
+                "parameters take {}, states {}, the workspace of one example {}",
+                part(parameters),
+                part(states),
+                part(workspace)
+            ));
+        }
+        let largest = largest(&model.parameters);
+        if !largest.is_empty() {
+            diagnostic = diagnostic.note(format!("the largest: {}", largest.join(", ")));
+        }
+        let name = if limit.measured == Measured::Memory { "memory" } else { "parameters" };
+        diagnostics.push(diagnostic.help(format!("make the network smaller, or write `{name} <= {}`", grouped(found))));
+    }
+    diagnostics
+}
+
+fn floats(tensors: &[Parameter]) -> usize {
+    tensors.iter().fold(0, |sum, tensor| sum.saturating_add(size(tensor)))
+}
+
+fn size(tensor: &Parameter) -> usize {
+    tensor.dims.iter().product()
+}
+
+/// The parameters that take the most, the largest first.
+fn largest(parameters: &[Parameter]) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let mut order: Vec<&Parameter> = parameters.iter().collect();
+    order.sort_by_key(|parameter| std::cmp::Reverse(size(parameter)));
+    let shown = order.iter().take(SHOWN);
+    shown
+        .map(|parameter| {
+            let count = i64::try_from(size(parameter)).unwrap_or(i64::MAX);
+            format!("`{}` {:?} with {}", parameter.path, parameter.dims, grouped(count))
+        })
+        .collect()
+}
+
+/// `64_000`
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 && !text.ends_with('-') {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}
