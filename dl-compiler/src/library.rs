@@ -12,6 +12,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("std/dropout.dln", include_str!("../std/dropout.dln")),
     ("std/recurrent.dln", include_str!("../std/recurrent.dln")),
     ("std/losses.dln", include_str!("../std/losses.dln")),
+    ("std/penalties.dln", include_str!("../std/penalties.dln")),
 ];
 
 /// Adds the library to the sources and returns its trees. It has no mistakes (a test sees to that).

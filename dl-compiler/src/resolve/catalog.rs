@@ -10,6 +10,7 @@ use dl_grammar::ast::{self, Item};
 use dl_grammar::{FileId, Span};
 
 use super::builtin::BUILTINS;
+use super::limits;
 use super::value::{Callee, Home};
 use crate::import::Imports;
 use crate::ops::Op;
@@ -19,6 +20,15 @@ pub(super) struct Catalog<'a> {
     user: Declarations<'a>,
     library: Declarations<'a>,
     imports: &'a Imports,
+}
+
+/// Why an instance is of no network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoTemplate {
+    /// There is none of that name, about which a diagnostic has been given.
+    Unknown,
+    /// There are too many instances on the way, or one leads back to itself.
+    TooFar,
 }
 
 #[derive(Default)]
@@ -76,18 +86,25 @@ impl<'a> Catalog<'a> {
 
     /// The network that an instance is made of, through further instances.
     pub(super) fn template(&self, instance: &'a ast::Instance) -> Option<&'a ast::Network> {
-        Some(self.instances(instance)?.0)
+        self.instances(instance).ok().map(|(network, _)| network)
     }
 
-    /// The same, and all instances on the way, this one first; `None` if there is no such network.
-    pub(super) fn instances(&self, instance: &'a ast::Instance) -> Option<(&'a ast::Network, Vec<&'a ast::Instance>)> {
+    /// The same, and all instances on the way, this one first.
+    pub(super) fn instances(
+        &self,
+        instance: &'a ast::Instance,
+    ) -> Result<(&'a ast::Network, Vec<&'a ast::Instance>), NoTemplate> {
         let mut chain = vec![instance];
+        let mut last = instance;
         loop {
-            let last = chain.last()?;
-            match self.callable(&last.template.callee.text, Home::User(last.name.span.file))? {
-                Callee::Network(network) => return Some((network, chain)),
-                Callee::Instance(next) if chain.iter().all(|known| known.name != next.name) => chain.push(next),
-                _ => return None,
+            match self.callable(&last.template.callee.text, Home::User(last.name.span.file)) {
+                Some(Callee::Network(network)) => return Ok((network, chain)),
+                Some(Callee::Instance(_)) if chain.len() >= limits::MAX_CALLS => return Err(NoTemplate::TooFar),
+                Some(Callee::Instance(next)) => {
+                    chain.push(next);
+                    last = next;
+                }
+                _ => return Err(NoTemplate::Unknown),
             }
         }
     }

@@ -48,7 +48,7 @@ mod stage;
 mod train;
 mod value;
 
-use catalog::Catalog;
+use catalog::{Catalog, NoTemplate};
 use evaluator::{Evaluator, Kind, Program};
 use network::{Half, Target};
 use value::{Home, Value};
@@ -122,6 +122,7 @@ pub fn resolve(file: &ast::File, main: FileId, imports: &Imports, sources: &mut 
 
     let mut resolved = Resolved::default();
     for item in &file.items {
+        diagnostics.extend(too_far(&program, item));
         let Some(target) = target(&program, item).filter(|target| target.name.span.file == main) else { continue };
         if diagnostics.len() > ENOUGH {
             break;
@@ -154,6 +155,18 @@ pub fn resolve(file: &ast::File, main: FileId, imports: &Imports, sources: &mut 
     resolved
 }
 
+/// An instance of an instance of an instance … beyond the limit.
+fn too_far<'a>(program: &Program<'a>, item: &'a Item) -> Option<Diagnostic> {
+    let Item::Instance(instance) = item else { return None };
+    let is_recursive = program.recursive.contains(&(Home::User(instance.name.span.file), instance.name.text.as_str()));
+    if is_recursive || program.catalog.instances(instance).err() != Some(NoTemplate::TooFar) {
+        return None;
+    }
+    let message = format!("`{}` is made of instances more than {} deep", instance.name.text, limits::MAX_CALLS);
+    let diagnostic = Diagnostic::new(Code::Recursion, instance.template.callee.span, message);
+    Some(diagnostic.label("the limit is exceeded here").help("make it an instance of the template itself"))
+}
+
 /// The network that an item makes code for: one whose attributes all have values, and that does not reach itself.
 fn target<'a>(program: &Program<'a>, item: &'a Item) -> Option<Target<'a>> {
     let is_recursive =
@@ -167,7 +180,7 @@ fn target<'a>(program: &Program<'a>, item: &'a Item) -> Option<Target<'a>> {
             (!is_template && !is_recursive(name)).then_some(target)
         }
         Item::Instance(instance) => {
-            let (network, instances) = program.catalog.instances(instance)?;
+            let (network, instances) = program.catalog.instances(instance).ok()?;
             if instances.iter().any(|instance| is_recursive(&instance.name)) || is_recursive(&network.name) {
                 return None;
             }

@@ -43,6 +43,36 @@ fn calls_and_brackets_within_each_other_are_bounded() {
 }
 
 #[test]
+fn shared_layers_within_each_other_are_bounded() {
+    let chain: String = (1..5_000).map(|place| format!("shared s{place} = s{} |> relu;", place - 1)).collect();
+    let program = format!("network N {{ input x: [2]; shared s0 = dense(2); {chain} output y = x |> s4999; }}");
+    assert_eq!(codes(program), ["E0002"]);
+    let chain: String = (1..5_000).map(|place| format!("shared s{place} = wrapped(s{});", place - 1)).collect();
+    let program = format!(
+        "layer wrapped(x: [..], inner) {{ x |> inner }}
+        network N {{ input x: [2]; shared s0 = dense(2); {chain} output y = x |> s4999; }}"
+    );
+    assert_eq!(codes(program), ["E0207"]);
+    let instances: String = (1..5_000).map(|place| format!("network I{place} = I{}();", place - 1)).collect();
+    let program = format!(
+        "network I0(width = 1) {{ input x: [2]; output y = x; }} {instances} network N {{ input x: [2]; output y = I4999(x); }}"
+    );
+    assert!(codes(program).iter().all(|code| *code == "E0207"));
+}
+
+#[test]
+fn repetitions_end_at_a_limit() {
+    let nested = "network N { input x: [2]; output y = x |> repeat 10_000 { repeat 10_000 { relu } }; }";
+    assert_eq!(codes(nested.to_owned()), ["E0502"]);
+    let deep = "network N { input x: [4]; h = x |> repeat 2_000 { dense(4) |> tanh }; output y = h; }";
+    assert_eq!(codes(deep.to_owned()), [""; 0]);
+    let idle = format!("{} relu {}", "repeat 10_000 { ".repeat(5), "}".repeat(5));
+    assert_eq!(codes(format!("network N {{ input x: [2]; output y = x |> {idle}; }}")).len(), 1);
+    let empty = format!("{} repeat 0 {{ relu }} {}", "repeat 10_000 { ".repeat(5), "}".repeat(5));
+    assert_eq!(codes(format!("network N {{ input x: [2]; output y = x |> {empty}; }}")).len(), 1);
+}
+
+#[test]
 fn constants_may_follow_each_other_in_any_order() {
     let chain: String = (0..20_000).map(|place| format!("const A{place} = A{} + 1;\n", place + 1)).collect();
     assert!(codes(format!("{chain} const A20000 = 1; network N {{ input x: [A0]; output y = x; }}")).is_empty());
