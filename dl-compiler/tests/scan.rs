@@ -9,7 +9,7 @@ use ndarray::{ArrayD, IxDyn};
 const BATCH: usize = 3;
 
 fn network(text: &str) -> Network {
-    let output = pipeline::run(Source::new("test.dln", text));
+    let output = pipeline::run(Source::new("test.dln", text), None);
     let found = dl_grammar::render(&output.sources, &output.diagnostics, false);
     assert!(output.diagnostics.is_empty(), "{found}");
     output.networks.into_iter().next().unwrap_or_else(|| panic!("no network in {text}"))
