@@ -99,7 +99,7 @@ fixture!(
 );
 fixture!(parts, parts, [steps, y], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(sequence, sequence, [steps, length, kind], [steps, length], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
-fixture!(lstm, digits, [frames, digit], [frames], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(lstm, lstm, [frames, digit], [frames], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(siamese, siamese, [left, right, same], [left, right], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(arithmetic, arithmetic, [image, offset, target], [image, offset], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(functions, functions, [x, y], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
