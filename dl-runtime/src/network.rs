@@ -24,24 +24,29 @@ pub trait Network: 'static {
     type TrainingWorkspace: Send;
     /// The optimizer's rule, with its numbers.
     type Rule: Rule;
-    /// Loss and metrics, each the mean over a batch.
+    /// One optimizer for each training step, in the order in which the losses are declared.
+    type Optimizers: AsMut<[Optimizer<Self::Rule>]> + Send;
+    /// Losses and metrics, each the mean over a batch.
     type Report: Report;
 
     /// The numbers of the `train` section.
     fn settings() -> Settings<Self::Rule>;
     /// Freshly initialized parameters and state, a function of the seed alone.
     fn initialize(seed: u64) -> (Self::Parameters, Self::State);
+    /// The optimizers of all training steps before their first step; `seed` decides what steps draw at random.
+    fn optimizers(rule: Self::Rule, seed: u64) -> Self::Optimizers;
     /// Storage for batches of up to `capacity` examples, computed by `threads` threads.
     fn workspace(capacity: usize, threads: usize) -> Self::Workspace;
     /// Storage for training steps of up to `capacity` examples, computed by `threads` threads.
     fn training_workspace(capacity: usize, threads: usize) -> Self::TrainingWorkspace;
     /// What inference and evaluation read.
     fn prepare(parameters: &Self::Parameters, state: &Self::State) -> Self::Prepared;
-    /// One training step: forward, backward, update. `weights` holds one weight per example, or all count alike.
+    /// One training step for each loss, one after another: forward, backward, update. `weights` holds one weight per
+    /// example, or all count alike. On an error nothing has changed.
     fn step(
         parameters: &mut Self::Parameters,
         state: &mut Self::State,
-        optimizer: &mut Optimizer<Self::Rule>,
+        optimizers: &mut Self::Optimizers,
         workspace: &mut Self::TrainingWorkspace,
         batch: <Self::Examples as Examples>::Batch<'_>,
         weights: Option<&[f32]>,
@@ -75,13 +80,14 @@ pub trait Examples: Clone + Default + Send + Sync {
     fn batch(&self) -> Self::Batch<'_>;
 }
 
-/// Loss and metrics of one batch.
+/// Losses and metrics of one batch.
 pub trait Report: Copy + Send + 'static {
-    /// The metrics' names, in order.
+    /// The names of named losses and of metrics, in order.
     const METRICS: &'static [&'static str];
-    /// The mean loss over the batch.
+    /// The mean loss over the batch: the unnamed one, or the sum of all where each has a name.
     fn loss(&self) -> f32;
-    /// The mean of the metric at that place of [`Self::METRICS`]; NaN past the end.
+    /// The mean of the loss or metric at that place of [`Self::METRICS`]; NaN past the end, and for what no training
+    /// step computes.
     fn metric(&self, index: usize) -> f32;
 }
 
@@ -109,7 +115,7 @@ impl TensorInfo {
 
 /// Named tensors in one contiguous, 64-byte aligned block.
 pub trait Tensors: Clone + Send + Sync + 'static {
-    /// All tensors in the order of their offsets.
+    /// All tensors in order of declaration. Frozen parameters lie behind the trainable ones, whatever their order here.
     const TENSORS: &'static [TensorInfo];
     /// All zeros.
     fn zeros() -> Self;

@@ -6,6 +6,8 @@
 //! and mean nothing. Schedules belong to the training loop, which sets the learning rate.
 
 use std::fmt::Debug;
+use std::ops::Range;
+use std::slice;
 
 use crate::InputError;
 use crate::block::Block;
@@ -134,7 +136,7 @@ impl Rule for Adam {
     }
 }
 
-/// A rule and its memory.
+/// A rule and its memory, for the parameters of one training step.
 #[derive(Debug, Clone)]
 pub struct Optimizer<R> {
     /// The formula and its numbers, which may change between steps.
@@ -158,7 +160,7 @@ impl<R: Rule> Optimizer<R> {
         self.steps + 1
     }
 
-    /// Checks that the optimizer was made for `len` parameters, which [`Optimizer::update`] relies on.
+    /// Checks that the optimizer was made for `len` parameters, which its updates rely on.
     ///
     /// # Errors
     /// [`InputError::OptimizerMismatch`] if it was made for another number of them.
@@ -171,7 +173,26 @@ impl<R: Rule> Optimizer<R> {
     /// # Panics
     /// If the lengths are not the one the optimizer was made for, which [`Optimizer::check`] tells beforehand.
     pub fn update(&mut self, parameters: &mut [f32], gradients: &[f32], team: &Team) {
-        self.rule.update(self.step(), parameters, gradients, self.slots.as_mut_slice(), team);
+        assert_eq!(gradients.len(), parameters.len(), "one gradient for each parameter");
+        let all = 0..parameters.len();
+        self.update_ranges(parameters, gradients, slice::from_ref(&all), team);
+    }
+
+    /// Runs the step on some ranges of the parameters and their gradients, and counts it; all other parameters stay
+    /// as they are. The ranges are the same at every step: the memory is theirs, one range after another.
+    ///
+    /// # Panics
+    /// If a range leaves the slices, or the ranges together are not as long as what the optimizer was made for.
+    pub fn update_ranges(&mut self, parameters: &mut [f32], gradients: &[f32], ranges: &[Range<usize>], team: &Team) {
+        let step = self.step();
+        let mut slots = self.slots.as_mut_slice();
+        for range in ranges {
+            let (memory, rest) = slots.split_at_mut(R::SLOTS * range.len());
+            let (parameters, gradients) = (&mut parameters[range.clone()], &gradients[range.clone()]);
+            self.rule.update(step, parameters, gradients, memory, team);
+            slots = rest;
+        }
+        assert!(slots.is_empty(), "ranges as long as the {} parameters of the optimizer", self.len);
         self.steps += 1;
     }
 }
@@ -394,6 +415,33 @@ mod tests {
         assert_eq!(error.to_string(), "the optimizer was made for 12 parameters, expected 24");
         assert_eq!(Optimizer::new(Sgd::new(), 0, 0).check(0), Ok(()));
         assert!(Optimizer::new(Sgd::new(), 0, 0).check(1).is_err());
+    }
+
+    /// A step over two ranges is a step over their parameters alone, whatever lies around them.
+    #[test]
+    fn other_parameters_are_not_touched() {
+        let rule = Adam { weight_decay: 0.1, ..Adam::new() };
+        let start: Vec<f32> = (0..64).map(|i| i as f32 - 30.5).collect();
+        let ranges = [3..20, 32..37];
+        let inside = |i: &usize| ranges.iter().any(|range| range.contains(i));
+        let only = |values: &[f32]| (0..64).filter(inside).map(|i| values[i]).collect::<Vec<f32>>();
+        let (mut all, mut alone) = (start.clone(), only(&start));
+        let mut optimizer = Optimizer::new(rule, 0, alone.len());
+        let mut expected = optimizer.clone();
+        for step in 0..5 {
+            let gradients: Vec<f32> = (0..64).map(|i| (i * step) as f32 * 0.01 - 0.2).collect();
+            optimizer.update_ranges(&mut all, &gradients, &ranges, &Team::serial());
+            expected.update(&mut alone, &only(&gradients), &Team::serial());
+        }
+        assert_eq!(only(&all), alone);
+        assert!((0..64).filter(|i| !inside(i)).all(|i| all[i] == start[i]));
+        assert_eq!(optimizer.step(), 6);
+    }
+
+    #[test]
+    #[should_panic(expected = "ranges as long as the 4 parameters")]
+    fn ranges_are_checked() {
+        Optimizer::new(Sgd::new(), 0, 4).update_ranges(&mut [0.0; 8], &[0.0; 8], &[0..2, 5..6], &Team::serial());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod batched_matmul;
 mod chunk;
+mod constraint;
 mod convolution;
 mod epilogue;
 mod gather;
@@ -17,6 +18,7 @@ mod steps;
 mod transpose;
 
 pub use batched_matmul::{BatchedMatMul, batched_matmul};
+pub use constraint::{Units, clip, max_norm, non_negative, unit_norm};
 pub use convolution::{Convolution2d, convolution2d, convolution2d_input, convolution2d_weight};
 pub use epilogue::{Activation, Epilogue};
 pub use gather::{Gather, float, gather, gather_gradient, one_hot, range};

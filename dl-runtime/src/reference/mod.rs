@@ -1,6 +1,7 @@
 //! A naive twin of every kernel, under the same name and with the same signature: plainly right loops that sum in
 //! double precision. Tests compare the kernels with them; nothing else calls them.
 
+mod constraint;
 mod convolution;
 mod epilogue;
 mod gather;
@@ -13,6 +14,7 @@ mod softmax;
 mod steps;
 mod transpose;
 
+pub use constraint::{clip, max_norm, non_negative, unit_norm};
 pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight};
 pub use gather::{float, gather, gather_gradient, one_hot, range};
 pub use matmul::{batched_matmul, matmul, matmul_weights, pack};
