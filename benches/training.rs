@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use dln::include_network;
-use dln::runtime::{Examples, Network, Optimizer, Rng, Tensors};
+use dln::runtime::{Examples, Network, Rng};
 
 include_network!("tests/networks/lenet.dln");
 include_network!("tests/networks/mlp.dln");
@@ -79,10 +79,10 @@ fn usage(problem: &str) -> ! {
 fn run<N: Network>(workload: &str, examples: &N::Examples, flops: usize, choice: &Choice) {
     let batch = examples.len();
     let (mut parameters, mut state) = N::initialize(0);
-    let mut optimizer = Optimizer::new(N::settings().optimizer, 0, parameters.as_slice().len());
+    let mut optimizers = N::optimizers(N::settings().optimizer, 0);
     let mut workspace = N::training_workspace(batch, choice.threads);
     let mut step = || {
-        N::step(&mut parameters, &mut state, &mut optimizer, &mut workspace, examples.batch(), None)
+        N::step(&mut parameters, &mut state, &mut optimizers, &mut workspace, examples.batch(), None)
             .expect("the benchmark's examples fit its workspace");
     };
     let warm = Instant::now();

@@ -4,7 +4,7 @@
 //! generic over networks. Shapes are checked while the crate compiles, and a training step allocates nothing.
 //!
 //! ```
-//! use dln::runtime::{Examples, Network, Optimizer, Report, Tensors};
+//! use dln::runtime::{Examples, Network, Report};
 //!
 //! dln::network! {
 //!     /// Exclusive or, the smallest problem that needs a hidden layer.
@@ -24,10 +24,10 @@
 //!     y: vec![[0.0], [1.0], [1.0], [0.0]],
 //! };
 //! let (mut parameters, mut state) = Xor::initialize(1);
-//! let mut optimizer = Optimizer::new(Xor::settings().optimizer, 1, parameters.as_slice().len());
+//! let mut optimizers = Xor::optimizers(Xor::settings().optimizer, 1);
 //! let mut workspace = Xor::training_workspace(4, 1);
 //! for _ in 0..Xor::settings().epochs {
-//!     Xor::step(&mut parameters, &mut state, &mut optimizer, &mut workspace, examples.batch(), None)?;
+//!     Xor::step(&mut parameters, &mut state, &mut optimizers, &mut workspace, examples.batch(), None)?;
 //! }
 //!
 //! let prepared = Xor::prepare(&parameters, &state);

@@ -40,7 +40,7 @@ pub(crate) enum Line<'a> {
     /// A piece of an arena.
     Buffer {
         network: &'a str,
-        program: &'a str,
+        program: String,
         home: &'a str,
         name: &'a str,
         dims: &'a [usize],

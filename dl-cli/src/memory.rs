@@ -19,8 +19,8 @@ const FLOAT: usize = 4;
 
 /// A planned buffer.
 pub(crate) struct Piece<'a> {
-    /// Inference, evaluation or training.
-    pub(crate) program: &'static str,
+    /// Inference, evaluation or a step of training.
+    pub(crate) program: String,
     /// `shard` or `fixed`.
     pub(crate) home: &'static str,
     /// What lies there.
@@ -34,14 +34,14 @@ pub(crate) struct Piece<'a> {
 /// All pieces of all arenas: by program, home, place and time.
 pub(crate) fn pieces(network: &Network) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
-    for (name, program) in network.programs.named() {
+    for (name, program) in network.programs.named(&network.model.losses) {
         for (home, place) in [("shard", Home::Shard), ("fixed", Home::Fixed)] {
             let first = pieces.len();
             pieces.extend(lives(program, place).into_iter().map(|life| {
                 let buffer = program.buffer(life.buffer);
                 let start = FLOAT * buffer.offset;
                 let bytes = [start, start + FLOAT * life.floats];
-                Piece { program: name, home, buffer, bytes, steps: [life.first, life.last] }
+                Piece { program: name.clone(), home, buffer, bytes, steps: [life.first, life.last] }
             }));
             pieces[first..].sort_by_key(|piece| (piece.bytes, piece.steps));
         }
@@ -53,13 +53,13 @@ pub(crate) fn pieces(network: &Network) -> Vec<Piece<'_>> {
 pub(crate) fn tables(network: &Network) -> String {
     let pieces = pieces(network);
     let mut text = String::new();
-    for (name, program) in network.programs.named() {
+    for (name, program) in network.programs.named(&network.model.losses) {
         let homes = [
             ("shard", "each shard of 16 examples", program.shard_floats),
             ("fixed", "once for the batch", program.fixed_floats),
         ];
         for (home, what, floats) in homes.into_iter().filter(|(_, _, floats)| *floats > 0) {
-            let rows = pieces.iter().filter(|piece| (piece.program, piece.home) == (name, home));
+            let rows = pieces.iter().filter(|piece| (piece.program.as_str(), piece.home) == (name.as_str(), home));
             let bytes = grouped(FLOAT * floats);
             text.push_str(&format!("{}, {name}, {what}: {bytes} bytes\n\n{}\n", network.model.name, table(rows)));
         }

@@ -1,10 +1,10 @@
-//! Differentiation: appends to a Graph the gradient of its loss for every parameter it reaches (reverse mode).
+//! Differentiation: appends to a Graph the gradient of a loss for every parameter it trains and reaches (reverse mode).
 //!
-//! Before: roots outputs, loss, metrics. After: the same and one gradient root for each parameter.
+//! Before: roots loss, metrics, updates. After: the same and one gradient root for each parameter.
 //! Each operation's own rule is [`vjp`](crate::ops::Operation::vjp); here are the walk, the sum over several users,
 //! and the sum over the batch where a batch-wide operand met a value per example. It simplifies nothing: later stages do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::{Graph, NodeId, Origin, Role, Type};
 use crate::ops::{self, Op, Violation};
@@ -106,20 +106,26 @@ impl Rule<'_> {
     }
 }
 
-/// Appends gradients of the loss for all `parameters` of the model (the argument is how many there are).
+/// Appends gradients of loss number `loss` for the parameters `trained`, places among those of the model.
 ///
+/// Other parameters are constants here: gradients flow through what is computed from them, and none is made for them.
 /// A parameter that the loss does not reach gets no root. Fails only if a gradient rule is wrong.
-pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violation> {
+pub fn differentiate(graph: &mut Graph, loss: usize, trained: &[usize]) -> Result<(), Violation> {
     *graph = graph.arranged();
-    let Some(loss) = graph.root(Role::Loss(0)) else {
+    let Some(loss) = graph.root(Role::Loss(loss)) else {
         return Ok(());
     };
-    let reaches = reaches_parameter(graph);
+    let reaches = reaches_parameter(graph, trained);
     let count = graph.nodes.len();
     let mut gradients: Vec<Option<NodeId>> = vec![None; count];
     if reaches[loss.index()] {
         let origin = Origin { span: graph.node(loss).origin.span, name: "d_loss".to_owned() };
-        gradients[loss.index()] = Some(graph.add(ops::example_weight::ExampleWeight.into(), &[], origin)?);
+        // What the batch has once counts once: the weights of its examples sum to 1.
+        let op = match graph.ty(loss) {
+            ty if ty.per_example => ops::example_weight::ExampleWeight.into(),
+            ty => ops::constant::Splat { value: 1.0, dims: ty.dims.clone() }.into(),
+        };
+        gradients[loss.index()] = Some(graph.add(op, &[], origin)?);
     }
     let mut loops = Loops::new(graph);
     for index in (0..count).rev() {
@@ -165,16 +171,17 @@ pub fn differentiate(graph: &mut Graph, parameters: usize) -> Result<(), Violati
             gradients[operand.index()] = Some(sum);
         }
     }
-    let mut roots: Vec<Option<NodeId>> = vec![None; parameters];
-    for (node, d) in graph.nodes.iter().zip(&gradients) {
-        if let (Op::Parameter(op), Some(d)) = (&node.op, d)
-            && let Some(root) = roots.get_mut(op.parameter)
-        {
-            root.get_or_insert(*d);
-        }
+    let mut roots: BTreeMap<usize, NodeId> = BTreeMap::new();
+    for (node, d) in gradients.into_iter().enumerate() {
+        let (Op::Parameter(op), Some(d)) = (&graph.nodes[node].op, d) else { continue };
+        let (parameter, origin) = (op.parameter, graph.nodes[node].origin.clone());
+        let d = match roots.get(&parameter) {
+            Some(&other) => graph.add(ops::add::Add.into(), &[other, d], origin)?,
+            None => d,
+        };
+        roots.insert(parameter, d);
     }
-    let roots = roots.into_iter().enumerate();
-    graph.roots.extend(roots.filter_map(|(parameter, d)| Some((Role::Gradient(parameter), d?))));
+    graph.roots.extend(roots.into_iter().map(|(parameter, d)| (Role::Gradient(parameter), d)));
     *graph = graph.arranged();
     Ok(())
 }
@@ -193,8 +200,8 @@ fn over_batch(graph: &mut Graph, part: NodeId, operand: NodeId, origin: &Origin)
     Ok(part)
 }
 
-/// For every node, whether a parameter is among what it was computed from.
-fn reaches_parameter(graph: &Graph) -> Vec<bool> {
+/// For every node, whether one of the parameters `trained` is among what it was computed from.
+fn reaches_parameter(graph: &Graph, trained: &[usize]) -> Vec<bool> {
     let mut reaches = vec![false; graph.nodes.len()];
     // What a carry is computed from comes behind it, so a loop is walked until nothing new is found.
     let mut carried: BTreeSet<(usize, usize)> = BTreeSet::new();
@@ -204,7 +211,7 @@ fn reaches_parameter(graph: &Graph) -> Vec<bool> {
             let from_operand = node.operands.iter().any(|operand| reaches[operand.index()]);
             reaches[id.index()] = from_operand
                 || match &node.op {
-                    Op::Parameter(_) => true,
+                    Op::Parameter(op) => trained.contains(&op.parameter),
                     Op::Carry(op) => carried.contains(&(op.scan, op.index)),
                     _ => false,
                 };

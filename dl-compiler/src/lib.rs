@@ -28,6 +28,7 @@ mod reserved;
 pub mod resolve;
 pub mod schedule;
 pub mod summary;
+pub mod training;
 
 /// What a front door may choose.
 #[derive(Debug, Clone)]
@@ -160,9 +161,17 @@ pub fn dump(source: Source, options: &Options, stage: &str) -> Result<Option<Str
                 section("training", &network.model.training);
                 section("inference", &network.model.inference);
             }
-            "gradient" => section("training", &network.gradient),
-            "optimized" => network.graphs.named().into_iter().for_each(|(name, graph)| section(name, graph)),
-            "program" => network.programs.named().into_iter().for_each(|(name, program)| section(name, program)),
+            "gradient" => {
+                let steps = network.model.losses.iter().zip(&network.gradients);
+                steps.for_each(|(loss, graph)| section(&loss.step_name(), graph));
+            }
+            "optimized" => {
+                network.graphs.named(&network.model.losses).into_iter().for_each(|(name, graph)| section(&name, graph));
+            }
+            "program" => {
+                let programs = network.programs.named(&network.model.losses);
+                programs.into_iter().for_each(|(name, program)| section(&name, program));
+            }
             _ => {}
         }
     }

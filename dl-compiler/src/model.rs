@@ -35,9 +35,9 @@ pub struct Model {
     pub budget: Vec<BudgetLimit>,
     /// Its `train` section, defaults filled in.
     pub train: Train,
-    /// What `training` means: roots are the outputs, the loss and the metrics.
+    /// What `training` means: roots are the outputs, the losses, the metrics and the updates of states.
     pub training: Graph,
-    /// What inference means: the same roots.
+    /// What inference means: the same roots without updates.
     pub inference: Graph,
     /// One row of the layer table for each binding, output and loss, in order.
     pub bindings: Vec<BindingRow>,
@@ -88,6 +88,11 @@ impl Model {
     /// Whether there is something to train by.
     pub fn has_loss(&self) -> bool {
         !self.losses.is_empty()
+    }
+
+    /// Whether code for training and evaluation is made.
+    pub fn trains(&self) -> bool {
+        self.has_loss() && !self.inference_only
     }
 }
 
@@ -268,20 +273,32 @@ pub enum Optimizer {
     },
 }
 
+impl Loss {
+    /// What its training step is called.
+    pub fn step_name(&self) -> String {
+        match &self.name {
+            Some(name) => format!("training of {name}"),
+            None => "training".to_owned(),
+        }
+    }
+}
+
 /// One of a kind for each thing a network does.
 #[derive(Debug, Clone, Default)]
 pub struct Three<T> {
     /// Outputs.
     pub inference: T,
-    /// Loss and metrics of the inference graph.
+    /// Losses and metrics of the inference graph.
     pub evaluation: T,
-    /// Loss, metrics and gradients of the training graph.
-    pub training: T,
+    /// For each training step its loss, metrics, gradients and updates of states.
+    pub training: Vec<T>,
 }
 
 impl<T> Three<T> {
-    /// Each with its name.
-    pub fn named(&self) -> [(&'static str, &T); 3] {
-        [("inference", &self.inference), ("evaluation", &self.evaluation), ("training", &self.training)]
+    /// Each with its name; `losses` are those of the model.
+    pub fn named(&self, losses: &[Loss]) -> Vec<(String, &T)> {
+        let mut named = vec![("inference".to_owned(), &self.inference), ("evaluation".to_owned(), &self.evaluation)];
+        named.extend(losses.iter().map(Loss::step_name).zip(&self.training));
+        named
     }
 }

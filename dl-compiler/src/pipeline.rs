@@ -15,14 +15,15 @@ use crate::plan::{plan, plan_together};
 use crate::program::Program;
 use crate::resolve::{Resolved, Skeleton, resolve};
 use crate::schedule::schedule;
+use crate::training::training;
 
 /// A network in all its representations.
 #[derive(Debug, Clone)]
 pub struct Network {
     /// What was resolved: tables and the two graphs as written.
     pub model: Model,
-    /// The training graph with gradients.
-    pub gradient: Graph,
+    /// For each training step its graph with gradients.
+    pub gradients: Vec<Graph>,
     /// The optimized graphs.
     pub graphs: Three<Graph>,
     /// The planned programs.
@@ -82,28 +83,31 @@ pub fn run(source: Source, loader: Option<&Loader>) -> Output {
 }
 
 fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
-    let mut gradient = model.training.with_roots(|role| !matches!(role, Role::Output(_)));
-    differentiate(&mut gradient, model.parameters.len())
-        .map_err(|violation| internal(&model, &format!("differentiation: {}", violation.message)))?;
+    let mut gradients = training(&model);
+    for (place, (graph, loss)) in gradients.iter_mut().zip(&model.losses).enumerate() {
+        differentiate(graph, place, &loss.updates)
+            .map_err(|violation| internal(&model, &format!("differentiation: {}", violation.message)))?;
+    }
+    let trains = model.trains();
     let graphs = Three {
         inference: optimize(&model.inference.with_roots(|role| matches!(role, Role::Output(_)))),
-        evaluation: optimize(&model.inference.with_roots(|role| !matches!(role, Role::Output(_)))),
-        training: optimize(&gradient),
+        evaluation: optimize(&model.inference.with_roots(|role| trains && !matches!(role, Role::Output(_)))),
+        training: gradients.iter().map(optimize).collect(),
     };
-    for (name, graph) in graphs.named() {
+    for (name, graph) in graphs.named(&model.losses) {
         graph.verify().map_err(|problem| internal(&model, &format!("{name} graph: {problem}")))?;
     }
     let mut programs = Three {
         inference: schedule(&model, &graphs.inference, true),
         evaluation: schedule(&model, &graphs.evaluation, true),
-        training: schedule(&model, &graphs.training, false),
+        training: graphs.training.iter().map(|graph| schedule(&model, graph, false)).collect(),
     };
     plan_together(&mut programs.inference, &mut programs.evaluation);
-    plan(&mut programs.training);
-    for (name, program) in programs.named() {
+    programs.training.iter_mut().for_each(plan);
+    for (name, program) in programs.named(&model.losses) {
         program.verify().map_err(|problem| internal(&model, &format!("{name} program: {problem}")))?;
     }
-    Ok(Network { model, gradient, graphs, programs })
+    Ok(Network { model, gradients, graphs, programs })
 }
 
 /// A mistake of the compiler itself, told at the network instead of ending the process.

@@ -5,19 +5,54 @@
 //! size comes within a few percent of the least possible (Pisarchyk and Lee, 2020). It moves no steps.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::model::Model;
+use crate::model::Parameter;
 use crate::program::{ALIGNMENT, BufferId, Home, Program, Step};
 
-/// Where each parameter starts in the block of parameters (and of gradients), and the block's size, in floats.
-pub fn parameter_offsets(model: &Model) -> (Vec<usize>, usize) {
-    let mut end = 0;
-    let offsets = model.parameters.iter().map(|parameter| {
-        let offset = end;
-        end += aligned(parameter.dims.iter().product());
-        offset
-    });
-    (offsets.collect(), end)
+/// Where the tensors of a block lie, in floats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offsets {
+    /// Where each starts, in order of declaration.
+    pub starts: Vec<usize>,
+    /// Where each ends, with what keeps the next one aligned.
+    pub ends: Vec<usize>,
+    /// The size of the part that is trained, which comes first: that of a block of gradients.
+    pub trainable: usize,
+    /// The size of all.
+    pub total: usize,
+}
+
+/// Where parameters or states lie in their block: frozen ones behind all others.
+pub fn offsets(tensors: &[Parameter]) -> Offsets {
+    let (mut starts, mut ends) = (vec![0; tensors.len()], vec![0; tensors.len()]);
+    let mut place = |frozen: bool, mut end: usize| {
+        for (at, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.frozen == frozen) {
+            starts[at] = end;
+            end += aligned(tensor.dims.iter().product());
+            ends[at] = end;
+        }
+        end
+    };
+    let trainable = place(false, 0);
+    let total = place(true, trainable);
+    Offsets { starts, ends, trainable, total }
+}
+
+impl Offsets {
+    /// The ranges that the tensors `chosen` take up, each as long as it goes on without a gap.
+    pub fn ranges(&self, chosen: &[usize]) -> Vec<Range<usize>> {
+        let mut places: Vec<Range<usize>> = chosen.iter().map(|&at| self.starts[at]..self.ends[at]).collect();
+        places.sort_by_key(|range| range.start);
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for range in places {
+            match ranges.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => ranges.push(range),
+            }
+        }
+        ranges
+    }
 }
 
 /// Gives every buffer its offset.
@@ -173,12 +208,12 @@ impl Table {
         *self.numbers.entry(key).or_insert(next)
     }
 
-    /// The number of every buffer that is a parameter or prepared.
+    /// The number of every buffer that is a parameter, a state or prepared.
     fn values(&mut self, program: &Program) -> Vec<Option<usize>> {
         let mut values: Vec<Option<usize>> = vec![None; program.buffers.len()];
         for (buffer, value) in program.buffers.iter().zip(&mut values) {
-            if let Home::Parameter(parameter) = buffer.home {
-                *value = Some(self.number(format!("parameter {parameter}")));
+            if let Home::Parameter(_) | Home::State(_) = buffer.home {
+                *value = Some(self.number(format!("{:?}", buffer.home)));
             }
         }
         for step in &program.prepare {

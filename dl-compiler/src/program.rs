@@ -277,7 +277,7 @@ pub enum Kernel {
 pub struct BufferId(pub u32);
 
 /// Where a buffer lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Home {
     /// The caller's slice for that field of the model.
     Field(usize),
@@ -285,7 +285,11 @@ pub enum Home {
     Parameter(usize),
     /// The gradient of that parameter.
     Gradient(usize),
-    /// Made once from parameters and kept: in `Prepared` for inference, in the fixed part of the training workspace for training.
+    /// That state, as it was when the step began.
+    State(usize),
+    /// What that state holds after the step.
+    Update(usize),
+    /// Made once from parameters and states and kept: in `Prepared` for inference, in the fixed part of the training workspace for training.
     Prepared,
     /// The arena, once for each shard.
     Shard,
@@ -325,7 +329,8 @@ pub struct Buffer {
     pub home: Home,
     /// How its floats lie.
     pub layout: Layout,
-    /// Where it starts in its home, in floats: in a shard, in the fixed part, in the prepared block, or in the parameter block.
+    /// Where it starts in its home, in floats: in a shard, in the fixed part, in the prepared block, or in the block of
+    /// parameters or states.
     pub offset: usize,
     /// The source line that made it.
     pub span: Span,

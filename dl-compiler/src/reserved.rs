@@ -17,6 +17,7 @@ pub(crate) const TYPES: &[&str] = &[
     "Range",
     "Report",
     "Result",
+    "STATE_INITIALIZERS",
     "Settings",
     "Some",
     "State",

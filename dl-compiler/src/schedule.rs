@@ -11,9 +11,9 @@ use dl_grammar::Span;
 
 use crate::expression::{Argument, Expression, Instruction, View};
 use crate::graph::{Graph, NodeId, Regions, Role};
-use crate::model::Model;
+use crate::model::{Model, Parameter};
 use crate::ops::{Lowering, Op, PointwiseFn};
-use crate::plan::parameter_offsets;
+use crate::plan::{Offsets, offsets};
 use crate::program::{AxisShape, Buffer, BufferId, Home, Kernel, Layout, Phase, Program, Step};
 
 mod loops;
@@ -22,11 +22,11 @@ use loops::Loops;
 
 /// The Program that computes the roots of `graph`, which is one of the model's graphs after optimization.
 ///
-/// With `inference`, all that is read of parameters is prepared, so that running needs nothing else; without it
-/// parameters are read where they are, but for the panels of products.
+/// With `inference`, all that is read of parameters and states is prepared, so that running needs nothing else; without
+/// it they are read where they are, but for the panels of products.
 pub fn schedule(model: &Model, graph: &Graph, inference: bool) -> Program {
     let mut scheduler = Scheduler::new(model, graph, inference);
-    scheduler.assign_gradients();
+    scheduler.assign_targets();
     for (id, _) in graph.iter() {
         if scheduler.reachable[id.index()] {
             scheduler.enter(scheduler.regions.of(id), id);
@@ -45,14 +45,15 @@ struct Scheduler<'a> {
     model: &'a Model,
     graph: &'a Graph,
     inference: bool,
-    offsets: Vec<usize>,
+    parameters: Offsets,
+    states: Offsets,
     reachable: Vec<bool>,
     /// The node whose floats each node shows: itself, unless it is a view.
     base: Vec<NodeId>,
-    /// Whether it is batch-wide and depends on parameters and constants alone.
+    /// Whether it is batch-wide and depends on parameters, states and constants alone.
     prepared: Vec<bool>,
-    /// The gradient that a node's result is written to.
-    gradient: BTreeMap<NodeId, usize>,
+    /// The gradient or update that a node's result is written to.
+    targets: BTreeMap<NodeId, Home>,
     /// What each node is called.
     called: Vec<String>,
     regions: Regions,
@@ -63,7 +64,7 @@ struct Scheduler<'a> {
     names: BTreeMap<String, usize>,
     values: BTreeMap<NodeId, BufferId>,
     fields: BTreeMap<usize, BufferId>,
-    parameters: BTreeMap<usize, BufferId>,
+    tensors: BTreeMap<Home, BufferId>,
     copies: BTreeMap<BufferId, BufferId>,
     constants: BTreeMap<(u64, usize), BufferId>,
     panels: BTreeMap<(BufferId, usize, usize, bool), BufferId>,
@@ -105,11 +106,12 @@ impl<'a> Scheduler<'a> {
             model,
             graph,
             inference,
-            offsets: parameter_offsets(model).0,
+            parameters: offsets(&model.parameters),
+            states: offsets(&model.states),
             reachable,
             base,
             prepared,
-            gradient: BTreeMap::new(),
+            targets: BTreeMap::new(),
             called: names(graph),
             regions: Regions::new(graph),
             loops: Loops::new(graph),
@@ -118,7 +120,7 @@ impl<'a> Scheduler<'a> {
             names: BTreeMap::new(),
             values: BTreeMap::new(),
             fields: BTreeMap::new(),
-            parameters: BTreeMap::new(),
+            tensors: BTreeMap::new(),
             copies: BTreeMap::new(),
             constants: BTreeMap::new(),
             panels: BTreeMap::new(),
@@ -129,8 +131,8 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// Lets results be written to the gradients at once, where nothing per example reads them.
-    fn assign_gradients(&mut self) {
+    /// Lets results be written to gradients and updates at once, where nothing per example reads them.
+    fn assign_targets(&mut self) {
         let mut read_by_examples = vec![false; self.graph.nodes.len()];
         for node in self.graph.nodes.iter().filter(|node| node.ty.per_example) {
             for operand in &node.operands {
@@ -138,10 +140,10 @@ impl<'a> Scheduler<'a> {
             }
         }
         for &(role, id) in &self.graph.roots {
-            let (Role::Gradient(parameter), base) = (role, self.base[id.index()]) else { continue };
+            let (Some(target), base) = (target(role), self.base[id.index()]) else { continue };
             let computed = matches!(lower(self.graph, base), Lowering::Pointwise(_) | Lowering::Kernel(_));
             if computed && !self.prepared[base.index()] && !read_by_examples[base.index()] {
-                self.gradient.entry(base).or_insert(parameter);
+                self.targets.entry(base).or_insert(target);
             }
         }
     }
@@ -169,8 +171,8 @@ impl<'a> Scheduler<'a> {
         };
         let operands = self.adapt(&kernel, operands, node.ty.per_example, node.origin.span);
         let phase = if prepared { BEFORE } else { self.phase(node.ty.per_example, &operands) };
-        let (name, home) = match self.gradient.get(&id) {
-            Some(&parameter) => (self.gradient_name(parameter), Home::Gradient(parameter)),
+        let (name, home) = match self.targets.get(&id) {
+            Some(&target) => (self.target_of(target).0, target),
             None => (self.called[id.index()].clone(), home(phase)),
         };
         let result = match self.stacked(id) {
@@ -211,16 +213,16 @@ impl<'a> Scheduler<'a> {
         self.read_in(id, prepare, None)
     }
 
-    /// The buffer that holds a value as it was made. Steps of `prepare` read parameters where they are.
+    /// The buffer that holds a value as it was made. Steps of `prepare` read parameters and states where they are.
     fn natural(&mut self, id: NodeId, prepare: bool) -> BufferId {
         let base = self.base[id.index()];
         let node = self.graph.node(base);
         match &node.op {
             Op::Input(input) => self.field(input.field),
             Op::Parameter(op) => {
-                let parameter = self.parameter(op.parameter);
-                if self.inference && !prepare { self.copy(op.parameter, parameter) } else { parameter }
+                self.tensor(Home::Parameter(op.parameter), &self.model.parameters[op.parameter], prepare)
             }
+            Op::State(op) => self.tensor(Home::State(op.state), &self.model.states[op.state], prepare),
             Op::Splat(splat) => self.constant(splat.value, &splat.dims, node.origin.span),
             _ => match self.values.get(&base) {
                 Some(&buffer) => buffer,
@@ -241,25 +243,27 @@ impl<'a> Scheduler<'a> {
         buffer
     }
 
-    fn parameter(&mut self, parameter: usize) -> BufferId {
-        if let Some(&buffer) = self.parameters.get(&parameter) {
-            return buffer;
-        }
-        let declared = &self.model.parameters[parameter];
-        let (path, dims, span) = (declared.path.clone(), declared.dims.clone(), declared.span);
-        let buffer = self.buffer(path, dims, false, Home::Parameter(parameter), span);
-        self.buffers[buffer.0 as usize].offset = self.offsets[parameter];
-        self.parameters.insert(parameter, buffer);
-        buffer
+    /// A parameter or state where it is, or, where inference reads it outside of `prepare`, its prepared copy.
+    fn tensor(&mut self, home: Home, declared: &Parameter, prepare: bool) -> BufferId {
+        let buffer = match self.tensors.get(&home) {
+            Some(&buffer) => buffer,
+            None => {
+                let (path, dims, span) = (declared.path.clone(), declared.dims.clone(), declared.span);
+                let buffer = self.buffer(path, dims, false, home, span);
+                self.tensors.insert(home, buffer);
+                buffer
+            }
+        };
+        if self.inference && !prepare { self.copy(buffer) } else { buffer }
     }
 
-    /// The prepared copy of a parameter.
-    fn copy(&mut self, parameter: usize, from: BufferId) -> BufferId {
+    /// The prepared copy of a parameter or state.
+    fn copy(&mut self, from: BufferId) -> BufferId {
         if let Some(&buffer) = self.copies.get(&from) {
             return buffer;
         }
-        let declared = &self.model.parameters[parameter];
-        let (name, dims, span) = (declared.path.replace('.', "_"), declared.dims.clone(), declared.span);
+        let of = &self.buffers[from.0 as usize];
+        let (name, dims, span) = (of.name.replace('.', "_"), of.dims.clone(), of.span);
         let result = self.buffer(name, dims, false, Home::Prepared, span);
         self.push(BEFORE, Kernel::Copy, vec![from], result, span);
         self.copies.insert(from, result);
@@ -333,7 +337,7 @@ impl<'a> Scheduler<'a> {
             let span = self.graph.node(id).origin.span;
             let buffer = self.read(id, false);
             let buffer = match role {
-                Role::Gradient(parameter) => self.gradient_result(parameter, buffer, span),
+                Role::Gradient(_) | Role::Update(_) => self.in_target(role, buffer, span),
                 _ if !self.buffers[buffer.0 as usize].per_example => self.spread(buffer, span),
                 _ if self.buffers[buffer.0 as usize].home != Home::Shard => self.in_shard(buffer, span),
                 _ => buffer,
@@ -342,13 +346,12 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn gradient_result(&mut self, parameter: usize, from: BufferId, span: Span) -> BufferId {
-        if self.buffers[from.0 as usize].home == Home::Gradient(parameter) {
-            return from;
-        }
-        let dims = self.model.parameters[parameter].dims.clone();
+    /// A gradient or update in its place.
+    fn in_target(&mut self, role: Role, from: BufferId, span: Span) -> BufferId {
+        let Some(home) = target(role).filter(|home| *home != self.buffers[from.0 as usize].home) else { return from };
+        let (name, dims) = self.target_of(home);
         let phase = self.phase(false, &[from]);
-        let result = self.buffer(self.gradient_name(parameter), dims, false, Home::Gradient(parameter), span);
+        let result = self.buffer(name, dims, false, home, span);
         self.push(phase, Kernel::Copy, vec![from], result, span);
         result
     }
@@ -412,8 +415,9 @@ impl<'a> Scheduler<'a> {
         let dims = dims.into();
         let name = self.unique(name);
         let offset = match home {
-            Home::Gradient(parameter) => self.offsets[parameter],
-            _ => 0,
+            Home::Parameter(parameter) | Home::Gradient(parameter) => self.parameters.starts[parameter],
+            Home::State(state) | Home::Update(state) => self.states.starts[state],
+            Home::Field(_) | Home::Prepared | Home::Shard | Home::Fixed | Home::Step { .. } => 0,
         };
         let floats = dims.iter().product();
         let id = BufferId(self.buffers.len() as u32);
@@ -433,8 +437,25 @@ impl<'a> Scheduler<'a> {
         candidate
     }
 
-    fn gradient_name(&self, parameter: usize) -> String {
-        format!("d_{}", self.model.parameters[parameter].path.replace('.', "_"))
+    /// What a gradient or update is called, and its dimensions.
+    fn target_of(&self, home: Home) -> (String, Vec<usize>) {
+        let of = |prefix: &str, declared: &Parameter| {
+            (format!("{prefix}_{}", declared.path.replace('.', "_")), declared.dims.clone())
+        };
+        match home {
+            Home::Gradient(parameter) => of("d", &self.model.parameters[parameter]),
+            Home::Update(state) => of("next", &self.model.states[state]),
+            _ => Default::default(),
+        }
+    }
+}
+
+/// Where a gradient or update has to be.
+fn target(role: Role) -> Option<Home> {
+    match role {
+        Role::Gradient(parameter) => Some(Home::Gradient(parameter)),
+        Role::Update(state) => Some(Home::Update(state)),
+        Role::Output(_) | Role::Loss(_) | Role::Metric(_) => None,
     }
 }
 

@@ -35,7 +35,12 @@ pub fn summary(model: &Model, programs: &Three<Program>, sources: &Sources) -> S
         flops: rows.iter().map(|row| row.flops).sum(),
         rows,
         inference_bytes: bytes(&programs.inference).max(bytes(&programs.evaluation)),
-        training_bytes: bytes(&programs.training) + 4 * programs.training.prepared_floats,
+        training_bytes: programs
+            .training
+            .iter()
+            .map(|program| bytes(program) + 4 * program.prepared_floats)
+            .max()
+            .unwrap_or(0),
     }
 }
 

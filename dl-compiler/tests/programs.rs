@@ -48,17 +48,20 @@ fn least(program: &Program) -> usize {
 #[test]
 fn a_feed_forward_network_is_one_phase_of_shards_and_one_of_the_batch() {
     for network in [LENET, POINTS].into_iter().flat_map(networks) {
-        let [inference, evaluation, training] = network.programs.named().map(|(_, program)| &program.phases[..]);
+        let named = network.programs.named(&network.model.losses);
+        let [inference, evaluation, training] = named.as_slice() else { panic!("one program for each use") };
+        let [inference, evaluation, training] =
+            [inference, evaluation, training].map(|(_, program)| &program.phases[..]);
         assert!(matches!(inference, [Phase::Shards(_)]));
         assert!(matches!(evaluation, [Phase::Shards(_)]));
-        assert!(matches!(training, [Phase::Shards(_), Phase::Batch(_)]), "{}", network.programs.training);
+        assert!(matches!(training, [Phase::Shards(_), Phase::Batch(_)]), "{}", network.programs.training[0]);
     }
 }
 
 #[test]
 fn every_program_passes_its_own_check() {
     for network in ALL.iter().flat_map(|text| networks(text)) {
-        for (name, program) in network.programs.named() {
+        for (name, program) in network.programs.named(&network.model.losses) {
             assert_eq!(program.verify(), Ok(()), "{name}\n{program}");
         }
     }
@@ -67,7 +70,7 @@ fn every_program_passes_its_own_check() {
 #[test]
 fn the_check_notices_what_is_wrong() {
     let broken = |change: fn(&mut Program)| {
-        let mut program = networks(LENET).remove(0).programs.training;
+        let mut program = networks(LENET).remove(0).programs.training.remove(0);
         change(&mut program);
         program.verify().is_err()
     };
@@ -85,7 +88,7 @@ fn the_check_notices_what_is_wrong() {
 #[test]
 fn a_plan_is_within_a_tenth_of_the_least_possible() {
     for network in ALL.iter().flat_map(|text| networks(text)) {
-        for (name, program) in network.programs.named() {
+        for (name, program) in network.programs.named(&network.model.losses) {
             let least = least(program);
             let planned = program.shard_floats;
             println!("{} {name}: {planned} floats in a shard, at least {least}", network.model.name);
@@ -120,8 +123,8 @@ fn inference_and_evaluation_read_one_prepared_block() {
 fn every_reached_parameter_has_a_gradient() {
     for network in ALL.iter().flat_map(|text| networks(text)).filter(|network| network.model.has_loss()) {
         for parameter in 0..network.model.parameters.len() {
-            let id = network.programs.training.result(Role::Gradient(parameter));
-            let home = id.map(|id| network.programs.training.buffer(id).home);
+            let id = network.programs.training[0].result(Role::Gradient(parameter));
+            let home = id.map(|id| network.programs.training[0].buffer(id).home);
             assert_eq!(home, Some(Home::Gradient(parameter)));
         }
     }

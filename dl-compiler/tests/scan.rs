@@ -71,7 +71,7 @@ fn gradients_agree(text: &str) {
     let network = network(text);
     let data = Data::new(&network);
     let context = data.context(&data.parameters);
-    for graph in [&network.gradient, &network.graphs.training] {
+    for graph in [&network.gradients[0], &network.graphs.training[0]] {
         let values = eval(graph, &context);
         for place in 0..data.parameters.len() {
             let found = root(graph, &values, &context, Role::Gradient(place))
@@ -236,6 +236,6 @@ fn a_program_does_not_grow_with_the_steps() {
         )
     };
     let (short, long) = (network(&text(10)), network(&text(1000)));
-    assert_eq!(short.programs.training.steps().count(), long.programs.training.steps().count());
-    assert_eq!(short.graphs.training.nodes.len(), long.graphs.training.nodes.len());
+    assert_eq!(short.programs.training[0].steps().count(), long.programs.training[0].steps().count());
+    assert_eq!(short.graphs.training[0].nodes.len(), long.graphs.training[0].nodes.len());
 }

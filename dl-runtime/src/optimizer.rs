@@ -155,6 +155,11 @@ impl<R: Rule> Optimizer<R> {
         Self { rule, seed, steps: 0, len, slots: Block::zeroed(R::SLOTS.saturating_mul(len)) }
     }
 
+    /// The same optimizer with other numbers.
+    pub fn with_rule(self, rule: R) -> Self {
+        Self { rule, ..self }
+    }
+
     /// The number of the step about to run, from 1.
     pub fn step(&self) -> u64 {
         self.steps + 1

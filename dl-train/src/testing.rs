@@ -124,6 +124,7 @@ impl Network for Line {
     type Workspace = usize;
     type TrainingWorkspace = usize;
     type Rule = Sgd;
+    type Optimizers = [Optimizer<Sgd>; 1];
     type Report = LineReport;
 
     fn settings() -> Settings<Sgd> {
@@ -133,6 +134,10 @@ impl Network for Line {
 
     fn initialize(_seed: u64) -> (Pair, Pair) {
         (Pair::zeros(), Pair::zeros())
+    }
+
+    fn optimizers(rule: Sgd, seed: u64) -> [Optimizer<Sgd>; 1] {
+        [Optimizer::new(rule, seed, 2)]
     }
 
     fn workspace(capacity: usize, _threads: usize) -> usize {
@@ -150,7 +155,7 @@ impl Network for Line {
     fn step(
         parameters: &mut Pair,
         state: &mut Pair,
-        optimizer: &mut Optimizer<Sgd>,
+        [optimizer]: &mut [Optimizer<Sgd>; 1],
         workspace: &mut usize,
         batch: (&[f32], &[f32]),
         _weights: Option<&[f32]>,

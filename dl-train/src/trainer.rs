@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use dl_runtime::{Examples, Network, Optimizer, Rng, Rule, Settings, Tensors};
+use dl_runtime::{Examples, Network, Rng, Rule, Settings, Tensors};
 
 use crate::evaluate::{Batches, Totals, check_finite, evaluate_batches};
 use crate::progress::View;
@@ -109,7 +109,7 @@ impl<N: Network> Trainer<N> {
 
         let (mut parameters, mut state) = N::initialize(self.seed);
         let mut best = patience.map(|_| (parameters.clone(), state.clone()));
-        let mut optimizer = Optimizer::new(rule, self.seed, parameters.as_slice().len());
+        let mut optimizers = N::optimizers(rule, self.seed);
         let mut training_workspace = N::training_workspace(batch, self.threads);
         let mut workspace = N::workspace(validation_batch, self.threads);
         let mut batches = Batches::<N>::new();
@@ -130,7 +130,7 @@ impl<N: Network> Trainer<N> {
                 let report = N::step(
                     &mut parameters,
                     &mut state,
-                    &mut optimizer,
+                    &mut optimizers,
                     &mut training_workspace,
                     batches.gather(train, positions)?,
                     None,

@@ -2,12 +2,14 @@
 //!
 //! `mod step_layout { pub(super) const HIDDEN: Range<usize> = 0..2048; … }`
 
+use std::ops::Range;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 
 use super::names::{Interface, Names, ident, snake, upper};
-use crate::model::Model;
-use crate::plan::parameter_offsets;
+use crate::model::Parameter;
+use crate::plan::Offsets;
 use crate::program::{BufferId, Home, Program};
 
 /// What the functions of one program call its buffers.
@@ -22,19 +24,30 @@ pub(super) struct Layout {
     pub(super) item: TokenStream,
 }
 
-/// The layout of a program; `prepared` names the prepared block's ranges if it is a module of its own.
+/// Whether a workspace takes the sizes of its blocks from a program: from the largest of those that share it.
+pub(super) struct Sizes {
+    /// The size of what the batch has once.
+    pub(super) fixed: bool,
+    /// The size of what is prepared.
+    pub(super) prepared: bool,
+}
+
+/// The layout of a program; `prepared` names the prepared block's ranges if it is a module of its own, `chosen` are
+/// further constants, and of the sizes those of blocks that are as large as this program wants them.
 pub(super) fn layout(
     interface: &Interface,
     program: &Program,
     name: &str,
     prepared: Option<&[(usize, TokenStream)]>,
+    chosen: TokenStream,
+    sizes: &Sizes,
 ) -> Layout {
     let module = format_ident!("{name}_layout");
-    let mut names = Names::new(["SHARD_FLOATS", "FIXED_FLOATS", "PREPARED_FLOATS"]);
+    let mut names = Names::new(["SHARD_FLOATS", "FIXED_FLOATS", "PREPARED_FLOATS", TRAINED, UPDATED, OTHERS]);
     let fields: Vec<String> = interface.fields.iter().map(|(name, _)| name.to_string()).collect();
     let taken = super::names::VARIABLES.iter().copied().chain(fields.iter().map(String::as_str));
     let mut variables = Names::new(taken);
-    let (mut ranges, mut idents, mut items) = (Vec::new(), Vec::new(), TokenStream::new());
+    let (mut ranges, mut idents, mut items) = (Vec::new(), Vec::new(), chosen);
     for buffer in &program.buffers {
         idents.push(match buffer.home {
             Home::Field(field) => interface.fields[field].0.clone(),
@@ -44,6 +57,11 @@ pub(super) fn layout(
             Home::Parameter(parameter) | Home::Gradient(parameter) => {
                 let (_, _, name) = &interface.parameters[parameter];
                 ranges.push(quote!(parameter_layout::#name));
+                continue;
+            }
+            Home::State(state) | Home::Update(state) => {
+                let (_, _, name) = &interface.states[state];
+                ranges.push(quote!(state_layout::#name));
                 continue;
             }
             Home::Field(_) | Home::Step { .. } => {
@@ -62,13 +80,12 @@ pub(super) fn layout(
         ranges.push(quote!(layout::#constant));
     }
     let sizes = [
-        ("SHARD_FLOATS", "Floats of a shard.", program.shard_floats),
-        ("FIXED_FLOATS", "Floats that the batch has once.", program.fixed_floats),
-        ("PREPARED_FLOATS", "Floats that are made from the parameters.", program.prepared_floats),
+        ("SHARD_FLOATS", "Floats of a shard.", program.shard_floats, true),
+        ("FIXED_FLOATS", "Floats that the batch has once.", program.fixed_floats, sizes.fixed),
+        ("PREPARED_FLOATS", "Floats that are made from the parameters.", program.prepared_floats, sizes.prepared),
     ];
-    let sizes =
-        sizes.into_iter().filter(|(name, _, floats)| *floats > 0 && (*name != "PREPARED_FLOATS" || prepared.is_none()));
-    let sizes = sizes.map(|(name, doc, floats)| constant(name, doc, floats));
+    let sizes = sizes.into_iter().filter(|(_, _, floats, used)| *floats > 0 && *used);
+    let sizes = sizes.map(|(name, doc, floats, _)| constant(name, doc, floats));
     let sizes: TokenStream = sizes.collect();
     let doc =
         format!(" Where `{name}` keeps its values: ranges of floats, shared by values that are never needed at once.");
@@ -91,17 +108,44 @@ pub(super) fn prepared(program: &Program) -> (Vec<(usize, TokenStream)>, TokenSt
     (known, module_of(&module, " Where [`Prepared`] keeps what: ranges of floats.", size, items))
 }
 
-/// The places of the parameters, which are those of their gradients too.
-pub(super) fn parameters(interface: &Interface, model: &Model) -> TokenStream {
-    let (offsets, total) = parameter_offsets(model);
+/// Which parameters a step trains, as a constant of its layout.
+pub(super) const TRAINED: &str = "TRAINED";
+/// Which states a step updates.
+pub(super) const UPDATED: &str = "UPDATED";
+/// Which gradients other steps leave behind.
+pub(super) const OTHERS: &str = "OTHERS";
+
+/// The places of parameters, which are those of their gradients too, or of states.
+pub(super) fn tensors(
+    module: &str,
+    doc: &str,
+    names: &[(Ident, Ident, Ident)],
+    tensors: &[Parameter],
+    offsets: &Offsets,
+) -> TokenStream {
     let mut items = TokenStream::new();
-    let named = interface.parameters.iter().zip(&model.parameters).zip(offsets);
-    for (((_, _, name), parameter), offset) in named {
-        items.extend(range(name, &parameter.dims, offset, parameter.dims.iter().product()));
+    for (((_, _, name), tensor), &start) in names.iter().zip(tensors).zip(&offsets.starts) {
+        items.extend(range(name, &tensor.dims, start, tensor.dims.iter().product()));
     }
-    let size = constant("FLOATS", "Floats of all.", total);
-    let module = format_ident!("parameter_layout");
-    module_of(&module, " Where each parameter and its gradient lie: ranges of floats.", size, items)
+    let mut sizes = constant("FLOATS", "Floats of all.", offsets.total);
+    if offsets.trainable < offsets.total {
+        sizes.extend(constant(
+            "TRAINABLE",
+            "Floats of those that are trained, which lie before the others.",
+            offsets.trainable,
+        ));
+    }
+    module_of(&format_ident!("{module}"), doc, sizes, items)
+}
+
+/// A constant of several ranges.
+pub(super) fn ranges(name: &str, doc: &str, ranges: &[Range<usize>]) -> TokenStream {
+    let (name, doc, count) = (format_ident!("{name}"), format!(" {doc}"), ranges.len());
+    let ranges = ranges.iter().map(|Range { start, end }| quote!(#start..#end));
+    quote! {
+        #[doc = #doc]
+        pub(super) const #name: [Range<usize>; #count] = [#(#ranges),*];
+    }
 }
 
 impl Layout {

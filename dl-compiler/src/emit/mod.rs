@@ -4,13 +4,14 @@
 //! (`LeNet`) for generic code. The code is safe, allocates only where storage is made, names things as the source does,
 //! and says above each run of steps which line of the source it comes from. It decides nothing that changes a result.
 
-use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Literal, TokenStream, TokenTree};
 use quote::quote;
 
 use dl_grammar::{Sources, Span};
 
-use crate::model::Model;
-use crate::model::Three;
+use crate::graph::Role;
+use crate::model::{Model, Three};
+use crate::plan::offsets;
 use crate::program::Program;
 use crate::summary::summary;
 use crate::{Options, Summary};
@@ -25,6 +26,7 @@ mod skeleton;
 mod steps;
 mod storage;
 mod text;
+mod training;
 mod types;
 
 pub use skeleton::skeleton;
@@ -32,9 +34,10 @@ pub use text::text;
 
 use calls::Routine;
 use kernel::Shapes;
-use names::Interface;
+use names::{Declared, Interface};
 use pointwise::Expressions;
 use steps::Writer;
+use training::{Step, Writes};
 
 /// What the parts of emission share.
 struct Module<'a> {
@@ -62,6 +65,12 @@ impl Module<'_> {
         comment
     }
 
+    /// The fields of the report, and what each is the mean of.
+    fn measures(&self) -> impl Iterator<Item = (&Ident, Role)> {
+        let losses = self.interface.losses.iter().enumerate().map(|(loss, field)| (field, Role::Loss(loss)));
+        losses.chain(self.interface.metrics.iter().enumerate().map(|(metric, field)| (field, Role::Metric(metric))))
+    }
+
     fn place(&self, span: Span) -> String {
         crate::summary::place(self.sources, span)
     }
@@ -70,16 +79,10 @@ impl Module<'_> {
 /// The code of one network: its module and its type.
 pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options: &Options) -> TokenStream {
     let summary = &summary(model, programs, sources);
-    let labels = model.fields.iter().filter(|field| model.has_loss() || !field.label);
-    let model = &Model { fields: labels.cloned().collect(), ..model.clone() };
-    let list = |named: &[crate::model::Named]| named.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
-    let interface = Interface::new(
-        &model.name,
-        &model.fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>(),
-        &list(&model.outputs),
-        &list(&model.metrics),
-        &model.parameters.iter().map(|parameter| parameter.path.clone()).collect::<Vec<_>>(),
-    );
+    let trains = model.trains();
+    let fields = model.fields.iter().filter(|field| trains || !field.label);
+    let model = &Model { fields: fields.cloned().collect(), ..model.clone() };
+    let interface = interface(model);
     let shapes = Shapes::new(interface.types.clone());
     let mut module =
         Module { model, sources, comments: options.comments, interface, shapes, expressions: Expressions::default() };
@@ -87,56 +90,72 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
     let infers = !model.outputs.is_empty();
     let aliases = types::aliases(module);
     let (known, prepared_layout) = layout::prepared(&programs.inference);
-    let mut layouts = TokenStream::new();
-    if !model.parameters.is_empty() {
-        layouts.extend(layout::parameters(&module.interface, model));
-    }
+    let mut layouts = tensor_layouts(module);
     if !programs.inference.prepare.is_empty() {
         layouts.extend(prepared_layout);
     }
     let mut functions = TokenStream::new();
-    let mut routine = |module: &mut Module<'_>, name: &'static str, program, prepared: Option<&[_]>, training| {
-        let layout = layout::layout(&module.interface, program, name, prepared);
+    let mut routine = |module: &mut Module<'_>, part: Part<'_>, program, constants| {
+        let Part { name, prepare, prepared, batch, sharing } = part;
+        let sizes = storage::sizes(sharing, name, prepared.is_none());
+        let layout = layout::layout(&module.interface, program, name, prepared, constants, &sizes);
         layouts.extend(layout.item.clone());
-        let writer = Writer { program, layout: &layout, name, training };
+        let writer = Writer { program, layout: &layout, name, batch };
         let phases = writer.phases(module);
-        let prepare = match name {
-            "evaluate" => Vec::new(),
-            "forward" => writer.prepare(module, "prepare_inference"),
-            _ => writer.prepare(module, "prepare_training"),
-        };
+        let prepare = prepare.map_or_else(Vec::new, |prepare| writer.prepare(module, prepare));
         functions.extend(phases.iter().flatten().chain(&prepare).map(|function| function.item.clone()));
         (Routine { program, layout, phases }, prepare)
     };
-    let (forward, prepare) = routine(module, "forward", &programs.inference, Some(&known), false);
-    let training = model.has_loss().then(|| {
-        let (evaluate, _) = routine(module, "evaluate", &programs.evaluation, Some(&known), true);
-        let (gradients, prepare) = routine(module, "gradients", &programs.training, None, true);
-        (evaluate, gradients, prepare)
-    });
-
-    let (prepared, prepare_method) = storage::prepared(&programs.inference, &prepare);
-    let tensors = types::tensors(module, model.has_loss(), &prepare_method);
+    let prepared = Some(known.as_slice());
     let mut sharing = Vec::new();
     if infers {
         sharing.push(("forward", &programs.inference));
     }
-    if model.has_loss() {
+    if trains {
         sharing.push(("evaluate", &programs.evaluation));
     }
-    let workspace = storage::workspace(module, &sharing);
+    let sharing = &sharing;
+    let forward = Part { name: "forward", prepare: Some("prepare_inference"), prepared, batch: None, sharing };
+    let (forward, prepare) = routine(module, forward, &programs.inference, TokenStream::new());
+    let all = names::plain("Batch");
+    let evaluate = trains.then(|| {
+        let evaluate = Part { name: "evaluate", prepare: None, prepared, batch: Some(&all), sharing };
+        routine(module, evaluate, &programs.evaluation, TokenStream::new()).0
+    });
+    let names: Vec<String> = module.interface.steps.iter().map(|step| format!("gradients{}", step.suffix)).collect();
+    let together: Vec<(&str, &Program)> = names.iter().map(String::as_str).zip(&programs.training).collect();
+    let mut steps = Vec::new();
+    for (loss, program) in programs.training.iter().enumerate() {
+        let writes = Writes::new(model, &programs.training, loss);
+        let step = &module.interface.steps[loss];
+        let (suffix, own) = (step.suffix.clone(), step.batch.clone());
+        let batch = if writes.fields.len() < model.fields.len() { &own } else { &all };
+        let (name, prepare) = (names[loss].as_str(), format!("prepare_training{suffix}"));
+        let part = Part { name, prepare: Some(&prepare), prepared: None, batch: Some(batch), sharing: &together };
+        let (routine, prepare) = routine(module, part, program, writes.constants());
+        steps.push(Step { loss, routine, prepare, writes });
+    }
+
+    let (prepared, prepare_method) = storage::prepared(&programs.inference, &prepare);
+    let tensors = types::tensors(module, &prepare_method);
+    let workspace = storage::workspace(module, sharing);
     let mut calls = TokenStream::new();
     let mut storage = quote!(#prepared #workspace);
+    let mut batches = TokenStream::new();
     if infers {
         calls.extend(calls::forward(module, &forward));
     }
-    if let Some((evaluate, gradients, prepare)) = &training {
-        storage.extend(storage::training_workspace(&programs.training));
+    if let Some(evaluate) = &evaluate {
+        storage.extend(storage::training_workspace(&together));
         calls.extend(calls::evaluate(module, evaluate));
-        calls.extend(calls::training(module, gradients, prepare));
-        calls.extend(storage::network(module));
+        batches.extend(types::batches(module));
+        for step in &steps {
+            calls.extend(step.functions(module));
+            batches.extend(step.batch_type(module));
+        }
+        calls.extend(training::settings(module));
+        calls.extend(training::network(module, &steps));
     }
-    let batches = if model.has_loss() { types::batches(module) } else { TokenStream::new() };
     let used = used(module, infers, !programs.inference.prepare.is_empty());
 
     let visibility = model.public.then(|| quote!(pub));
@@ -165,6 +184,53 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
         #visibility struct #network;
     };
     finished(code, !model.public)
+}
+
+/// What to call a program's functions and where they find things.
+struct Part<'a> {
+    /// What the functions are called first of all.
+    name: &'a str,
+    /// What the functions that prepare are called, if there are any.
+    prepare: Option<&'a str>,
+    /// The places of the prepared block, if it is a block of its own.
+    prepared: Option<&'a [(usize, TokenStream)]>,
+    /// The type of examples with labels.
+    batch: Option<&'a Ident>,
+    /// The programs that work in one workspace, by name.
+    sharing: &'a [(&'a str, &'a Program)],
+}
+
+/// What the code calls everything that the model declares.
+fn interface(model: &Model) -> Interface {
+    let list = |named: &[crate::model::Named]| named.iter().map(|one| one.name.clone()).collect();
+    let paths = |tensors: &[crate::model::Parameter]| tensors.iter().map(|tensor| tensor.path.clone()).collect();
+    let losses = if model.trains() { model.losses.as_slice() } else { &[] };
+    Interface::new(&Declared {
+        network: model.name.clone(),
+        fields: model.fields.iter().map(|field| field.name.clone()).collect(),
+        outputs: list(&model.outputs),
+        metrics: list(&model.metrics),
+        parameters: paths(&model.parameters),
+        states: paths(&model.states),
+        losses: losses.iter().map(|loss| loss.name.clone()).collect(),
+    })
+}
+
+/// Where parameters and states lie.
+fn tensor_layouts(module: &Module<'_>) -> TokenStream {
+    let (model, interface) = (module.model, &module.interface);
+    let mut layouts = TokenStream::new();
+    if !model.parameters.is_empty() {
+        let doc = " Where each parameter and its gradient lie: ranges of floats.";
+        let (names, tensors) = (&interface.parameters, &model.parameters);
+        layouts.extend(layout::tensors("parameter_layout", doc, names, tensors, &offsets(tensors)));
+    }
+    if !model.states.is_empty() {
+        let doc = " Where each state and its update lie: ranges of floats.";
+        let (names, tensors) = (&interface.states, &model.states);
+        layouts.extend(layout::tensors("state_layout", doc, names, tensors, &offsets(tensors)));
+    }
+    layouts
 }
 
 /// What the source says of the network, then its layer table.
@@ -199,16 +265,23 @@ fn used(module: &Module<'_>, infers: bool, prepares: bool) -> TokenStream {
     if !prepares {
         used.push(quote!(|prepared: &Prepared| prepared.block.as_slice().len()));
     }
-    if module.model.has_loss() {
-        used.extend([quote!(TrainingWorkspace::new), quote!(optimizer)]);
+    if module.model.trains() {
+        used.push(quote!(TrainingWorkspace::new));
+        used.extend(module.interface.steps.iter().map(|step| step.function("optimizer")).map(|name| quote!(#name)));
     } else {
         used.push(quote!(<State as rt::Tensors>::zeros));
     }
-    for (read, write, _) in &module.interface.parameters {
+    for ((read, write, _), parameter) in module.interface.parameters.iter().zip(&module.model.parameters) {
         used.extend([quote!(Parameters::#read), quote!(Parameters::#write)]);
-        if module.model.has_loss() {
+        if module.model.trains() && !parameter.frozen {
             used.push(quote!(Gradients::#read));
         }
+    }
+    if !module.model.states.is_empty() {
+        used.push(quote!(State::init));
+    }
+    for (read, write, _) in &module.interface.states {
+        used.extend([quote!(State::#read), quote!(State::#write)]);
     }
     quote! {
         #[doc = " All of this is the network's interface, whatever part of it a crate calls."]

@@ -124,6 +124,40 @@ impl Names {
     }
 }
 
+/// The names that a network declares, in order.
+#[derive(Default)]
+pub(super) struct Declared {
+    /// The network's own.
+    pub(super) network: String,
+    /// Inputs, then labels.
+    pub(super) fields: Vec<String>,
+    /// Outputs.
+    pub(super) outputs: Vec<String>,
+    /// Metrics.
+    pub(super) metrics: Vec<String>,
+    /// Paths of parameters.
+    pub(super) parameters: Vec<String>,
+    /// Paths of states.
+    pub(super) states: Vec<String>,
+    /// Losses, where they have names.
+    pub(super) losses: Vec<Option<String>>,
+}
+
+/// What the generated code calls a training step.
+pub(super) struct StepNames {
+    /// What its public functions end with: nothing, or `_generator`.
+    pub(super) suffix: String,
+    /// Its type of examples, if it takes fewer fields than there are.
+    pub(super) batch: Ident,
+}
+
+impl StepNames {
+    /// A public function of the step, such as `step_generator`.
+    pub(super) fn function(&self, name: &str) -> Ident {
+        ident(&format!("{name}{}", self.suffix))
+    }
+}
+
 /// What the generated code calls the parts of a model.
 pub(super) struct Interface {
     /// The module.
@@ -134,23 +168,25 @@ pub(super) struct Interface {
     pub(super) fields: Vec<(Ident, Ident)>,
     /// For each output its variable and its type.
     pub(super) outputs: Vec<(Ident, Ident)>,
-    /// For each metric its field.
+    /// For each loss its field of the report.
+    pub(super) losses: Vec<Ident>,
+    /// For each metric its field of the report.
     pub(super) metrics: Vec<Ident>,
     /// For each parameter its accessors and its constant.
     pub(super) parameters: Vec<(Ident, Ident, Ident)>,
+    /// For each state the same.
+    pub(super) states: Vec<(Ident, Ident, Ident)>,
+    /// For each loss its training step.
+    pub(super) steps: Vec<StepNames>,
     /// The types' names so far.
     pub(super) types: Names,
+    /// The functions' names so far.
+    pub(super) functions: Names,
 }
 
 impl Interface {
-    /// The names of a network with fields, outputs, metrics and parameters of these names.
-    pub(super) fn new(
-        network: &str,
-        fields: &[String],
-        outputs: &[String],
-        metrics: &[String],
-        parameters: &[String],
-    ) -> Interface {
+    /// The names of a network that declares these.
+    pub(super) fn new(declared: &Declared) -> Interface {
         let mut types = Names::new(TYPES.iter().copied());
         let mut variables = Names::new(VARIABLES.iter().copied());
         let mut pairs = |names: &[String]| {
@@ -160,20 +196,61 @@ impl Interface {
             });
             pairs.collect::<Vec<_>>()
         };
-        let (fields, outputs) = (pairs(fields), pairs(outputs));
+        let (fields, outputs) = (pairs(&declared.fields), pairs(&declared.outputs));
         let mut names = Names::new(["loss"]);
-        let metrics = metrics.iter().map(|name| ident(&names.unique(&snake(name)))).collect();
-        let (mut accessors, mut constants) = (Names::new(METHODS.iter().copied()), Names::new(["FLOATS"]));
-        let parameters = parameters.iter().map(|path| {
-            let name = accessors.unique_pair(&snake(path));
-            let constant = plain(&constants.unique(&upper(path)));
-            (ident(&name), ident(&format!("{name}_mut")), constant)
-        });
-        let parameters = parameters.collect();
-        let (module, network) = (ident(&module(network)), plain(&camel(network)));
-        Interface { module, network, fields, outputs, metrics, parameters, types }
+        let mut field = |name: &str| ident(&names.unique(&snake(name)));
+        let losses = declared.losses.iter().map(|name| name.as_ref().map_or_else(|| ident("loss"), |name| field(name)));
+        let losses = losses.collect();
+        let metrics = declared.metrics.iter().map(|name| field(name)).collect();
+        let mut functions = Names::new(FUNCTIONS.iter().copied());
+        let steps = declared.losses.iter().map(|name| step(name.as_deref(), &mut types, &mut functions)).collect();
+        Interface {
+            module: ident(&module(&declared.network)),
+            network: plain(&camel(&declared.network)),
+            fields,
+            outputs,
+            losses,
+            metrics,
+            parameters: tensors(&declared.parameters),
+            states: tensors(&declared.states),
+            steps,
+            types,
+            functions,
+        }
     }
 }
+
+/// The accessors and constants of a block's tensors.
+fn tensors(paths: &[String]) -> Vec<(Ident, Ident, Ident)> {
+    let mut accessors = Names::new(METHODS.iter().copied());
+    let mut constants = Names::new(["FLOATS", "TRAINABLE"]);
+    let names = paths.iter().map(|path| {
+        let name = accessors.unique_pair(&snake(path));
+        let constant = plain(&constants.unique(&upper(path)));
+        (ident(&name), ident(&format!("{name}_mut")), constant)
+    });
+    names.collect()
+}
+
+/// The names of the training step of a loss.
+fn step(loss: Option<&str>, types: &mut Names, functions: &mut Names) -> StepNames {
+    let Some(loss) = loss else {
+        return StepNames { suffix: String::new(), batch: plain(&types.unique_type("BatchLoss")) };
+    };
+    let (mut suffix, mut count) = (format!("_{}", snake(loss)), 1);
+    while STEP_FUNCTIONS.iter().any(|name| functions.taken.contains(&format!("{name}{suffix}"))) {
+        count += 1;
+        suffix = format!("_{}_{count}", snake(loss));
+    }
+    functions.taken.extend(STEP_FUNCTIONS.iter().map(|name| format!("{name}{suffix}")));
+    StepNames { suffix, batch: plain(&types.unique_type(&format!("Batch{}", camel(loss)))) }
+}
+
+/// The public functions of a training step, whose names end with that of its loss.
+const STEP_FUNCTIONS: &[&str] = &["gradients", "optimizer", "step"];
+
+/// The public functions of a module.
+const FUNCTIONS: &[&str] = &["evaluate", "forward", "gradients", "optimizer", "settings", "step"];
 
 /// Names of variables in the functions of generated code.
 pub(super) const VARIABLES: &[&str] = &[
@@ -200,6 +277,7 @@ pub(super) const VARIABLES: &[&str] = &[
     "step",
     "team",
     "total",
+    "updates",
     "weights",
     "workspace",
 ];

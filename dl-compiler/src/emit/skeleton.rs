@@ -5,7 +5,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::names::Interface;
+use super::names::{Declared, Interface};
 use super::types::{array, docs};
 use crate::Options;
 use crate::graph::Element;
@@ -13,10 +13,13 @@ use crate::resolve::Skeleton;
 
 /// The module and the type of a network with mistakes.
 pub fn skeleton(skeleton: &Skeleton, options: &Options) -> TokenStream {
-    let texts = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<String>>();
-    let fields = texts(skeleton.fields.iter().map(|field| &field.name).collect());
-    let outputs = texts(skeleton.outputs.iter().map(|output| &output.name).collect());
-    let interface = Interface::new(&skeleton.name, &fields, &outputs, &[], &[]);
+    let declared = Declared {
+        network: skeleton.name.clone(),
+        fields: skeleton.fields.iter().map(|field| field.name.clone()).collect(),
+        outputs: skeleton.outputs.iter().map(|output| output.name.clone()).collect(),
+        ..Declared::default()
+    };
+    let interface = Interface::new(&declared);
     let (module, network) = (&interface.module, &interface.network);
     let alias = |(name, ty): (&proc_macro2::Ident, TokenStream)| quote!(#[doc = ""] pub type #name = #ty;);
     let field_types =

@@ -36,8 +36,8 @@ pub(super) struct Writer<'a> {
     pub(super) layout: &'a Layout,
     /// What its functions are called first of all: `forward`, `evaluate`, `gradients`.
     pub(super) name: &'a str,
-    /// Whether the labels are at hand.
-    pub(super) training: bool,
+    /// The type of its examples with labels; `None` if inputs are arguments.
+    pub(super) batch: Option<&'a Ident>,
 }
 
 impl Writer<'_> {
@@ -56,6 +56,7 @@ impl Writer<'_> {
             let parts = parts(phase.steps());
             let functions_of_phase = parts.iter().enumerate().map(|(part, steps)| {
                 let name = if parts.len() == 1 { name.clone() } else { format!("{name}_part_{}", part + 1) };
+                let name = module.interface.functions.unique(&name);
                 match phase {
                     Phase::Shards(_) => self.shard_function(module, &name, steps),
                     Phase::Batch(_) => self.batch_function(module, &name, steps),
@@ -71,6 +72,7 @@ impl Writer<'_> {
         let parts: Vec<&[Step]> = self.program.prepare.chunks(STEPS).collect();
         let functions = parts.iter().enumerate().map(|(part, steps)| {
             let name = if parts.len() == 1 { name.to_owned() } else { format!("{name}_part_{}", part + 1) };
+            let name = module.interface.functions.unique(&name);
             let doc = " Writes what is computed from the parameters once.";
             let body = self.batch_steps(module, steps);
             self.function(module, &name, doc, body, steps)
@@ -317,7 +319,7 @@ impl Writer<'_> {
     /// The caller's slice of a field: an argument in inference, part of the batch otherwise.
     fn field(&self, module: &Module<'_>, field: usize) -> TokenStream {
         let (name, _) = &module.interface.fields[field];
-        if self.training { quote!(batch.#name) } else { quote!(#name) }
+        if self.batch.is_some() { quote!(batch.#name) } else { quote!(#name) }
     }
 
     /// The block a buffer lies in.
@@ -325,6 +327,8 @@ impl Writer<'_> {
         match self.program.buffer(id).home {
             Home::Parameter(_) => quote!(parameters),
             Home::Gradient(_) => quote!(gradients),
+            Home::State(_) => quote!(state),
+            Home::Update(_) => quote!(updates),
             Home::Prepared => quote!(prepared),
             Home::Fixed => quote!(fixed),
             Home::Shard | Home::Step { .. } | Home::Field(_) => quote!(floats),
@@ -343,9 +347,10 @@ impl Writer<'_> {
         for (variable, ty) in ARGUMENTS {
             let mutable = written.iter().any(|block| block == variable);
             let ty = ty.replace("&[f32]", if mutable { "&mut [f32]" } else { "&[f32]" });
+            let ty = self.batch.map_or(ty.clone(), |batch| ty.replace("Batch", &batch.to_string()));
             arguments.push((format_ident!("{variable}"), ty.parse().unwrap_or_default()));
         }
-        if !self.training {
+        if self.batch.is_none() {
             let fields = module.model.fields.iter().zip(&module.interface.fields).filter(|(field, _)| !field.label);
             arguments.extend(fields.map(|(_, (name, ty))| (name.clone(), quote!(&[#ty]))));
         }
@@ -384,7 +389,9 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("parameters", "&[f32]"),
     ("prepared", "&[f32]"),
     ("fixed", "&[f32]"),
+    ("state", "&[f32]"),
     ("gradients", "&[f32]"),
+    ("updates", "&[f32]"),
     ("batch", "Batch<'_>"),
     ("weights", "Option<&[f32]>"),
     ("total", "f32"),
@@ -395,7 +402,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
 
 /// Whether two homes are one block.
 fn same_block(a: Home, b: Home) -> bool {
-    a == b || matches!((a, b), (Home::Gradient(_), Home::Gradient(_)))
+    a == b || matches!((a, b), (Home::Gradient(_), Home::Gradient(_)) | (Home::Update(_), Home::Update(_)))
 }
 
 /// Whether an identifier stands anywhere in the code.

@@ -1,13 +1,14 @@
-//! Storage of calls: `Prepared`, `Workspace`, `TrainingWorkspace`, and the implementation of the runtime's `Network`.
+//! Storage of calls: `Prepared`, `Workspace`, `TrainingWorkspace`.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::Module;
-use super::calls::settings;
+use super::calls::used_or_not;
 use super::kernel::count;
+use super::layout::Sizes;
 use super::steps::Function;
-use crate::program::Program;
+use crate::program::{Home, Program};
 
 /// `Prepared`, and the method of the parameters that makes it.
 pub(super) fn prepared(program: &Program, functions: &[Function]) -> (TokenStream, TokenStream) {
@@ -15,6 +16,7 @@ pub(super) fn prepared(program: &Program, functions: &[Function]) -> (TokenStrea
         let (name, arguments) = (&function.name, &function.arguments);
         let arguments = arguments.iter().map(|argument| match argument.to_string().as_str() {
             "parameters" => quote!(self.block.as_slice()),
+            "state" => quote!(state.block.as_slice()),
             "prepared" => quote!(block.as_mut_slice()),
             _ => quote!(#argument),
         });
@@ -30,9 +32,10 @@ pub(super) fn prepared(program: &Program, functions: &[Function]) -> (TokenStrea
             Prepared { block }
         }
     };
+    let state = used_or_not(&calls, "state");
     let method = quote! {
         #[doc = " What inference reads: the parameters in the form its kernels want them."]
-        pub fn prepare(&self, _state: &State) -> Prepared {
+        pub fn prepare(&self, #state: &State) -> Prepared {
             #block
         }
     };
@@ -63,16 +66,39 @@ pub(super) fn workspace(module: &Module<'_>, programs: &[(&str, &Program)]) -> T
     arena(doc, "Workspace", programs, &fields, &values)
 }
 
-/// `TrainingWorkspace`: storage of a training step.
-pub(super) fn training_workspace(program: &Program) -> TokenStream {
-    let (prepared, prepared_value) = if program.prepared_floats > 0 {
-        (quote!(prepared: rt::Block,), quote!(prepared: rt::Block::zeroed(gradients_layout::PREPARED_FLOATS),))
+/// `TrainingWorkspace`: storage of a training step, as large as the largest needs it.
+pub(super) fn training_workspace(programs: &[(&str, &Program)]) -> TokenStream {
+    let (prepared, prepared_value) = match largest(programs, |program| program.prepared_floats, "PREPARED_FLOATS") {
+        Some(floats) => (quote!(prepared: rt::Block,), quote!(prepared: rt::Block::zeroed(#floats),)),
+        None => Default::default(),
+    };
+    let updates = |program: &Program| program.buffers.iter().any(|buffer| matches!(buffer.home, Home::Update(_)));
+    let (updates, updates_value) = if programs.iter().any(|(_, program)| updates(program)) {
+        (quote!(updates: State,), quote!(updates: <State as rt::Tensors>::zeros(),))
     } else {
         Default::default()
     };
-    let fields = quote!(#prepared gradients: Gradients,);
-    let values = quote!(#prepared_value gradients: <Gradients as rt::Tensors>::zeros(),);
-    arena(" Storage of one training step.", "TrainingWorkspace", &[("gradients", program)], &fields, &values)
+    let fields = quote!(#prepared gradients: Gradients, #updates);
+    let values = quote!(#prepared_value gradients: <Gradients as rt::Tensors>::zeros(), #updates_value);
+    arena(" Storage of one training step.", "TrainingWorkspace", programs, &fields, &values)
+}
+
+/// Which sizes of the program `name` become those of the workspace that `programs` share.
+pub(super) fn sizes(programs: &[(&str, &Program)], name: &str, prepares: bool) -> Sizes {
+    let gives = |floats: fn(&Program) -> usize| {
+        programs.iter().max_by_key(|(_, program)| floats(program)).is_some_and(|(largest, _)| *largest == name)
+    };
+    Sizes {
+        fixed: gives(|program| program.fixed_floats),
+        prepared: prepares && gives(|program| program.prepared_floats),
+    }
+}
+
+/// The constant that says how many floats the largest of some programs needs; `None` if none needs any.
+fn largest(programs: &[(&str, &Program)], floats: fn(&Program) -> usize, constant: &str) -> Option<TokenStream> {
+    let (name, program) = programs.iter().max_by_key(|(_, program)| floats(program))?;
+    let (module, constant) = (format_ident!("{name}_layout"), format_ident!("{constant}"));
+    (floats(program) > 0).then(|| quote!(#module::#constant))
 }
 
 /// A workspace: a row of shards, what the batch has once, and more fields.
@@ -84,14 +110,8 @@ fn arena(
     values: &TokenStream,
 ) -> TokenStream {
     let name = super::names::plain(name);
-    // The largest of the programs that share it.
-    let largest = |floats: fn(&Program) -> usize, constant: &str| {
-        let best = programs.iter().max_by_key(|(_, program)| floats(program))?;
-        let (module, constant) = (format_ident!("{}_layout", best.0), format_ident!("{constant}"));
-        (floats(best.1) > 0).then(|| quote!(#module::#constant))
-    };
-    let shard = largest(|program| program.shard_floats, "SHARD_FLOATS").unwrap_or_else(|| quote!(0));
-    let (fixed, fixed_value) = match largest(|program| program.fixed_floats, "FIXED_FLOATS") {
+    let shard = largest(programs, |program| program.shard_floats, "SHARD_FLOATS").unwrap_or_else(|| quote!(0));
+    let (fixed, fixed_value) = match largest(programs, |program| program.fixed_floats, "FIXED_FLOATS") {
         Some(floats) => (quote!(fixed: rt::Block,), quote!(fixed: rt::Block::zeroed(#floats),)),
         None => Default::default(),
     };
@@ -127,57 +147,6 @@ fn arena(
                     #fixed_value
                     #values
                 }
-            }
-        }
-    }
-}
-
-/// The implementation of the runtime's `Network` for the type that stands for the network.
-pub(super) fn network(module: &Module<'_>) -> TokenStream {
-    let (name, text) = (&module.interface.network, &module.model.name);
-    let (rule, _) = settings(module);
-    quote! {
-        impl rt::Network for super::#name {
-            const NAME: &'static str = #text;
-            type Examples = Examples;
-            type Parameters = Parameters;
-            type State = State;
-            type Prepared = Prepared;
-            type Workspace = Workspace;
-            type TrainingWorkspace = TrainingWorkspace;
-            type Rule = #rule;
-            type Report = Report;
-            fn settings() -> rt::Settings<#rule> {
-                settings()
-            }
-            fn initialize(seed: u64) -> (Parameters, State) {
-                (Parameters::init(seed), <State as rt::Tensors>::zeros())
-            }
-            fn workspace(capacity: usize, threads: usize) -> Workspace {
-                Workspace::with_threads(capacity, threads)
-            }
-            fn training_workspace(capacity: usize, threads: usize) -> TrainingWorkspace {
-                TrainingWorkspace::with_threads(capacity, threads)
-            }
-            fn prepare(parameters: &Parameters, state: &State) -> Prepared {
-                parameters.prepare(state)
-            }
-            fn step(
-                parameters: &mut Parameters,
-                state: &mut State,
-                optimizer: &mut Optimizer,
-                workspace: &mut TrainingWorkspace,
-                batch: Batch<'_>,
-                weights: Option<&[f32]>,
-            ) -> Result<Report, rt::InputError> {
-                step(parameters, state, optimizer, workspace, batch, weights)
-            }
-            fn evaluate(
-                prepared: &Prepared,
-                workspace: &mut Workspace,
-                batch: Batch<'_>,
-            ) -> Result<Report, rt::InputError> {
-                evaluate(prepared, workspace, batch)
             }
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Everything here follows from the model alone; what is computed is in `calls.rs` and `steps.rs`.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
 
 use super::Module;
 use super::pointwise::float;
@@ -64,13 +64,12 @@ pub(super) fn aliases(module: &Module<'_>) -> TokenStream {
 }
 
 /// `Parameters`, `State` and `Gradients`.
-pub(super) fn tensors(module: &Module<'_>, training: bool, prepares: &TokenStream) -> TokenStream {
-    let parameters = accessors(module, true);
-    let infos = infos(module);
-    let no_parameters = module.model.parameters.is_empty();
-    let floats = if no_parameters { quote!(0) } else { quote!(parameter_layout::FLOATS) };
-    let initializers = module.model.parameters.iter().map(initializer);
-    let init = if no_parameters {
+pub(super) fn tensors(module: &Module<'_>, prepares: &TokenStream) -> TokenStream {
+    let parameters = Tensors::parameters(module);
+    let state = Tensors::states(module);
+    let (accessors, table) = (parameters.accessors(true), parameters.initializers());
+    let parameters_impl = block_impl("Parameters", &parameters.floats(), &parameters.infos());
+    let init = if parameters.declared.is_empty() {
         quote! {
             #[doc = " The parameters before training: there are none."]
             pub fn init(_seed: u64) -> Parameters {
@@ -78,31 +77,27 @@ pub(super) fn tensors(module: &Module<'_>, training: bool, prepares: &TokenStrea
             }
         }
     } else {
-        quote! {
-            #[doc = " The parameters before training, a function of the seed alone."]
-            pub fn init(seed: u64) -> Parameters {
-                let mut block = rt::Block::zeroed(parameter_layout::FLOATS);
-                let tensors = <Parameters as rt::Tensors>::TENSORS.iter().zip(INITIALIZERS);
-                for (instance, (info, initializer)) in (0..).zip(tensors) {
-                    let range = info.offset..info.offset + info.len();
-                    initializer.fill(seed, instance, &mut block.as_mut_slice()[range]);
-                }
-                Parameters { block }
-            }
-        }
+        parameters.init()
     };
-    let table = (!no_parameters).then(|| {
-        quote! {
-            #[doc = " How each parameter is filled before training, in the order of its tensors."]
-            const INITIALIZERS: &[rt::Initializer] = &[#(#initializers),*];
-        }
-    });
-    let parameters_impl = block_impl("Parameters", &floats, &infos);
-    let state_impl = block_impl("State", &quote!(0), &quote!(&[]));
-    let gradients = training.then(|| {
-        let gradients_impl = block_impl("Gradients", &floats, &quote!(<Parameters as rt::Tensors>::TENSORS));
-        let accessors = accessors(module, false);
-        let accessors = (!no_parameters).then(|| quote!(impl Gradients { #accessors }));
+    let state_impl = block_impl("State", &state.floats(), &state.infos());
+    let (state_doc, state_methods, state_table) = if state.declared.is_empty() {
+        (" What training updates without a gradient; this network has nothing of the kind.", None, None)
+    } else {
+        let (init, accessors) = (state.init(), state.accessors(true));
+        let methods = quote!(impl State { #init #accessors });
+        (" All tensors that training updates without a gradient.", Some(methods), Some(state.initializers()))
+    };
+    let gradients = module.model.trains().then(|| {
+        let some_frozen = parameters.declared.iter().any(|(parameter, _)| parameter.frozen);
+        let trained = Tensors { declared: parameters.trained(), ..Tensors::parameters(module) };
+        let (floats, infos) = if some_frozen {
+            (quote!(parameter_layout::TRAINABLE), trained.infos())
+        } else {
+            (parameters.floats(), quote!(<Parameters as rt::Tensors>::TENSORS))
+        };
+        let gradients_impl = block_impl("Gradients", &floats, &infos);
+        let accessors = trained.accessors(false);
+        let accessors = (!trained.declared.is_empty()).then(|| quote!(impl Gradients { #accessors }));
         quote! {
             #[doc = " The gradient of the loss for each parameter, in the layout of [`Parameters`]."]
             #[derive(Clone, Debug)]
@@ -122,50 +117,132 @@ pub(super) fn tensors(module: &Module<'_>, training: bool, prepares: &TokenStrea
         impl Parameters {
             #init
             #prepares
-            #parameters
+            #accessors
         }
         #parameters_impl
         #table
-        #[doc = " What training updates without a gradient; this network has nothing of the kind."]
+        #[doc = #state_doc]
         #[derive(Clone, Debug)]
         pub struct State {
             block: rt::Block,
         }
+        #state_methods
         #state_impl
+        #state_table
         #gradients
     }
 }
 
-fn infos(module: &Module<'_>) -> TokenStream {
-    let infos = module.model.parameters.iter().zip(&module.interface.parameters).map(|(parameter, (_, _, range))| {
-        let (path, dims) = (&parameter.path, &parameter.dims);
-        quote!(rt::TensorInfo { name: #path, dims: &[#(#dims),*], offset: parameter_layout::#range.start })
-    });
-    quote!(&[#(#infos),*])
+/// The tensors of a block, each with its accessors and its constant, and what the block's parts are called.
+struct Tensors<'a> {
+    declared: Vec<(&'a Parameter, &'a (Ident, Ident, Ident))>,
+    ty: &'static str,
+    layout: Ident,
+    initializers: Ident,
+    /// The number of the first tensor among all that are filled from a seed.
+    first: u32,
+    kind: &'static str,
 }
 
-/// Typed access to every tensor.
-fn accessors(module: &Module<'_>, mutable: bool) -> TokenStream {
-    let each = module.model.parameters.iter().zip(&module.interface.parameters);
-    let each = each.map(|(Parameter { path, dims, .. }, (name, name_mut, range))| {
-        let (doc, ty) = (format!(" `{path}`, `{dims:?}`"), array(Element::F32, dims));
-        let write = mutable.then(|| {
-            quote! {
-                #[doc = #doc]
-                pub fn #name_mut(&mut self) -> &mut #ty {
-                    rt::view_mut(&mut self.block.as_mut_slice()[parameter_layout::#range])
-                }
-            }
+impl<'a> Tensors<'a> {
+    fn parameters(module: &'a Module<'_>) -> Tensors<'a> {
+        Tensors {
+            declared: module.model.parameters.iter().zip(&module.interface.parameters).collect(),
+            ty: "Parameters",
+            layout: format_ident!("parameter_layout"),
+            initializers: format_ident!("INITIALIZERS"),
+            first: 0,
+            kind: "parameter",
+        }
+    }
+
+    fn states(module: &'a Module<'_>) -> Tensors<'a> {
+        Tensors {
+            declared: module.model.states.iter().zip(&module.interface.states).collect(),
+            ty: "State",
+            layout: format_ident!("state_layout"),
+            initializers: format_ident!("STATE_INITIALIZERS"),
+            first: u32::try_from(module.model.parameters.len()).unwrap_or(u32::MAX),
+            kind: "state",
+        }
+    }
+
+    /// Those that are not frozen.
+    fn trained(&self) -> Vec<(&'a Parameter, &'a (Ident, Ident, Ident))> {
+        self.declared.iter().copied().filter(|(parameter, _)| !parameter.frozen).collect()
+    }
+
+    /// The size of the block.
+    fn floats(&self) -> TokenStream {
+        let layout = &self.layout;
+        if self.declared.is_empty() { quote!(0) } else { quote!(#layout::FLOATS) }
+    }
+
+    fn infos(&self) -> TokenStream {
+        let layout = &self.layout;
+        let infos = self.declared.iter().map(|(tensor, (_, _, range))| {
+            let (path, dims) = (&tensor.path, &tensor.dims);
+            quote!(rt::TensorInfo { name: #path, dims: &[#(#dims),*], offset: #layout::#range.start })
         });
+        quote!(&[#(#infos),*])
+    }
+
+    /// `init`
+    fn init(&self) -> TokenStream {
+        let (ty, layout, initializers) = (super::names::plain(self.ty), &self.layout, &self.initializers);
+        let doc = format!(" The {} before training, a function of the seed alone.", self.ty.to_lowercase());
+        let first = Literal::u32_unsuffixed(self.first);
         quote! {
             #[doc = #doc]
-            pub fn #name(&self) -> &#ty {
-                rt::view(&self.block.as_slice()[parameter_layout::#range])
+            pub fn init(seed: u64) -> #ty {
+                let mut block = rt::Block::zeroed(#layout::FLOATS);
+                let tensors = <#ty as rt::Tensors>::TENSORS.iter().zip(#initializers);
+                for (instance, (info, initializer)) in (#first..).zip(tensors) {
+                    let range = info.offset..info.offset + info.len();
+                    initializer.fill(seed, instance, &mut block.as_mut_slice()[range]);
+                }
+                #ty { block }
             }
-            #write
         }
-    });
-    each.collect()
+    }
+
+    /// The table of initializers, if there is something to fill.
+    fn initializers(&self) -> TokenStream {
+        if self.declared.is_empty() {
+            return TokenStream::new();
+        }
+        let name = &self.initializers;
+        let doc = format!(" How each {} is filled before training, in the order of its tensors.", self.kind);
+        let initializers = self.declared.iter().map(|(tensor, _)| initializer(tensor));
+        quote! {
+            #[doc = #doc]
+            const #name: &[rt::Initializer] = &[#(#initializers),*];
+        }
+    }
+
+    /// Typed access to every tensor.
+    fn accessors(&self, mutable: bool) -> TokenStream {
+        let layout = &self.layout;
+        let each = self.declared.iter().map(|(Parameter { path, dims, .. }, (name, name_mut, range))| {
+            let (doc, ty) = (format!(" `{path}`, `{dims:?}`"), array(Element::F32, dims));
+            let write = mutable.then(|| {
+                quote! {
+                    #[doc = #doc]
+                    pub fn #name_mut(&mut self) -> &mut #ty {
+                        rt::view_mut(&mut self.block.as_mut_slice()[#layout::#range])
+                    }
+                }
+            });
+            quote! {
+                #[doc = #doc]
+                pub fn #name(&self) -> &#ty {
+                    rt::view(&self.block.as_slice()[#layout::#range])
+                }
+                #write
+            }
+        });
+        each.collect()
+    }
 }
 
 fn block_impl(name: &str, floats: &TokenStream, infos: &TokenStream) -> TokenStream {
@@ -238,7 +315,7 @@ pub(super) fn batches(module: &Module<'_>) -> TokenStream {
         .collect();
     let Some((first, others)) = names.split_first() else { return TokenStream::new() };
     let others_text: Vec<String> = others.iter().map(ToString::to_string).collect();
-    let metrics = metrics(module);
+    let report = report(module);
     quote! {
         #[doc = " Examples with their labels by reference: slices of one length."]
         #[derive(Clone, Copy, Debug)]
@@ -271,17 +348,52 @@ pub(super) fn batches(module: &Module<'_>) -> TokenStream {
                 Batch { #(#names: &self.#names),* }
             }
         }
-        #metrics
+        #report
     }
 }
 
-fn metrics(module: &Module<'_>) -> TokenStream {
-    let fields = &module.interface.metrics;
-    let names: Vec<&str> = module.model.metrics.iter().map(|metric| metric.name.as_str()).collect();
-    let docs = module.model.metrics.iter().map(|metric| match metric.docs.as_slice() {
-        [] => docs(&[format!("The mean of `{}`.", metric.name)]),
+/// The examples of a training step that takes some fields only.
+pub(super) fn step_batch(module: &Module<'_>, name: &Ident, loss: &str, fields: &[usize]) -> TokenStream {
+    let doc = format!(" What the training step of `{loss}` takes of each example: slices of one length.");
+    let each = fields.iter().map(|&field| {
+        let (declared, (name, ty)) = (&module.model.fields[field], &module.interface.fields[field]);
+        let doc = format!(" {} `{}` of each example.", if declared.label { "Label" } else { "Input" }, declared.name);
+        quote!(#[doc = #doc] pub #name: &'a [#ty],)
+    });
+    quote! {
+        #[doc = #doc]
+        #[derive(Clone, Copy, Debug)]
+        pub struct #name<'a> {
+            #(#each)*
+        }
+    }
+}
+
+/// `Report`: the unnamed loss, then all that has a name.
+fn report(module: &Module<'_>) -> TokenStream {
+    let losses = module.model.losses.iter().zip(&module.interface.losses);
+    let unnamed = losses.clone().find(|(loss, _)| loss.name.is_none()).map(|(loss, _)| match loss.docs.as_slice() {
+        [] => docs(&["The loss.".to_owned()]),
         lines => docs(lines),
     });
+    let named = losses.filter_map(|(loss, field)| Some((loss.name.as_deref()?, &loss.docs, field)));
+    let metrics = module.model.metrics.iter().zip(&module.interface.metrics);
+    let named = named.clone().chain(metrics.map(|(metric, field)| (metric.name.as_str(), &metric.docs, field)));
+    let documented = named.map(|(name, lines, field)| match lines.as_slice() {
+        [] => (name, docs(&[format!("The mean of `{name}`.")]), field),
+        lines => (name, docs(lines), field),
+    });
+    let documented: Vec<_> = documented.collect();
+    let names = documented.iter().map(|(name, ..)| name);
+    let docs = documented.iter().map(|(_, docs, _)| docs);
+    let fields: Vec<&Ident> = documented.iter().map(|(.., field)| *field).collect();
+    let (loss_field, loss) = match unnamed {
+        Some(docs) => (Some(quote!(#docs pub loss: f32,)), quote!(self.loss)),
+        None => {
+            let losses = &module.interface.losses;
+            (None, quote!(#(self.#losses)+*))
+        }
+    };
     let places = 0..fields.len();
     let metric = if fields.is_empty() {
         quote! {
@@ -303,14 +415,13 @@ fn metrics(module: &Module<'_>) -> TokenStream {
         #[doc = " Loss and metrics, each the mean over a batch."]
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub struct Report {
-            #[doc = " The loss."]
-            pub loss: f32,
+            #loss_field
             #(#docs pub #fields: f32,)*
         }
         impl rt::Report for Report {
             const METRICS: &'static [&'static str] = &[#(#names),*];
             fn loss(&self) -> f32 {
-                self.loss
+                #loss
             }
             #metric
         }

@@ -4,6 +4,8 @@
 
 use crate::graph::{Graph, Node, NodeId};
 
+pub(crate) use dead::needed;
+
 mod dead;
 mod epilogue;
 mod fold;

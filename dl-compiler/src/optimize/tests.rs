@@ -131,7 +131,7 @@ fn network(choices: Vec<u8>) -> (Graph, Vec<Vec<usize>>) {
     let loss = maker.add(ops::reshape::Reshape { dims: Vec::new() }, &[sum]);
     maker.graph.roots = vec![(Role::Output(0), at), (Role::Loss(0), loss)];
     let Maker { mut graph, parameters, .. } = maker;
-    differentiate(&mut graph, parameters.len()).unwrap();
+    differentiate(&mut graph, 0, &(0..parameters.len()).collect::<Vec<_>>()).unwrap();
     (graph, parameters)
 }
 
@@ -239,7 +239,7 @@ fn products_take_transposes_in() {
         let sum = add(ops::sum::Sum { axis: 0, count: 2 }.into(), &[sine]);
         let loss = add(ops::reshape::Reshape { dims: Vec::new() }.into(), &[sum]);
         graph.roots = vec![(Role::Output(0), product), (Role::Loss(0), loss)];
-        differentiate(&mut graph, 1).unwrap();
+        differentiate(&mut graph, 0, &[0]).unwrap();
         assert_same(&graph, &optimize(&graph), &[vec![2, 3]], "all stages");
         let optimized = optimize(&graph);
         optimized.nodes.iter().map(|node| node.op.name()).collect::<Vec<_>>()
@@ -268,7 +268,7 @@ fn the_gradient_of_a_split_is_a_concatenation() {
         let both = add(ops::multiply::Multiply.into(), &[sine, cosine]);
         let loss = add(ops::reshape::Reshape { dims: Vec::new() }.into(), &[both]);
         graph.roots = vec![(Role::Loss(0), loss)];
-        differentiate(&mut graph, 1).unwrap();
+        differentiate(&mut graph, 0, &[0]).unwrap();
         let optimized = optimize(&graph);
         let meaning = |graph: &Graph| {
             let context = Context {

@@ -55,6 +55,8 @@ impl Program {
                 Home::Prepared => "prepared",
                 Home::Gradient(_) => "gradients",
                 Home::Parameter(_) => "parameters",
+                Home::State(_) => "state",
+                Home::Update(_) => "updates",
                 Home::Field(_) => "batch",
             };
             format!("{:?} at {home} {}", result.dims, result.offset)

@@ -9,7 +9,7 @@ impl Program {
     pub fn verify(&self) -> Result<(), String> {
         let mut written = vec![false; self.buffers.len()];
         for (buffer, there) in self.buffers.iter().zip(&mut written) {
-            *there = matches!(buffer.home, Home::Field(_) | Home::Parameter(_));
+            *there = matches!(buffer.home, Home::Field(_) | Home::Parameter(_) | Home::State(_));
             self.verify_place(buffer)?;
         }
         let mut names: Vec<&str> = self.buffers.iter().map(|buffer| buffer.name.as_str()).collect();
@@ -28,7 +28,7 @@ impl Program {
                         self.verify_step(step, &mut written, shard, true)?;
                     }
                     Phase::Batch(_) => {
-                        let batch = |home| matches!(home, Home::Fixed | Home::Gradient(_));
+                        let batch = |home| matches!(home, Home::Fixed | Home::Gradient(_) | Home::Update(_));
                         self.verify_step(step, &mut written, batch, false)?;
                     }
                 }
@@ -39,7 +39,7 @@ impl Program {
             let right = found.is_some_and(|buffer| match role {
                 Role::Gradient(parameter) => buffer.home == Home::Gradient(parameter),
                 Role::Loss(_) | Role::Metric(_) => buffer.home == Home::Shard && buffer.floats == 1,
-                Role::Update(_) => false,
+                Role::Update(state) => buffer.home == Home::Update(state),
                 Role::Output(_) => buffer.home == Home::Shard,
             });
             if !right {
@@ -55,7 +55,9 @@ impl Program {
             Home::Shard => self.shard_floats,
             Home::Fixed => self.fixed_floats,
             Home::Prepared => self.prepared_floats,
-            Home::Field(_) | Home::Parameter(_) | Home::Gradient(_) => return Ok(()),
+            Home::Field(_) | Home::Parameter(_) | Home::Gradient(_) | Home::State(_) | Home::Update(_) => {
+                return Ok(());
+            }
             Home::Step { of, scan } => return self.verify_piece(buffer, of, scan),
         };
         if planned && (!buffer.offset.is_multiple_of(ALIGNMENT) || buffer.offset + buffer.extent() > room) {

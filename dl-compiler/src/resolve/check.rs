@@ -202,7 +202,8 @@ fn gradients(network: &ast::Network, training: &Half) -> Vec<Diagnostic> {
         let is_of = |measure: &&&ast::Measure| measure.name.as_ref().map(|name| &name.text) == loss.name.as_ref();
         let Some(measure) = measures.iter().find(is_of) else { continue };
         let mut graph = Graph { roots: vec![(Role::Loss(0), root)], ..training.graph.clone() };
-        if differentiate(&mut graph, training.parameters.len()).is_err() {
+        let all: Vec<usize> = (0..training.parameters.len()).collect();
+        if differentiate(&mut graph, 0, &all).is_err() {
             continue;
         }
         let reaches = |place: usize| graph.root(Role::Gradient(place)).is_some();

@@ -125,7 +125,7 @@ impl Trial {
     /// Every gradient that differentiation yields is that of central differences.
     fn check(&self, what: &str) {
         let mut differentiated = self.graph.clone();
-        differentiate(&mut differentiated, self.parameters.len()).unwrap();
+        differentiate(&mut differentiated, 0, &(0..self.parameters.len()).collect::<Vec<_>>()).unwrap();
         differentiated.verify().unwrap();
         let loss = |parameters: &[ArrayD<f64>]| {
             self.evaluate(&self.graph, parameters, Role::Loss(0)).unwrap().iter().sum::<f64>()
@@ -338,7 +338,7 @@ fn no_gradient_passes_where_it_is_stopped() {
     let result = trial.add(op("multiply", &[]), &[stopped, weight]);
     trial.lose(result);
     let mut differentiated = trial.graph.clone();
-    differentiate(&mut differentiated, trial.parameters.len()).unwrap();
+    differentiate(&mut differentiated, 0, &(0..trial.parameters.len()).collect::<Vec<_>>()).unwrap();
     let found = trial.evaluate(&differentiated, &trial.parameters, Role::Gradient(0)).unwrap();
     // With the product as a constant the gradient is half of that of the whole, whose loss is quadratic in w.
     let loss = |factor: f64| {
@@ -360,7 +360,7 @@ fn slopes_at_kinks() {
             (0..numbers.len()).map(|parameter| add(Parameter { parameter, dims: Vec::new() }.into(), &[])).collect();
         let loss = add(op(name, &[]), &operands);
         graph.roots.push((Role::Loss(0), loss));
-        differentiate(&mut graph, numbers.len()).unwrap();
+        differentiate(&mut graph, 0, &(0..numbers.len()).collect::<Vec<_>>()).unwrap();
         let parameters: Vec<_> = numbers.iter().map(|number| ArrayD::from_elem(IxDyn(&[]), *number)).collect();
         let uniform = |_: u32, _: usize, _: usize| 0.0;
         let context =

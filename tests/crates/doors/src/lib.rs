@@ -61,17 +61,17 @@ pub mod assembled {
 #[cfg(test)]
 mod tests {
     use super::{assembled, built, in_place, included};
-    use dln::runtime::{Examples, Network, Optimizer, Report, Tensors};
+    use dln::runtime::{Examples, Network, Report, Tensors};
 
     /// The bits of the parameters before and after three steps, and of the losses.
     fn bits<N: Network>(examples: &N::Examples) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
         let bits = |floats: &[f32]| floats.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
         let (mut parameters, mut state) = N::initialize(3);
         let before = bits(parameters.as_slice());
-        let mut optimizer = Optimizer::new(N::settings().optimizer, 3, parameters.as_slice().len());
+        let mut optimizers = N::optimizers(N::settings().optimizer, 3);
         let mut workspace = N::training_workspace(examples.len(), 1);
         let losses: Result<Vec<f32>, _> = (0..3)
-            .map(|_| N::step(&mut parameters, &mut state, &mut optimizer, &mut workspace, examples.batch(), None))
+            .map(|_| N::step(&mut parameters, &mut state, &mut optimizers, &mut workspace, examples.batch(), None))
             .map(|report| report.map(|report| report.loss()))
             .collect();
         (before, bits(parameters.as_slice()), bits(&losses.expect("the batch fits the workspace")))

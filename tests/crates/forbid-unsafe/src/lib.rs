@@ -38,15 +38,15 @@ dln::network! {
 #[cfg(test)]
 mod tests {
     use super::{Cnn, Mlp, cnn, mlp};
-    use dln::runtime::{Examples, Network, Optimizer, Report, Tensors};
+    use dln::runtime::{Examples, Network, Report};
 
     /// The losses of 60 steps over one batch.
     fn losses<N: Network>(examples: &N::Examples) -> Vec<f32> {
         let (mut parameters, mut state) = N::initialize(1);
-        let mut optimizer = Optimizer::new(N::settings().optimizer, 1, parameters.as_slice().len());
+        let mut optimizers = N::optimizers(N::settings().optimizer, 1);
         let mut workspace = N::training_workspace(examples.len(), 1);
         let step = |_| {
-            N::step(&mut parameters, &mut state, &mut optimizer, &mut workspace, examples.batch(), None)
+            N::step(&mut parameters, &mut state, &mut optimizers, &mut workspace, examples.batch(), None)
                 .map(|report| report.loss())
         };
         (0..60).map(step).collect::<Result<_, _>>().expect("the batch fits the workspace")

@@ -9,6 +9,8 @@ dln::include_compiled!("cnn");
 dln::include_compiled!("convolutions");
 dln::include_compiled!("dropout");
 dln::include_compiled!("functions");
+dln::include_compiled!("gan");
+dln::include_compiled!("held");
 dln::include_compiled!("lenet");
 dln::include_compiled!("lstm");
 dln::include_compiled!("mlp");

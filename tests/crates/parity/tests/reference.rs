@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Fill, SEED, STEP, assert_close, fields, network, parameters, reference};
+use common::{Fill, SEED, STEP, assert_close, fields, network, parameters, reference, state};
 use std::collections::BTreeSet;
 
 use dl_compiler::graph::Role;
@@ -15,13 +15,13 @@ use parity::*;
 const TOLERANCE: f64 = 2e-5;
 
 macro_rules! fixture {
-    // A network whose training draws at random is told the seed and the step.
-    ($test:ident, $module:ident, [$($field:ident),*], [$($input:ident),*], |$y:ident| $outputs:expr, [$($batch:expr),*] $(, $seed:expr, $step:expr)?) => {
+    // A network whose training draws at random is told the seed and the step, one whose inference does a seed.
+    ($test:ident, $module:ident, [$($field:ident),*], [$($input:ident),*], |$y:ident| $outputs:expr, [$($batch:expr),*] $(, $seed:expr, $step:expr $(, $inference:expr)?)?) => {
         #[test]
         fn $test() {
             let network = network(stringify!($module));
             let parameters = parameters($module::Parameters::init(3));
-            let state = <$module::State as Tensors>::zeros();
+            let state: $module::State = state();
             let prepared = parameters.prepare(&state);
             let mut workspace = $module::Workspace::with_threads(64, 2);
             let mut training = $module::TrainingWorkspace::new(64);
@@ -32,8 +32,8 @@ macro_rules! fixture {
                 $(let $field = Fill::filled(each.next().unwrap());)*
                 let examples = $module::Examples { $($field),* };
 
-                let expected = reference(&network, &network.model.inference, &values, &parameters, None);
-                let $y = $module::forward(&prepared, &mut workspace, $(&examples.$input),*).unwrap();
+                let expected = reference(&network, &network.model.inference, &values, (&parameters, &state), None);
+                let $y = $module::forward(&prepared, &mut workspace, $(&examples.$input),* $($(, $inference)?)?).unwrap();
                 let outputs: [&[f32]; _] = $outputs;
                 for (role, value) in &expected {
                     if let Role::Output(place) = role {
@@ -46,12 +46,13 @@ macro_rules! fixture {
                 let weights: Vec<f32> = (0..n).map(|i| 0.5 + (i % 3) as f32).collect();
                 for weights in [None, Some(weights.as_slice())] {
                     let what = format!("n {n}, weights {}", weights.is_some());
-                    let expected = reference(&network, &network.gradient, &values, &parameters, weights);
+                    let expected = reference(&network, &network.gradients[0], &values, (&parameters, &state), weights);
                     let (report, gradients) = $module::gradients(
                         &parameters, &state, &mut training, examples.batch(), weights $(, $seed, $step)?
                     ).unwrap();
                     check_report(&what, &report, &expected);
-                    for (place, parameter) in network.model.parameters.iter().enumerate() {
+                    let trained = network.model.parameters.iter().enumerate().filter(|(_, parameter)| !parameter.frozen);
+                    for (place, parameter) in trained {
                         let value = expected.iter().find(|(role, _)| *role == Role::Gradient(place));
                         let value = &value.unwrap_or_else(|| panic!("no gradient of {}", parameter.path)).1;
                         let found = gradients.tensor(&parameter.path).unwrap();
@@ -95,7 +96,8 @@ fixture!(
     |y| [rt::flat(y.guess), rt::flat(y.logarithms)],
     [1, 3, 16, 17, 64],
     SEED,
-    STEP
+    STEP,
+    0
 );
 fixture!(parts, parts, [steps, y], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(sequence, sequence, [steps, length, kind], [steps, length], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
@@ -106,17 +108,19 @@ fixture!(functions, functions, [x, y], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64
 fixture!(cnn, cnn, [image, class], [image], |y| [rt::flat(y)], [1, 3]);
 fixture!(autoencoder, autoencoder, [x], [x], |y| [rt::flat(y.code_of_x), rt::flat(y.copy)], [1, 3, 16, 17, 64]);
 fixture!(axes, axes, [image, target], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 37, 64]);
+fixture!(held, held, [x, y], [x], |y| [rt::flat(y.value), rt::flat(y.age)], [1, 3, 16, 17, 64]);
 fixture!(dropout, dropout, [x, kind], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 
 #[test]
 fn a_network_without_a_loss_only_runs() {
     let network = network("perceptron");
     let parameters = parameters(perceptron::Parameters::init(3));
-    let prepared = parameters.prepare(&<perceptron::State as Tensors>::zeros());
+    let state = <perceptron::State as Tensors>::zeros();
+    let prepared = parameters.prepare(&state);
     let mut workspace = perceptron::Workspace::new(17);
     let values = fields(&network, 17);
     let x: Vec<perceptron::X> = Fill::filled(&values[0]);
-    let expected = reference(&network, &network.model.inference, &values, &parameters, None);
+    let expected = reference(&network, &network.model.inference, &values, (&parameters, &state), None);
     let fires = perceptron::forward(&prepared, &mut workspace, &x).unwrap();
     assert_close("fires", rt::flat(fires), &expected[0].1, TOLERANCE);
 }
@@ -133,6 +137,8 @@ fn every_operation_is_in_a_fixture() {
         "convolutions",
         "dropout",
         "functions",
+        "gan",
+        "held",
         "lenet",
         "lstm",
         "mlp",
@@ -148,12 +154,12 @@ fn every_operation_is_in_a_fixture() {
     let networks = names.map(network);
     let used: BTreeSet<&str> = networks
         .iter()
-        .flat_map(|network| [&network.gradient, &network.model.inference, &network.graphs.training])
+        .flat_map(|network| network.gradients.iter().chain(&network.graphs.training).chain([&network.model.inference]))
         .flat_map(|graph| &graph.nodes)
         .map(|node| node.op.name())
         .collect();
-    // No generated code holds states yet, nor greatest numbers along axes.
-    let runs = |name: &&str| used.contains(name) || ["state", "max_reduce"].contains(name);
+    // No generated code has greatest numbers along axes yet.
+    let runs = |name: &&str| used.contains(name) || *name == "max_reduce";
     let missing: Vec<&str> = Op::SPECS.iter().map(|spec| spec.name).filter(|name| !runs(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -28,19 +28,19 @@ pub mod from_file {
 
 #[cfg(test)]
 mod tests {
-    use other::runtime::{Examples, Network, Optimizer, Report, Tensors};
+    use other::runtime::{Examples, Network, Report, Tensors};
 
     #[test]
     fn a_line_is_found() {
         use super::in_place::{Line, line};
         let examples = line::Examples { x: vec![[-1.0], [0.0], [1.0], [2.0]], y: vec![[-1.0], [1.0], [3.0], [5.0]] };
         let (mut parameters, mut state) = Line::initialize(1);
-        let mut optimizer = Optimizer::new(Line::settings().optimizer, 1, parameters.as_slice().len());
+        let mut optimizers = Line::optimizers(Line::settings().optimizer, 1);
         let mut workspace = Line::training_workspace(4, 1);
         let mut loss = f32::INFINITY;
         for _ in 0..300 {
             let report =
-                Line::step(&mut parameters, &mut state, &mut optimizer, &mut workspace, examples.batch(), None);
+                Line::step(&mut parameters, &mut state, &mut optimizers, &mut workspace, examples.batch(), None);
             loss = report.expect("the batch fits the workspace").loss();
         }
         assert!(loss < 1e-6, "{loss}");

@@ -2,6 +2,7 @@
 
 use dl_compiler::eval::{Context, eval, root};
 use dl_compiler::graph::{Element, Graph, Role};
+use dl_compiler::model::Parameter;
 use dl_compiler::pipeline::Network;
 use dl_compiler::{Options, Source};
 use dln::runtime::{self as rt, Draw, Rng, Tensors};
@@ -77,19 +78,33 @@ pub(crate) fn parameters<T: Tensors>(mut parameters: T) -> T {
     parameters
 }
 
+/// A state whose numbers lie from 0.5 to 1.5, so that it may be a variance.
+pub(crate) fn state<T: Tensors>() -> T {
+    let mut state = T::zeros();
+    let mut rng = Rng::new(78);
+    for value in state.as_mut_slice() {
+        *value = 0.5 + rng.next_u32() as f32 / u32::MAX as f32;
+    }
+    state
+}
+
+/// The tensors that the model declares, in its order.
+fn tensors<T: Tensors>(declared: &[Parameter], block: &T) -> Vec<ArrayD<f64>> {
+    let tensor = |declared: &Parameter| {
+        let values = block.tensor(&declared.path).unwrap().iter().map(|&value| f64::from(value)).collect();
+        ArrayD::from_shape_vec(IxDyn(&declared.dims), values).unwrap()
+    };
+    declared.iter().map(tensor).collect()
+}
+
 /// What the reference evaluator says of every root of a graph.
-pub(crate) fn reference<T: Tensors>(
+pub(crate) fn reference<P: Tensors, S: Tensors>(
     network: &Network,
     graph: &Graph,
     fields: &[ArrayD<f64>],
-    parameters: &T,
+    (parameters, state): (&P, &S),
     weights: Option<&[f32]>,
 ) -> Vec<(Role, ArrayD<f64>)> {
-    let tensors = network.model.parameters.iter().map(|parameter| {
-        let values = parameters.tensor(&parameter.path).unwrap().iter().map(|&value| f64::from(value)).collect();
-        ArrayD::from_shape_vec(IxDyn(&parameter.dims), values).unwrap()
-    });
-    let tensors: Vec<_> = tensors.collect();
     let weights: Option<Vec<f64>> = weights.map(|weights| weights.iter().map(|&weight| f64::from(weight)).collect());
     // Inference and evaluation draw with seed and step 0.
     let (seed, step) = if std::ptr::eq(graph, &network.model.inference) { (0, 0) } else { (SEED, STEP) };
@@ -100,8 +115,8 @@ pub(crate) fn reference<T: Tensors>(
     let context = Context {
         batch: fields[0].shape()[0],
         fields,
-        parameters: &tensors,
-        states: &[],
+        parameters: &tensors(&network.model.parameters, parameters),
+        states: &tensors(&network.model.states, state),
         weights: weights.as_deref(),
         uniform: &uniform,
     };
