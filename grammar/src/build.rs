@@ -13,7 +13,6 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::expression::{Built, invalid};
 use crate::literal;
 use crate::report::Reporter;
-use crate::scan::MARK;
 use crate::source::{FileId, Span};
 use crate::syntax::{Pair, Rule};
 
@@ -72,10 +71,8 @@ impl<'a> Builder<'a> {
     /// The last character of a span: what follows it is missing "after this".
     pub(crate) fn last_of(&self, span: Span) -> Span {
         let written = self.text.get(span.start as usize..span.end as usize).unwrap_or("");
-        // A letter that is not of the language has a mark for each of its bytes.
-        let marks = written.len() - written.trim_end_matches(char::from(MARK)).len();
-        let last = written.chars().next_back().map_or(0, char::len_utf8);
-        Span { start: span.end - last.max(marks) as u32, ..span }
+        let length = written.chars().next_back().map_or(0, char::len_utf8);
+        Span { start: span.end - length as u32, ..span }
     }
 
     /// The source of a span as one line, if it is short; else `…`.

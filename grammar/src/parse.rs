@@ -47,5 +47,17 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
             File::default()
         }
     };
-    (tree, builder.finish())
+    let mut diagnostics = builder.finish();
+    for diagnostic in &mut diagnostics {
+        let related = diagnostic.related.iter_mut().map(|(span, _)| span);
+        related.chain([&mut diagnostic.span]).for_each(|span| widen(text, span));
+    }
+    (tree, diagnostics)
+}
+
+/// Makes a span end between letters: what was read has a blank or a mark for each byte of a letter in a comment, or of one
+/// that is not of the language.
+fn widen(text: &str, span: &mut Span) {
+    span.start = text.floor_char_boundary(span.start as usize) as u32;
+    span.end = text.ceil_char_boundary(span.end as usize) as u32;
 }
