@@ -71,7 +71,7 @@ fn formatted(source: &Source) -> Result<String, Box<Failure>> {
     dl_grammar::format(&source.text).map_err(|diagnostics| {
         let mut sources = Sources::default();
         sources.add(source.clone());
-        Box::new(Failure { sources, diagnostics, tokens: Default::default() })
+        Box::new(Failure { sources, imports: Default::default(), diagnostics, tokens: Default::default() })
     })
 }
 
