@@ -55,6 +55,19 @@ pub(super) const DRAWS: &[Builtin] = &[
     Builtin { name: "normal", arguments: draw::LIKE, meaning: Meaning::Normal },
 ];
 
+/// The reductions that share their names with functions of two values.
+const EXTREMES: &[Builtin] = &[
+    Builtin { name: "max", arguments: &["x", "over?"], meaning: Meaning::Reduce(Reduction::Max) },
+    Builtin { name: "min", arguments: &["x", "over?"], meaning: Meaning::Reduce(Reduction::Min) },
+];
+
+/// The reduction that a call of `max` or `min` means: that of one value, or over axes.
+pub(super) fn extreme(name: &str, given: &[Given<'_>]) -> Option<&'static Builtin> {
+    let is_over = |given: &Given<'_>| given.name.is_some_and(|name| name.text == "over");
+    let extreme = EXTREMES.iter().find(|builtin| builtin.name == name)?;
+    (given.len() == 1 || given.iter().any(is_over)).then_some(extreme)
+}
+
 const INITIALIZERS: &[(&str, Initializer)] = &[
     ("zeros", Initializer::Constant(0.0)),
     ("ones", Initializer::Constant(1.0)),

@@ -7,6 +7,7 @@ use dl_grammar::ast::{self, Name};
 use dl_grammar::{Code, Diagnostic, Span, closest};
 
 use super::axes::axes_arguments;
+use super::builtin::extreme;
 use super::evaluator::{Evaluator, Kind};
 use super::held::Mark;
 use super::stage::LayerValue;
@@ -134,7 +135,10 @@ impl<'a> Evaluator<'_, 'a> {
         match callee {
             Callee::Function(function, home) => self.apply_function(function, home, at, given),
             Callee::Layer(layer, home) => self.apply_layer(layer, home, at, given, prefix),
-            Callee::Operation(spec) => self.apply_operation(spec, at, given),
+            Callee::Operation(spec) => match extreme(spec.name, &given) {
+                Some(reduction) => self.apply_builtin(reduction, at, given),
+                None => self.apply_operation(spec, at, given),
+            },
             Callee::Builtin(builtin) => self.apply_builtin(builtin, at, given),
             Callee::Network(network) => self.apply_network(network, at, given, prefix),
             Callee::Instance(instance) => self.apply_instance(instance, at, given, prefix),

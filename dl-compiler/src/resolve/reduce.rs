@@ -9,6 +9,7 @@ use super::axes::Chosen;
 use super::evaluator::Evaluator;
 use super::value::Value;
 use crate::graph::NodeId;
+use crate::ops::sum::Sum;
 use crate::ops::{self, Op};
 
 /// What becomes of the elements.
@@ -18,6 +19,10 @@ pub(super) enum Reduction {
     Mean,
     /// Their sum.
     Sum,
+    /// The greatest of them.
+    Max,
+    /// The least of them.
+    Min,
     /// The mean of the squares of their distances from their mean, `mean((x - mean(x))²)`.
     Variance,
 }
@@ -61,6 +66,15 @@ impl<'a> Evaluator<'_, 'a> {
             Reduction::Sum => self.total(shown, id, &over, at),
             Reduction::Mean => self.average(shown, id, &over, at),
             Reduction::Variance => self.spread(shown, id, &over, at),
+            Reduction::Max => self.greatest(shown, id, &over, at),
+            // The least is the greatest of the opposites.
+            Reduction::Min => match self.opposite(shown, Value::Tensor(id), at) {
+                Value::Tensor(opposite) => {
+                    let greatest = self.greatest(shown, opposite, &over, at);
+                    self.opposite(shown, greatest, at)
+                }
+                other => other,
+            },
         }
     }
 
@@ -77,6 +91,33 @@ impl<'a> Evaluator<'_, 'a> {
         }
         self.set_axis_names(&value, names);
         value
+    }
+
+    /// The greatest number, within the example only.
+    fn greatest(&mut self, shown: &str, x: NodeId, over: &Over, at: Span) -> Value<'a> {
+        if over.chosen.batch {
+            let message = format!("`{shown}` does not reduce over the batch");
+            let diagnostic = Diagnostic::new(Code::BatchRule, at, message)
+                .label("`over:` names the batch")
+                .help("`mean`, `sum` and `variance` reduce over the batch");
+            self.report(diagnostic);
+            return Value::Poison;
+        }
+        let names = self.axis_names(x);
+        let mut value = Value::Tensor(x);
+        let runs = runs(&over.chosen).into_iter();
+        let runs = runs.map(|Sum { axis, count }| ops::max_reduce::MaxReduce { axis, count }.into());
+        let number = (over.whole && !names.is_empty()).then(|| ops::reshape::Reshape { dims: Vec::new() }.into());
+        for op in runs.chain(number) {
+            let Value::Tensor(id) = value else { return value };
+            value = self.apply(shown, op, &[(id, at)], at, at);
+        }
+        self.set_axis_names(&value, names);
+        value
+    }
+
+    fn opposite(&mut self, shown: &str, x: Value<'a>, at: Span) -> Value<'a> {
+        self.pointwise(shown, ops::negate::Negate.into(), vec![(x, at)], at)
     }
 
     fn average(&mut self, shown: &str, x: NodeId, over: &Over, at: Span) -> Value<'a> {
@@ -116,15 +157,15 @@ impl<'a> Evaluator<'_, 'a> {
 }
 
 /// One sum for each run of neighbouring axes, the last run first.
-fn runs(chosen: &Chosen) -> Vec<ops::sum::Sum> {
-    let mut runs: Vec<ops::sum::Sum> = Vec::new();
+fn runs(chosen: &Chosen) -> Vec<Sum> {
+    let mut runs: Vec<Sum> = Vec::new();
     for &axis in chosen.places.iter().rev() {
         match runs.last_mut() {
             Some(run) if axis + 1 == run.axis => {
                 run.axis = axis;
                 run.count += 1;
             }
-            _ => runs.push(ops::sum::Sum { axis, count: 1 }),
+            _ => runs.push(Sum { axis, count: 1 }),
         }
     }
     runs

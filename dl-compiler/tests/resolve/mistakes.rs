@@ -166,6 +166,7 @@ const CASES: &[(&str, &str)] = &[
     ("E0204", "network N { input x: [2]; output y = x + normal([0]); }"),
     ("E0204", "network N { input x: [2]; output y = x + uniform(like: 3); }"),
     ("E0203", "network N { input x: [2]; output y = x + normal(like: x, 3, 4); }"),
+    ("E0305", "network N { input x: [2]; output y = x - max(x, over: batch); }"),
     ("E0408", "network N { input x: [2]; output y = if training { x |> dense(3) } else { x |> dense(4) }; }"),
     ("E0408", "network N { input x: [2]; h = if training { x |> dense(2) } else { x }; output y = h; }"),
     ("E0408", "network N { input x: [2, 3]; output y = if training { flatten(x) } else { x }; }"),
