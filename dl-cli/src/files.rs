@@ -36,10 +36,14 @@ fn is_source(entry: &DirEntry) -> bool {
     entry.depth() == 0 || !entry.file_type().is_dir() || !is_hidden && !entry.path().join(CACHE_MARKER).exists()
 }
 
-/// Reads and compiles a file.
-pub(crate) fn compile(file: &Path, options: &Options) -> Result<Compiled, Box<Failure>> {
-    let options = Options { loader: Some(dl_build::loader("", file.to_string_lossy())), ..options.clone() };
-    dl_compiler::compile(read(file)?, &options)
+/// Reads and compiles a file with those it imports.
+pub(crate) fn compile(file: &Path) -> Result<Compiled, Box<Failure>> {
+    dl_compiler::compile(read(file)?, &options(file))
+}
+
+/// The options for a file, which imports others from disk.
+pub(crate) fn options(file: &Path) -> Options {
+    Options { loader: Some(dl_build::loader("", file.to_string_lossy())), ..Options::default() }
 }
 
 /// Reads a file, or says why that cannot be.

@@ -287,3 +287,26 @@ fn fmt_writes_files_once_and_keeps_what_does_not_parse() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).is_empty() && stderr(&output).contains("<stdin>:1:"), "{}", stderr(&output));
 }
+
+#[test]
+fn all_commands_follow_imports() {
+    let root = folder("imports");
+    std::fs::create_dir_all(root.join("nets")).expect("a folder");
+    std::fs::write(root.join("nets/layers.dln"), "layer twice(x: [..]) { 2 * x }\n").expect("a file");
+    let net = root.join("nets/net.dln");
+    let text = "import \"layers.dln\";\n\nnetwork N { input x: [2]; output y = twice(x); }\n";
+    std::fs::write(&net, text).expect("a file");
+    for command in ["check", "expand", "summary", "graph"] {
+        for (folder, path) in
+            [(&root, net.as_path()), (&root, Path::new("nets/net.dln")), (&root.join("nets"), Path::new("net.dln"))]
+        {
+            let mut run = Command::new(env!("CARGO_BIN_EXE_dln"));
+            let output = run.arg(command).arg(path).current_dir(folder).output().expect("the binary starts");
+            assert_eq!(output.status.code(), Some(0), "{command}: {}", stderr(&output));
+        }
+    }
+    std::fs::write(&net, text.replace("layers", "leyers")).expect("a file");
+    let output = dln([Path::new("check"), &net]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("net.dln:1:8"), "{}", stderr(&output));
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use dl_compiler::{Code, Failure, FileId, Options};
+use dl_compiler::{Code, Failure, FileId};
 
 use super::fail;
 use crate::arguments::Format;
@@ -19,7 +19,7 @@ pub(crate) fn check(paths: &[PathBuf], format: Format) -> ExitCode {
     }
     let (mut failed, mut mistakes) = (0_usize, 0_usize);
     for file in &files {
-        let mistaken = files::compile(file, &Options::default()).err().filter(|failure| !is_library(failure));
+        let mistaken = files::compile(file).err().filter(|failure| !is_library(failure));
         if let Some(failure) = &mistaken {
             failed += 1;
             mistakes += failure.diagnostics.len();

@@ -4,7 +4,6 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use dl_compiler::Options;
 use dl_compiler::pipeline::Network;
 
 use crate::{drawing, files, output};
@@ -25,7 +24,7 @@ pub(crate) fn picture_kind(path: &Path) -> Option<&'static str> {
 
 /// Draws one network of a file.
 pub(crate) fn graph(file: &Path, target: Option<&Path>, name: Option<&str>) -> ExitCode {
-    let compiled = match files::compile(file, &Options::default()) {
+    let compiled = match files::compile(file) {
         Ok(compiled) => compiled,
         Err(failure) => return output::failure(&failure),
     };

@@ -21,7 +21,7 @@ pub(crate) use new::new;
 
 /// `dln expand`: the generated Rust, or the text of an earlier stage.
 pub(crate) fn expand(file: &Path, stage: &str, runtime: String) -> ExitCode {
-    let options = Options { runtime, ..Options::default() };
+    let options = Options { runtime, ..files::options(file) };
     match files::read(file).and_then(|source| dl_compiler::dump(source, &options, stage)) {
         Ok(text) => output::print(&text.unwrap_or_default()),
         Err(failure) => output::failure(&failure),
@@ -67,7 +67,7 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> ExitCode {
 
 /// Prints what is made of a compiled file, or shows what is wrong with it.
 fn show(file: &Path, format: Format, text: impl FnOnce(Compiled) -> String) -> ExitCode {
-    match files::compile(file, &Options::default()) {
+    match files::compile(file) {
         Ok(compiled) => output::print(&text(compiled)),
         Err(failure) => fail(&failure, format),
     }
