@@ -78,8 +78,9 @@ pub(super) fn call(function: &Function, again: bool) -> TokenStream {
         }
         quote!(#argument)
     });
-    let name = &function.name;
-    quote!(#name(#(#arguments),*))
+    let (name, blocks) = (&function.name, &function.blocks);
+    let together = (!blocks.is_empty()).then(|| quote!([#(#blocks),*],));
+    quote!(#name(#together #(#arguments),*))
 }
 
 /// `let` for each block that the code mentions.

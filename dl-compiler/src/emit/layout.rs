@@ -138,14 +138,26 @@ pub(super) fn tensors(
     module_of(&format_ident!("{module}"), doc, sizes, items)
 }
 
-/// A constant of several ranges.
+/// A constant of ranges: one by itself, several as an array. [`all`] reads either.
 pub(super) fn ranges(name: &str, doc: &str, ranges: &[Range<usize>]) -> TokenStream {
     let (name, doc, count) = (format_ident!("{name}"), format!(" {doc}"), ranges.len());
+    if let [Range { start, end }] = ranges {
+        return quote! {
+            #[doc = #doc]
+            pub(super) const #name: Range<usize> = #start..#end;
+        };
+    }
     let ranges = ranges.iter().map(|Range { start, end }| quote!(#start..#end));
     quote! {
         #[doc = #doc]
         pub(super) const #name: [Range<usize>; #count] = [#(#ranges),*];
     }
+}
+
+/// The ranges of a constant as an array.
+pub(super) fn all(name: &str, ranges: &[Range<usize>]) -> TokenStream {
+    let name = format_ident!("{name}");
+    if ranges.len() == 1 { quote!([layout::#name]) } else { quote!(layout::#name) }
 }
 
 impl Layout {

@@ -15,6 +15,9 @@ use crate::program::{BufferId, Home, Kernel, Phase, Program, Step};
 /// The most steps of one function.
 const STEPS: usize = 200;
 
+/// The most arguments of one function.
+const MANY: usize = 7;
+
 /// The most values cut at once.
 const CUT: usize = 10;
 
@@ -22,6 +25,8 @@ const CUT: usize = 10;
 pub(super) struct Function {
     /// Its name.
     pub(super) name: Ident,
+    /// The blocks that it takes together, before all else.
+    pub(super) blocks: Vec<Ident>,
     /// The variables it takes, in order, a shard last.
     pub(super) arguments: Vec<Ident>,
     /// All of it.
@@ -356,16 +361,28 @@ impl Writer<'_> {
         }
         arguments.push((format_ident!("shard"), quote!(rt::Shard<'_>)));
         arguments.retain(|(name, _)| mentions(&body, name));
+        // Many arguments are hard to read: then the blocks that are only read come as one.
+        let mut blocks = Vec::new();
+        if arguments.len() > MANY {
+            let read = quote!(&[f32]).to_string();
+            let is_read = |(_, ty): &(Ident, TokenStream)| ty.to_string() == read;
+            blocks = arguments.iter().filter(|argument| is_read(argument)).map(|(name, _)| name.clone()).collect();
+            arguments.retain(|argument| !is_read(argument));
+        }
+        let together = (!blocks.is_empty()).then(|| {
+            let count = blocks.len();
+            quote!([#(#blocks),*]: [&[f32]; #count],)
+        });
         let (names, types): (Vec<Ident>, Vec<TokenStream>) = arguments.into_iter().unzip();
         let name = format_ident!("{name}");
         let item = quote! {
             #[doc = #doc]
-            fn #name(#(#names: #types),*) {
+            fn #name(#together #(#names: #types),*) {
                 #import
                 #body
             }
         };
-        Function { name, arguments: names, item }
+        Function { name, blocks, arguments: names, item }
     }
 }
 

@@ -11,7 +11,7 @@ use quote::{format_ident, quote};
 
 use super::Module;
 use super::calls::{Routine, blocks, call, checks, used_or_not};
-use super::layout::{OTHERS, TRAINED, UPDATED, ranges};
+use super::layout::{OTHERS, TRAINED, UPDATED, all, ranges};
 use super::names::StepNames;
 use super::pointwise::float;
 use super::steps::Function;
@@ -179,8 +179,9 @@ impl Step<'_> {
         let prepare: Vec<TokenStream> = self.prepare.iter().map(|function| call(function, false)).collect();
         let (mean, report) = self.routine.report(module, &quote!(weights, total));
         let others = (!self.writes.others.is_empty()).then(|| {
+            let others = all(OTHERS, &self.writes.others);
             quote! {
-                for range in layout::OTHERS {
+                for range in #others {
                     gradients[range].fill(0.0);
                 }
             }
@@ -250,12 +251,15 @@ impl Step<'_> {
             Part::Whole => quote! {
                 state.block.as_mut_slice().copy_from_slice(workspace.updates.block.as_slice());
             },
-            Part::Ranges(_) => quote! {
-                for range in layout::UPDATED {
-                    let updates = &workspace.updates.block.as_slice()[range.clone()];
-                    state.block.as_mut_slice()[range].copy_from_slice(updates);
+            Part::Ranges(ranges) => {
+                let updated = all(UPDATED, ranges);
+                quote! {
+                    for range in #updated {
+                        let updates = &workspace.updates.block.as_slice()[range.clone()];
+                        state.block.as_mut_slice()[range].copy_from_slice(updates);
+                    }
                 }
-            },
+            }
         };
         let body = quote!(#update #constraints #updates);
         let import = super::steps::mentions(&body, &format_ident!("layout")).then(|| {
@@ -309,11 +313,12 @@ impl Step<'_> {
                 let call = quote!(optimizer.update(parameters.block.as_mut_slice(), gradients, &workspace.team););
                 (quote!(parameters.block.as_slice().len()), quote!(#gradients #call))
             }
-            Part::Ranges(_) => {
+            Part::Ranges(ranges) => {
+                let trained = all(TRAINED, ranges);
                 let update = quote! {
                     #gradients
                     let parameters = parameters.block.as_mut_slice();
-                    optimizer.update_ranges(parameters, gradients, &layout::TRAINED, &workspace.team);
+                    optimizer.update_ranges(parameters, gradients, &#trained, &workspace.team);
                 };
                 (self.floats(module), update)
             }
