@@ -11,6 +11,11 @@ pub const FILES: &[(&str, &str)] = &[
     ("std/convolution.dln", include_str!("../std/convolution.dln")),
     ("std/dropout.dln", include_str!("../std/dropout.dln")),
     ("std/recurrent.dln", include_str!("../std/recurrent.dln")),
+    ("std/activation.dln", include_str!("../std/activation.dln")),
+    ("std/normalization.dln", include_str!("../std/normalization.dln")),
+    ("std/pooling.dln", include_str!("../std/pooling.dln")),
+    ("std/embedding.dln", include_str!("../std/embedding.dln")),
+    ("std/attention.dln", include_str!("../std/attention.dln")),
     ("std/losses.dln", include_str!("../std/losses.dln")),
     ("std/penalties.dln", include_str!("../std/penalties.dln")),
 ];

@@ -126,6 +126,9 @@ impl<'a> Evaluator<'_, 'a> {
 
     /// The operand of a layer under the names of its pattern.
     pub(super) fn operand_with(&mut self, pattern: &'a Pattern, id: NodeId) -> Value<'a> {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.has_rest |= pattern.dims.iter().any(|dim| matches!(dim, PatternDim::Rest(_)));
+        }
         self.operand_named(id, pattern_names(pattern, self.ty(id).dims.len()), pattern.span)
     }
 
@@ -210,7 +213,8 @@ impl<'a> Evaluator<'_, 'a> {
                 Axis::Number(number) => self.place(number, rank).into_iter().collect(),
             };
             let is_repeated = matches!(axis, Axis::Name(_)) && places.len() > 1;
-            if places.is_empty() && rank > 0 || matches!(axis, Axis::Name(_)) && places.len() != 1 {
+            let may_be_none = axis == Axis::Rest && (rank == 0 || self.has_rest());
+            if places.is_empty() && !may_be_none || matches!(axis, Axis::Name(_)) && places.len() != 1 {
                 self.no_axis(shown, id, axis, is_repeated, span);
                 is_sound = false;
             }
@@ -269,6 +273,11 @@ impl<'a> Evaluator<'_, 'a> {
             }
         }
         Some(Value::Axes(Rc::from(numbers)))
+    }
+
+    /// Whether `..` stands in a pattern of the layer at hand.
+    fn has_rest(&self) -> bool {
+        self.frames.iter().rev().find(|frame| frame.kind != Kind::Function).is_some_and(|frame| frame.has_rest)
     }
 
     fn place(&self, number: i64, rank: usize) -> Option<usize> {

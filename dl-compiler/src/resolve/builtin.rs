@@ -8,6 +8,7 @@ use super::draw;
 use super::evaluator::Evaluator;
 use super::reduce::Reduction;
 use super::value::{Callee, Value};
+use crate::graph::Element;
 use crate::model::Initializer;
 use crate::ops::AttributeValue;
 
@@ -29,6 +30,7 @@ enum Meaning {
     Bernoulli,
     Concat,
     Side(usize),
+    Bound,
     Constant,
     Uniform,
     Normal,
@@ -44,6 +46,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin { name: "concat", arguments: &["x…", "axis"], meaning: Meaning::Concat },
     Builtin { name: "height", arguments: &["size"], meaning: Meaning::Side(0) },
     Builtin { name: "width", arguments: &["size"], meaning: Meaning::Side(1) },
+    Builtin { name: "bound", arguments: &["index"], meaning: Meaning::Bound },
     Builtin { name: "constant", arguments: &["value"], meaning: Meaning::Constant },
     Builtin { name: "uniform", arguments: &["low", "high"], meaning: Meaning::Uniform },
     Builtin { name: "normal", arguments: &["mean", "deviation"], meaning: Meaning::Normal },
@@ -115,6 +118,7 @@ impl<'a> Evaluator<'_, 'a> {
             (Meaning::Reduce(reduction), [x, over @ ..]) => self.reduce(builtin.name, reduction, x, over.first(), at),
             (Meaning::Split, [x, parts, axis @ ..]) => self.split(x, parts, axis.first(), at),
             (Meaning::Concat, [parts @ .., axis]) => self.concat(parts, axis, at),
+            (Meaning::Bound, [index]) => self.bound_of_index(index),
             (Meaning::Side(side), [size]) => self.side(builtin.name, side, size),
             (Meaning::Constant, [value]) => match self.number(builtin.name, value) {
                 Some(value) => Value::Initializer(Initializer::Constant(value)),
@@ -149,6 +153,17 @@ impl<'a> Evaluator<'_, 'a> {
         };
         self.error(Code::BadAttribute, second.1, format!("`{shown}`: {wrong}"), "");
         Value::Poison
+    }
+
+    /// `bound(tokens)`: how many values an index can have.
+    fn bound_of_index(&mut self, (value, place): &(Value<'a>, Span)) -> Value<'a> {
+        match value {
+            Value::Tensor(id) => match self.ty(*id).element {
+                Element::Index(bound) => i64::try_from(bound).map_or(Value::Poison, Value::Integer),
+                _ => self.wrong_kind("bound", "a tensor of indices", value, *place),
+            },
+            other => self.wrong_kind("bound", "a tensor of indices", other, *place),
+        }
     }
 
     /// `height(5)` is 5, `height([3, 5])` is 3, `width([3, 5])` is 5.

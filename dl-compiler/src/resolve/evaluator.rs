@@ -68,6 +68,8 @@ pub(super) struct Frame<'a> {
     pub(super) first_node: usize,
     /// Names of the axes of values.
     pub(super) axes: BTreeMap<NodeId, AxisNames<'a>>,
+    /// Whether a pattern of its operands has `..`, which may stand for no axes.
+    pub(super) has_rest: bool,
 }
 
 impl<'a> Frame<'a> {
@@ -82,7 +84,7 @@ impl<'a> Frame<'a> {
     ) -> Frame<'a> {
         let scopes = vec![BTreeMap::new()];
         let (statements, states, axes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Frame { kind, home, name, call, scopes, prefix, statements, states, first_node, axes }
+        Frame { kind, home, name, call, scopes, prefix, statements, states, first_node, axes, has_rest: false }
     }
 }
 

@@ -5,49 +5,57 @@
 
 use dl_compiler::eval::{Context, eval, root};
 use dl_compiler::graph::Role;
+use dl_compiler::model::Parameter;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::support::{mistakes, model};
 
-const BATCH: usize = 3;
+/// Examples of a run.
+pub(crate) const BATCH: usize = 3;
 
 /// A number for each place, no two alike.
-fn x(example: usize, place: usize) -> f64 {
+pub(crate) fn x(example: usize, place: usize) -> f64 {
     (example * 31 + place * 7 % 23) as f64 * 0.25 - 2.0
 }
 
 /// The output of a network with one input of `dims`, in its training or inference form; parameters count 1, 2, 3, …
-fn output(text: &str, training: bool, dims: &[usize]) -> Vec<f64> {
+pub(crate) fn output(text: &str, training: bool, dims: &[usize]) -> Vec<f64> {
+    roots(text, training, dims, &[Role::Output(0)]).remove(0)
+}
+
+/// The same for any values that are wanted of a network; states count 1, 2, 3, … too.
+pub(crate) fn roots(text: &str, training: bool, dims: &[usize], roles: &[Role]) -> Vec<Vec<f64>> {
     let model = model(text);
     let len: usize = dims.iter().product();
     let numbers: Vec<f64> = (0..BATCH * len).map(|at| x(at / len, at % len)).collect();
     let field = ArrayD::from_shape_vec(IxDyn(&[&[BATCH], dims].concat()), numbers).unwrap();
-    let parameters: Vec<ArrayD<f64>> = model
-        .parameters
-        .iter()
-        .map(|parameter| {
+    let counted = |tensors: &[Parameter]| -> Vec<ArrayD<f64>> {
+        let count = |parameter: &Parameter| {
             let mut next = 0.0;
             ArrayD::from_shape_fn(IxDyn(&parameter.dims), |_| {
                 next += 1.0;
                 next
             })
-        })
-        .collect();
+        };
+        tensors.iter().map(count).collect()
+    };
+    let (parameters, states) = (counted(&model.parameters), counted(&model.states));
     let fields = [field];
     let context = Context {
         batch: BATCH,
         fields: &fields,
         parameters: &parameters,
-        states: &[],
+        states: &states,
         weights: None,
         uniform: &|_, _, _| 0.5,
     };
     let graph = if training { &model.training } else { &model.inference };
     let values = eval(graph, &context);
-    root(graph, &values, &context, Role::Output(0)).unwrap().iter().copied().collect()
+    roles.iter().map(|&role| root(graph, &values, &context, role).unwrap().iter().copied().collect()).collect()
 }
 
-fn assert_close(found: &[f64], expected: &[f64]) {
+/// Both lists, number by number.
+pub(crate) fn assert_close(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
     for (a, b) in found.iter().zip(expected) {
         assert!((a - b).abs() < 1e-12, "{found:?} is not {expected:?}");

@@ -3,6 +3,7 @@
 mod axes;
 mod composition;
 mod hostile;
+mod library;
 mod mistakes;
 mod programs;
 mod support;
