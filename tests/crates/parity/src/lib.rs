@@ -19,6 +19,7 @@ dln::include_compiled!("normalizations");
 dln::include_compiled!("parts");
 dln::include_compiled!("perceptron");
 dln::include_compiled!("regression");
+dln::include_compiled!("residual");
 dln::include_compiled!("sampling");
 dln::include_compiled!("sequence");
 dln::include_compiled!("siamese");

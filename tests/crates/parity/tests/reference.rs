@@ -109,6 +109,7 @@ fixture!(cnn, cnn, [image, class], [image], |y| [rt::flat(y)], [1, 3]);
 fixture!(autoencoder, autoencoder, [x], [x], |y| [rt::flat(y.code_of_x), rt::flat(y.copy)], [1, 3, 16, 17, 64]);
 fixture!(axes, axes, [image, target], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 37, 64]);
 fixture!(held, held, [x, y], [x], |y| [rt::flat(y.value), rt::flat(y.age)], [1, 3, 16, 17, 64]);
+fixture!(residual, residual, [image, kind], [image], |y| [rt::flat(y)], [3, 16, 17, 37]);
 fixture!(noise, noise, [image, target], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 fixture!(normalizations, normalizations, [image, song, target], [image, song], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(transformer, transformer, [signs, next], [signs], |y| [rt::flat(y)], [1, 3, 16, 17]);
