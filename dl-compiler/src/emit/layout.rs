@@ -160,6 +160,16 @@ pub(super) fn all(name: &str, ranges: &[Range<usize>]) -> TokenStream {
     if ranges.len() == 1 { quote!([layout::#name]) } else { quote!(layout::#name) }
 }
 
+/// Code for each range of a constant, which it calls `range`.
+pub(super) fn each(name: &str, ranges: &[Range<usize>], code: &TokenStream) -> TokenStream {
+    let name = format_ident!("{name}");
+    if ranges.len() == 1 {
+        quote!(let range = layout::#name; #code)
+    } else {
+        quote!(for range in layout::#name { #code })
+    }
+}
+
 impl Layout {
     /// The range of a buffer.
     pub(super) fn range(&self, id: BufferId) -> &TokenStream {

@@ -11,7 +11,7 @@ use quote::{format_ident, quote};
 
 use super::Module;
 use super::calls::{Routine, blocks, call, checks, used_or_not};
-use super::layout::{OTHERS, TRAINED, UPDATED, all, ranges};
+use super::layout::{OTHERS, TRAINED, UPDATED, all, each, ranges};
 use super::names::StepNames;
 use super::pointwise::float;
 use super::steps::Function;
@@ -178,14 +178,8 @@ impl Step<'_> {
         let run = self.routine.run();
         let prepare: Vec<TokenStream> = self.prepare.iter().map(|function| call(function, false)).collect();
         let (mean, report) = self.routine.report(module, &quote!(weights, total));
-        let others = (!self.writes.others.is_empty()).then(|| {
-            let others = all(OTHERS, &self.writes.others);
-            quote! {
-                for range in #others {
-                    gradients[range].fill(0.0);
-                }
-            }
-        });
+        let others = (!self.writes.others.is_empty())
+            .then(|| each(OTHERS, &self.writes.others, &quote!(gradients[range].fill(0.0);)));
         let body = quote!(#others #(#prepare;)* #run #mean let report = #report;);
         let blocks = blocks(
             &body,
@@ -252,13 +246,11 @@ impl Step<'_> {
                 state.block.as_mut_slice().copy_from_slice(workspace.updates.block.as_slice());
             },
             Part::Ranges(ranges) => {
-                let updated = all(UPDATED, ranges);
-                quote! {
-                    for range in #updated {
-                        let updates = &workspace.updates.block.as_slice()[range.clone()];
-                        state.block.as_mut_slice()[range].copy_from_slice(updates);
-                    }
-                }
+                let copy = quote! {
+                    let updates = &workspace.updates.block.as_slice()[range.clone()];
+                    state.block.as_mut_slice()[range].copy_from_slice(updates);
+                };
+                each(UPDATED, ranges, &copy)
             }
         };
         let body = quote!(#update #constraints #updates);
