@@ -17,6 +17,9 @@ fn text(file: &Path, stage: &str) -> String {
     }
 }
 
+/// Fixtures whose generated code is too long to be read, some ten thousand lines; their programs are.
+const LONG: &[&str] = &["resnet"];
+
 fn fixtures() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -31,7 +34,11 @@ fn snapshot(stage: &str) {
         let files = fixtures();
         assert!(files.len() >= 8, "{files:?}");
         for file in files {
-            let name = format!("{}.{stage}", file.file_stem().unwrap().to_string_lossy());
+            let stem = file.file_stem().unwrap().to_string_lossy();
+            if stage == "rust" && LONG.contains(&&*stem) {
+                continue;
+            }
+            let name = format!("{stem}.{stage}");
             insta::assert_snapshot!(name, text(&file, stage));
         }
     });

@@ -309,8 +309,8 @@ impl Call<'_> {
         let (len, chunk) = (count(outer * inner, self.rows.as_ref()), middle * inner);
         let y = self.exact();
         quote! {
-            for (x, y) in #place[..#len].chunks(#inner).zip(#y.chunks_mut(#chunk)) {
-                rt::broadcast(rt::Operand::new(x, 1, #inner), y);
+            for (one, copies) in #place[..#len].chunks(#inner).zip(#y.chunks_mut(#chunk)) {
+                rt::broadcast(rt::Operand::new(one, 1, #inner), copies);
             }
         }
     }

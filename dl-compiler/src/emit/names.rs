@@ -256,6 +256,7 @@ const FUNCTIONS: &[&str] = &["evaluate", "forward", "gradients", "optimizer", "s
 pub(super) const VARIABLES: &[&str] = &[
     "batch",
     "capacity",
+    "copies",
     "draw",
     "first",
     "fixed",
@@ -263,6 +264,7 @@ pub(super) const VARIABLES: &[&str] = &[
     "gradients",
     "layout",
     "n",
+    "one",
     "operands",
     "parameters",
     "prepared",

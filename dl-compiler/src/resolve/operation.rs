@@ -65,12 +65,16 @@ impl<'a> Evaluator<'_, 'a> {
         attributes: &mut [Option<(Value<'a>, Span)>],
     ) -> bool {
         for (attribute, given) in spec.attributes.iter().zip(attributes) {
-            let (Some((axes @ Value::Axes(_), place)), Some((Value::Tensor(id), _))) =
-                (given.as_ref(), operands.first())
-            else {
-                continue;
+            let Some((axes @ Value::Axes(_), place)) = given.as_ref() else { continue };
+            let (axes, place) = (axes.clone(), *place);
+            let id = match operands.first() {
+                Some((Value::Tensor(id), _)) => *id,
+                Some((Value::Poison, _)) | None => return false,
+                Some((other, place)) => {
+                    self.wrong_kind(spec.name, "a tensor", other, *place);
+                    return false;
+                }
             };
-            let (axes, place, id) = (axes.clone(), *place, *id);
             let counted = if attribute.name == "axis" {
                 self.chosen_one(spec.name, id, &axes, place).map(|axis| Value::Integer(axis as i64))
             } else {

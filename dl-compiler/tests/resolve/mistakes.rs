@@ -15,6 +15,7 @@ const CASES: &[(&str, &str)] = &[
     ("E0101", "layer unused(x: [..]) { y = if 1 == 2 { z } else { x }; y } network N { input x: [2]; output y = x; }"),
     ("E0101", "network N { input x: [2]; assert 1 == 1, \"{nobody}\"; output y = x; }"),
     ("E0101", "network N { input x: [2]; v = 3; output y = v(x); }"),
+    ("E0101", "network N { input x: [2]; output y = slice(z, 0, start: 0, len: 1); }"),
     ("E0102", "network N { input x: [2]; x = 3; output y = relu(x); loss mean(x); }"),
     ("E0102", "const A = 1; const A = 2; network N { input x: [A]; output y = x; }"),
     ("E0102", "const A = 1; network N { input x: [2]; A = x; output y = x; }"),

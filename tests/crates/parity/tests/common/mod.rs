@@ -13,12 +13,15 @@ pub(crate) const SEED: u64 = 5;
 /// See [`SEED`].
 pub(crate) const STEP: u64 = 9;
 
-/// A fixture in all its representations.
+/// A fixture in all its representations, or the random program of the seed in its name.
 pub(crate) fn network(name: &str) -> Network {
     let path = format!("{}/../../networks/{name}.dln", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = match name.strip_prefix("random") {
+        Some(seed) => samples::program(&format!("Random{seed}"), &samples::choices(seed.parse().unwrap())),
+        None => std::fs::read_to_string(&path).unwrap(),
+    };
     let compiled = dl_compiler::compile(Source::new(path, text), &Options::default()).unwrap();
-    compiled.networks.into_iter().next().unwrap()
+    compiled.networks.into_iter().find(|network| network.model.public).unwrap()
 }
 
 /// Random numbers for each field of the model: `batch` examples, batch axis first.
