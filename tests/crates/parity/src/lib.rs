@@ -1,5 +1,6 @@
 //! The generated code of every fixture network and of some random programs, for the tests beside it.
 #![deny(warnings)]
+#![allow(clippy::eq_op, reason = "random programs may subtract a value from itself")]
 
 dln::include_compiled!("arithmetic");
 dln::include_compiled!("attention");
