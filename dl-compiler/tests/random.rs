@@ -84,29 +84,34 @@ impl Trial {
 
     /// Compares some numbers of every gradient with central differences; says how many were compared.
     ///
-    /// Where differences of two widths disagree there is a bend between, and nothing is said.
+    /// Where the slopes to both sides stay apart when the differences narrow, there is a bend, and nothing is said.
     fn differentiate(&self) -> usize {
         let gradients = self.roots(&self.network.gradients[0], &self.parameters);
+        let here = self.loss(&self.parameters);
         let mut compared = 0;
         for (index, parameter) in self.parameters.iter().enumerate() {
             let gradient = gradients.iter().find(|(role, _)| *role == Role::Gradient(index)).map(|(_, value)| value);
             for place in [0, parameter.len() / 2].into_iter().take(parameter.len()) {
-                let slope = |width: f64| {
-                    let at = |distance: f64| {
-                        let mut parameters = self.parameters.clone();
-                        *parameters[index].iter_mut().nth(place).unwrap() += distance;
-                        self.loss(&parameters)
-                    };
-                    (at(width) - at(-width)) / (2.0 * width)
+                let slope = |distance: f64| {
+                    let mut parameters = self.parameters.clone();
+                    *parameters[index].iter_mut().nth(place).unwrap() += distance;
+                    (self.loss(&parameters) - here) / distance
                 };
-                let (expected, narrow) = (slope(1e-4), slope(5e-5));
-                if (expected - narrow).abs() > 1e-6 * (1.0 + narrow.abs()) {
+                let (wide, narrow) = ([slope(1e-4), slope(-1e-4)], [slope(5e-5), slope(-5e-5)]);
+                let apart = |[right, left]: [f64; 2]| (right - left).abs();
+                let middle = |[right, left]: [f64; 2]| (right + left) / 2.0;
+                let expected = middle(narrow);
+                let is_smooth = apart(narrow) <= 0.6 * apart(wide) + 1e-7;
+                if !is_smooth || (middle(wide) - expected).abs() > 1e-6 * (1.0 + expected.abs()) {
                     continue;
                 }
                 let found = gradient.map_or(0.0, |gradient| *gradient.iter().nth(place).unwrap());
                 let path = &self.network.model.parameters[index].path;
-                let error = (found - narrow).abs();
-                assert!(error <= 1e-5 * (1.0 + narrow.abs()), "gradient of {path}[{place}]: {found} for {narrow}");
+                let error = (found - expected).abs();
+                assert!(
+                    error <= 1e-5 * (1.0 + expected.abs()),
+                    "gradient of {path}[{place}]: {found} for {expected}, slopes {wide:?} and {narrow:?}"
+                );
                 compared += 1;
             }
         }
