@@ -4,6 +4,7 @@
 //! Operands come before their users, so the order of the nodes is an order of computation.
 //! [`Graph::verify`] checks all that later stages rely on; the [`Display`](fmt::Display) text is what snapshots hold.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use dl_grammar::Span;
@@ -200,6 +201,30 @@ impl Graph {
             }
         }
         users
+    }
+
+    /// For every node whether one of `roots` is computed from it, be it in an earlier round of a loop.
+    pub fn needed(&self, roots: impl IntoIterator<Item = NodeId>) -> Vec<bool> {
+        let mut next: BTreeMap<(usize, usize), NodeId> = BTreeMap::new();
+        for (id, node) in self.iter() {
+            if let Op::Next(op) = &node.op {
+                next.insert((op.scan, op.index), id);
+            }
+        }
+        let mut needed = vec![false; self.nodes.len()];
+        let mut found: Vec<NodeId> = roots.into_iter().collect();
+        while let Some(id) = found.pop() {
+            if std::mem::replace(&mut needed[id.index()], true) {
+                continue;
+            }
+            let node = self.node(id);
+            found.extend(&node.operands);
+            // A carry is needed with what it is at the next step, though that comes behind it.
+            if let Op::Carry(op) = &node.op {
+                found.extend(next.get(&(op.scan, op.index)));
+            }
+        }
+        needed
     }
 
     /// The same graph with only some of its roots; nodes are kept.

@@ -89,26 +89,13 @@ impl<'a> Scheduler<'a> {
             let is_known = !matches!(node.op, Op::BatchShare(_));
             prepared.push(!node.ty.per_example && before && is_known);
         }
-        let mut reachable = vec![false; graph.nodes.len()];
-        for (_, root) in &graph.roots {
-            reachable[root.index()] = true;
-        }
-        for (id, node) in graph.iter().rev() {
-            // What a loop hands to its next step is there because the loop needs it.
-            if reachable[id.index()] || matches!(node.op, Op::Next(_)) {
-                reachable[id.index()] = true;
-                for operand in &node.operands {
-                    reachable[operand.index()] = true;
-                }
-            }
-        }
         Scheduler {
             model,
             graph,
             inference,
             parameters: offsets(&model.parameters),
             states: offsets(&model.states),
-            reachable,
+            reachable: graph.needed(graph.roots.iter().map(|(_, id)| *id)),
             base,
             prepared,
             targets: BTreeMap::new(),

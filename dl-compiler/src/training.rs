@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use crate::graph::{Graph, NodeId, Role};
 use crate::model::Model;
 use crate::ops::Op;
-use crate::optimize::needed;
 
 /// The graph of each training step, in the order of [`Model::losses`]; none if the model does not train.
 pub fn training(model: &Model) -> Vec<Graph> {
@@ -19,7 +18,7 @@ pub fn training(model: &Model) -> Vec<Graph> {
     let graph = &model.training;
     let mut steps: Vec<Step> = Vec::new();
     for loss in 0..model.losses.len() {
-        let needed = needed(graph, graph.root(Role::Loss(loss)));
+        let needed = graph.needed(graph.root(Role::Loss(loss)));
         steps.push(Step { fields: fields(graph, &needed), needed, roots: vec![Role::Loss(loss)] });
     }
     for &(role, root) in &graph.roots {
@@ -51,7 +50,7 @@ fn of_metric<'s>(graph: &Graph, steps: &'s mut [Step], root: NodeId) -> Option<&
     if steps.len() == 1 {
         return steps.first_mut();
     }
-    let fields = fields(graph, &needed(graph, Some(root)));
+    let fields = fields(graph, &graph.needed([root]));
     steps.iter_mut().find(|step| fields.is_subset(&step.fields))
 }
 

@@ -181,6 +181,58 @@ fn loops_within_loops() {
 }
 
 #[test]
+fn what_a_loop_makes_of_an_inner_sequence_is_kept_for_its_gradient() {
+    gradients_agree(
+        "network A {
+            input x: [3, 4, 2];
+            label y: [3];
+            param w: [2, 2] = glorot_uniform;
+            rows = scan row in x with s: [] = 0 {
+                cells = scan cell in row with h: [2] = 0 { h = tanh(cell @ w + h); yield h };
+                waves = sin(cells);
+                s = s + sum(waves * waves);
+                yield s
+            };
+            output z = rows;
+            loss mse(rows, y);
+        }",
+    );
+}
+
+#[test]
+fn a_penalty_joins_the_loss_that_reaches_its_parameter_through_a_carry() {
+    gradients_agree(
+        "network A {
+            input x: [4];
+            label y: [4];
+            param w: [1] = ones;
+            a = scan x_t in x with s: [] = 0 { old = s; s = tanh(s + x_t * sum(w)); yield old };
+            penalty sum(w ^ 2);
+            output z = a;
+            loss mse(a, y);
+        }",
+    );
+    let text = |penalty: &str| {
+        format!(
+            "network A {{
+                input x: [4];
+                label y: [4];
+                param w: [1] = ones;
+                a = scan x_t in x with s: [] = 0 {{ old = s; s = s + x_t * sum(w); yield old }};
+                {penalty}
+                output z = a;
+                loss mse(a, y);
+            }}"
+        )
+    };
+    let (without, with) = (network(&text("")), network(&text("penalty sum(w ^ 2);")));
+    let data = Data::new(&without);
+    let expected: f64 = data.parameters[0].iter().map(|w| w * w).sum();
+    let difference = data.loss(&with, &data.parameters) - data.loss(&without, &data.parameters);
+    assert!((difference - expected).abs() < 1e-12, "{difference} for {expected}");
+}
+
+#[test]
 fn carries_swap_and_stay() {
     let network = network(
         "network A {

@@ -4,8 +4,6 @@
 
 use crate::graph::{Graph, Node, NodeId};
 
-pub(crate) use dead::needed;
-
 mod dead;
 mod epilogue;
 mod fold;

@@ -72,6 +72,8 @@ impl Program {
         let steps = self.scans.get(scan).map(|scan| scan.length);
         let is_piece = steps.is_some_and(|steps| {
             whole.layout == Layout::Steps(steps) && whole.floats == steps * buffer.floats && whole.per_example
+                // Whoever reads a step reads it as the language sees it.
+                && buffer.layout == Layout::default()
         });
         if is_piece { Ok(()) } else { Err(format!("{} is no step of {}", buffer.name, whole.name)) }
     }

@@ -6,7 +6,7 @@ use dl_grammar::{Code, Diagnostic, Span};
 
 use super::network::{Half, Target};
 use crate::gradient::differentiate;
-use crate::graph::{Graph, NodeId, Role};
+use crate::graph::{Graph, Role};
 use crate::model::{Field, Loss, Parameter};
 use crate::ops::Op;
 
@@ -60,8 +60,7 @@ pub(super) fn has_input(network: &ast::Network) -> bool {
 pub(super) fn halves(target: &Target<'_>, training: &Half, inference: &Half) -> Vec<Diagnostic> {
     let network = target.network;
     let mut diagnostics = disagreements(target, training, inference);
-    diagnostics.extend(outputs_without_labels(network, &inference.graph, &inference.fields));
-    diagnostics.extend(outputs_of_one_example(network, &inference.graph));
+    diagnostics.extend(outputs(network, &inference.graph, &inference.fields));
     diagnostics.extend(gradients(network, training));
     diagnostics
 }
@@ -116,8 +115,8 @@ fn differ(span: Span, what: String, label: String) -> Diagnostic {
     Diagnostic::new(Code::TrainingDisagrees, span, message).label(label)
 }
 
-/// What inference yields may not ask for a label.
-fn outputs_without_labels(network: &ast::Network, graph: &Graph, fields: &[Option<Field>]) -> Vec<Diagnostic> {
+/// What inference yields for an example may ask for no label and may not depend on the other examples of the batch.
+fn outputs(network: &ast::Network, graph: &Graph, fields: &[Option<Field>]) -> Vec<Diagnostic> {
     let declared = network.members.iter().filter_map(|member| match member {
         Member::Output(binding) => Some(binding),
         _ => None,
@@ -125,62 +124,34 @@ fn outputs_without_labels(network: &ast::Network, graph: &Graph, fields: &[Optio
     let mut diagnostics = Vec::new();
     for (place, output) in declared.enumerate() {
         let Some(root) = graph.root(Role::Output(place)) else { continue };
-        let Some(label) = reached_label(graph, root, fields) else { continue };
-        let message = format!("the output `{}` depends on the label `{}`", output.name.text, label.name);
-        let diagnostic = Diagnostic::new(Code::LabelInInference, output.name.span, message)
-            .label("inference knows no labels")
-            .related(label.span, "the label")
-            .help(format!("declare it as `input {}: …` if inference knows it", label.name));
-        diagnostics.push(diagnostic);
+        let needed = graph.needed([root]);
+        // The last of a kind is the one nearest to the output.
+        let mut nodes = graph.nodes.iter().zip(&needed).rev().filter(|(_, needed)| **needed).map(|(node, _)| node);
+        let label = nodes.clone().find_map(|node| match &node.op {
+            Op::Input(input) => fields.get(input.field)?.as_ref().filter(|field| field.label),
+            _ => None,
+        });
+        let sum = nodes.find(|node| matches!(node.op, Op::SumBatch(_)));
+        diagnostics.extend(label.map(|label| of_label(output, label)));
+        diagnostics.extend(sum.map(|sum| of_batch(output, sum.origin.span)));
     }
     diagnostics
 }
 
-/// What inference yields for an example may not depend on the other examples of the batch.
-fn outputs_of_one_example(network: &ast::Network, graph: &Graph) -> Vec<Diagnostic> {
-    let declared = network.members.iter().filter_map(|member| match member {
-        Member::Output(binding) => Some(binding),
-        _ => None,
-    });
-    let mut diagnostics = Vec::new();
-    for (place, output) in declared.enumerate() {
-        let Some(root) = graph.root(Role::Output(place)) else { continue };
-        let Some(sum) = reached(graph, root).into_iter().find(|&id| matches!(graph.node(id).op, Op::SumBatch(_)))
-        else {
-            continue;
-        };
-        let message = format!("the output `{}` depends on the other examples of the batch", output.name.text);
-        let diagnostic = Diagnostic::new(Code::BatchRule, output.name.span, message)
-            .label("inference answers for one example")
-            .related(graph.node(sum).origin.span, "this reduces over the batch")
-            .help("choose by `if training { … } else { … }`, and keep in a `state` what inference needs");
-        diagnostics.push(diagnostic);
-    }
-    diagnostics
+fn of_label(output: &ast::Binding, label: &Field) -> Diagnostic {
+    let message = format!("the output `{}` depends on the label `{}`", output.name.text, label.name);
+    Diagnostic::new(Code::LabelInInference, output.name.span, message)
+        .label("inference knows no labels")
+        .related(label.span, "the label")
+        .help(format!("declare it as `input {}: …` if inference knows it", label.name))
 }
 
-/// The values that a value is computed from, the last first.
-fn reached(graph: &Graph, from: NodeId) -> Vec<NodeId> {
-    let mut reached = vec![false; from.index() + 1];
-    reached[from.index()] = true;
-    let mut found = Vec::new();
-    for (id, node) in graph.iter().take(from.index() + 1).rev() {
-        if reached[id.index()] {
-            found.push(id);
-            for operand in &node.operands {
-                reached[operand.index()] = true;
-            }
-        }
-    }
-    found
-}
-
-/// The first label that a value is computed from.
-fn reached_label<'h>(graph: &Graph, from: NodeId, fields: &'h [Option<Field>]) -> Option<&'h Field> {
-    reached(graph, from).into_iter().find_map(|id| match &graph.node(id).op {
-        Op::Input(input) => fields.get(input.field)?.as_ref().filter(|field| field.label),
-        _ => None,
-    })
+fn of_batch(output: &ast::Binding, reduction: Span) -> Diagnostic {
+    let message = format!("the output `{}` depends on the other examples of the batch", output.name.text);
+    Diagnostic::new(Code::BatchRule, output.name.span, message)
+        .label("inference answers for one example")
+        .related(reduction, "this reduces over the batch")
+        .help("choose by `if training { … } else { … }`, and keep in a `state` what inference needs")
 }
 
 /// Each loss of a network that has parameters, or trains, must reach one that it trains.

@@ -58,15 +58,15 @@ fn with_penalties(graph: &mut Graph, loss: NodeId, penalties: &[Addend], name: &
     if penalties.is_empty() {
         return loss;
     }
-    let reached = reached(graph, loss);
+    let reached = graph.needed([loss]);
     let joins = |penalty: &&Addend| match penalty.layer {
         Some((first, end, result)) => {
             let made = reached.get(first..end.min(reached.len())).unwrap_or_default();
-            made.contains(&true) || result.and_then(|id| reached.get(id.index())) == Some(&true)
+            made.contains(&true) || result.is_some_and(|id| reached[id.index()])
         }
         None => {
             let own = reached_parameters(graph, penalty.node);
-            own.is_empty() || own.iter().any(|id| reached.get(id.index()) == Some(&true))
+            own.is_empty() || own.iter().any(|id| reached[id.index()])
         }
     };
     let joining: Vec<(NodeId, Span)> =
@@ -79,25 +79,8 @@ fn sum(graph: &mut Graph, a: NodeId, b: NodeId, name: &str, span: Span) -> NodeI
     graph.add(add::Add.into(), &[a, b], Origin { span, name: name.to_owned() }).unwrap_or(a)
 }
 
-/// For every node up to `from`, whether `from` is computed from it.
-fn reached(graph: &Graph, from: NodeId) -> Vec<bool> {
-    let mut reached = vec![false; from.index() + 1];
-    reached[from.index()] = true;
-    for (id, node) in graph.iter().take(from.index() + 1).rev() {
-        if reached[id.index()] {
-            for operand in &node.operands {
-                reached[operand.index()] = true;
-            }
-        }
-    }
-    reached
-}
-
 fn reached_parameters(graph: &Graph, from: NodeId) -> Vec<NodeId> {
-    let reached = reached(graph, from);
-    let parameters = graph
-        .iter()
-        .take(reached.len())
-        .filter(|(id, node)| matches!(node.op, Op::Parameter(_)) && reached[id.index()]);
+    let reached = graph.needed([from]);
+    let parameters = graph.iter().filter(|(id, node)| matches!(node.op, Op::Parameter(_)) && reached[id.index()]);
     parameters.map(|(id, _)| id).collect()
 }

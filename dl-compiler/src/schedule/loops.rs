@@ -367,7 +367,9 @@ impl Scheduler<'_> {
 
     /// How many steps a node is computed over step by step, because an operand lies so or nobody wants it otherwise.
     pub(super) fn steps_of(&mut self, id: NodeId) -> Option<usize> {
-        if self.graph.scans.is_empty() {
+        // What a loop leaves behind is stored as the language sees it.
+        let is_stacked = self.regions.of(id).is_some() && self.loops.into.contains_key(&id);
+        if self.graph.scans.is_empty() || is_stacked {
             return None;
         }
         let steps = row_by_row(self.graph, id)?;

@@ -210,6 +210,11 @@ const CASES: &[(&str, &str)] = &[
         "E0411",
         "network N { input x: [4, 1, 5, 5]; a = scan x_t in x { yield mean(conv2d(x_t, 2, kernel: 3)) }; output y = a; }",
     ),
+    // A label that reaches an output through the next value of a carry alone.
+    (
+        "E0406",
+        "network N { input x: [4]; label d: [4]; a = scan x_t, d_t in x, d with s: [] = 0 { old = s; s = s + d_t; yield old + x_t }; output y = a; }",
+    ),
     ("E0301", "network N { input x: [4]; input m: [5]; a = scan x_t, m_t in x, m { yield x_t * m_t }; output y = a; }"),
     ("E0301", "network N { input x: [4]; a = scan x_t in x with s: [2] = 0 { s = x_t; yield s }; output y = a; }"),
     ("E0304", "network N { input x: index(7)[4]; a = scan x_t in x { yield x_t }; output y = a; }"),
