@@ -183,7 +183,7 @@ impl Drawing<'_> {
         let (from, to) = part.parameters;
         let parameters = self.model.parameters.get(from..to).unwrap_or(&[]);
         let floats: usize = parameters.iter().map(|parameter| parameter.dims.iter().product::<usize>()).sum();
-        if floats == 0 { String::new() } else { format!("\n{} parameters", crate::tree::grouped(floats)) }
+        if floats == 0 { String::new() } else { format!("\n{} parameters", dl_compiler::summary::grouped(floats)) }
     }
 
     fn owner(&self, id: NodeId) -> Option<Shape> {

@@ -11,8 +11,7 @@
 use dl_compiler::pipeline::Network;
 use dl_compiler::plan::lives;
 use dl_compiler::program::{Buffer, Home};
-
-use crate::tree::grouped;
+use dl_compiler::summary::grouped;
 
 /// Bytes of a float.
 const FLOAT: usize = 4;

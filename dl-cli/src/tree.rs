@@ -13,6 +13,7 @@
 //! FLOPs and bytes are of one example …
 //! ```
 
+use dl_compiler::summary::grouped;
 use dl_compiler::{Summary, SummaryRow};
 
 /// The tables of all networks, a blank line between them.
@@ -99,30 +100,9 @@ fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
     format!("{}\n", line.trim_end())
 }
 
-/// `16512` as `16 512`.
-pub(crate) fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        let cases = [(0, "0"), (999, "999"), (1000, "1 000"), (61_706, "61 706"), (1_234_567, "1 234 567")];
-        for (number, text) in cases {
-            assert_eq!(grouped(number), text);
-        }
-    }
 
     #[test]
     fn columns_are_aligned_and_totalled() {

@@ -6,10 +6,8 @@
 use dl_grammar::{Code, Diagnostic};
 
 use crate::model::{Measured, Model, Parameter};
-use crate::program::Program;
-
-/// Examples that share a shard of the workspace.
-const SHARD: usize = 16;
+use crate::program::{Program, SHARD};
+use crate::summary::grouped;
 
 /// Bytes of a number.
 const BYTES: usize = 4;
@@ -27,17 +25,16 @@ pub fn budget(model: &Model, inference: &Program) -> Vec<Diagnostic> {
                 (parameters.saturating_add(states).saturating_add(workspace).saturating_mul(BYTES), "bytes of memory")
             }
         };
-        let found = i64::try_from(found).unwrap_or(i64::MAX);
         if found < limit.limit || limit.inclusive && found == limit.limit {
             continue;
         }
         let bound = if limit.inclusive { "at most" } else { "fewer than" };
         let message =
-            format!("`{}` needs {} {unit}, its budget is {bound} {}", model.name, grouped(found), grouped(limit.limit));
+            format!("`{}` needs {} {unit}, its budget is {bound} {}", model.name, typed(found), typed(limit.limit));
         let mut diagnostic = Diagnostic::new(Code::OverBudget, limit.span, message);
-        diagnostic = diagnostic.label(format!("exceeded by {}", grouped(found.saturating_sub(limit.limit))));
+        diagnostic = diagnostic.label(format!("exceeded by {}", typed(found.saturating_sub(limit.limit))));
         if limit.measured == Measured::Memory {
-            let part = |floats: usize| grouped(i64::try_from(floats.saturating_mul(BYTES)).unwrap_or(i64::MAX));
+            let part = |floats: usize| typed(floats.saturating_mul(BYTES));
             diagnostic = diagnostic.note(format!(
                 "parameters take {}, states {}, the workspace of one example {}",
                 part(parameters),
@@ -50,7 +47,7 @@ pub fn budget(model: &Model, inference: &Program) -> Vec<Diagnostic> {
             diagnostic = diagnostic.note(format!("the largest: {}", largest.join(", ")));
         }
         let name = if limit.measured == Measured::Memory { "memory" } else { "parameters" };
-        diagnostics.push(diagnostic.help(format!("make the network smaller, or write `{name} <= {}`", grouped(found))));
+        diagnostics.push(diagnostic.help(format!("make the network smaller, or write `{name} <= {}`", typed(found))));
     }
     diagnostics
 }
@@ -70,22 +67,11 @@ fn largest(parameters: &[Parameter]) -> Vec<String> {
     order.sort_by_key(|parameter| std::cmp::Reverse(size(parameter)));
     let shown = order.iter().take(SHOWN);
     shown
-        .map(|parameter| {
-            let count = i64::try_from(size(parameter)).unwrap_or(i64::MAX);
-            format!("`{}` {:?} with {}", parameter.path, parameter.dims, grouped(count))
-        })
+        .map(|parameter| format!("`{}` {:?} with {}", parameter.path, parameter.dims, typed(size(parameter))))
         .collect()
 }
 
-/// `64_000`
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) && !text.ends_with('-') {
-            text.push('_');
-        }
-        text.push(digit);
-    }
-    text
+/// `64_000`, as it can be typed.
+fn typed(number: usize) -> String {
+    grouped(number).replace(' ', "_")
 }

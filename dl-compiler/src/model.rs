@@ -51,7 +51,7 @@ pub struct BudgetLimit {
     /// What is limited.
     pub measured: Measured,
     /// How much of it there may be.
-    pub limit: i64,
+    pub limit: usize,
     /// Whether it may be just as much.
     pub inclusive: bool,
     /// Where it is written.

@@ -67,7 +67,7 @@ pub(crate) fn place(sources: &Sources, span: Span) -> String {
 }
 
 /// `8320` as `8 320`.
-pub(crate) fn grouped(number: usize) -> String {
+pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
     let groups = digits.as_bytes()[first..].chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
@@ -79,7 +79,8 @@ pub(crate) fn grouped(number: usize) -> String {
 mod tests {
     #[test]
     fn thousands_stand_apart() {
-        let cases = [(0, "0"), (999, "999"), (8320, "8 320"), (61_706, "61 706"), (1_234_567, "1 234 567")];
+        let cases =
+            [(0, "0"), (999, "999"), (1000, "1 000"), (8320, "8 320"), (61_706, "61 706"), (1_234_567, "1 234 567")];
         for (number, text) in cases {
             assert_eq!(super::grouped(number), text);
         }

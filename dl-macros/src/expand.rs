@@ -47,19 +47,28 @@ pub(crate) fn network(tokens: TokenStream, site: Site) -> TokenStream {
     };
     let placed = place::place(trees.into_iter().collect(), |span| site.position(span));
     let source = Source::new(&site.file, &placed.text);
-    dl_compiler::compile(source, &options(runtime, &site, "")).map_or_else(
-        |failure| {
-            let errors = report::errors(&failure, &placed, |span| site.position(span), site.call);
-            let tracked = tracked(&site.folder, &failure.imports.inputs);
-            let tokens = failure.tokens;
-            quote!(#tracked #errors #tokens)
-        },
-        |compiled| {
-            let tracked = tracked(&site.folder, &compiled.inputs);
-            let tokens = compiled.tokens;
-            quote!(#tracked #tokens)
-        },
-    )
+    compiled(source, runtime, &site, "", |failure| {
+        report::errors(failure, &placed, |span| site.position(span), site.call)
+    })
+}
+
+/// The code of a text, and mentions of what it imports; with mistakes, also what `errors` makes of them.
+fn compiled(
+    source: Source,
+    runtime: Option<String>,
+    site: &Site,
+    main: &str,
+    errors: impl FnOnce(&Failure) -> TokenStream,
+) -> TokenStream {
+    let (inputs, errors, tokens) = match dl_compiler::compile(source, &options(runtime, site, main)) {
+        Ok(compiled) => (compiled.inputs, TokenStream::new(), compiled.tokens),
+        Err(failure) => {
+            let errors = errors(&failure);
+            (failure.imports.inputs, errors, failure.tokens)
+        }
+    };
+    let tracked = tracked(&site.folder, &inputs);
+    quote!(#tracked #errors #tokens)
 }
 
 /// The expansion of `include_network!`.
@@ -89,19 +98,7 @@ pub(crate) fn include_network(tokens: TokenStream, site: Site) -> TokenStream {
         Ok(source) => source,
         Err(failure) => return file_errors(&failure, path.span()),
     };
-    let expansion = dl_compiler::compile(source, &options(runtime, &site, &path.value())).map_or_else(
-        |failure| {
-            let errors = file_errors(&failure, path.span());
-            let tracked = tracked(&site.folder, &failure.imports.inputs);
-            let tokens = failure.tokens;
-            quote!(#tracked #errors #tokens)
-        },
-        |compiled| {
-            let tracked = tracked(&site.folder, &compiled.inputs);
-            let tokens = compiled.tokens;
-            quote!(#tracked #tokens)
-        },
-    );
+    let expansion = compiled(source, runtime, &site, &path.value(), |failure| file_errors(failure, path.span()));
     let itself = tracked(&site.folder, &[path.value()]);
     quote!(#itself #expansion)
 }

@@ -64,9 +64,7 @@ impl Operation for Concat {
         let mut size = 0_usize;
         for (place, operand) in operands.iter().enumerate() {
             shape::floats(1, place, operand)?;
-            let found = operand.dims.get(self.axis);
-            shape::expect(found.is_some(), 2, place, format_args!("more than {} axes", self.axis), operand)?;
-            let found = found.copied().unwrap_or(0);
+            let found = shape::axis(2, place, self.axis, operand)?;
             if let Some(along) = dims.get_mut(self.axis) {
                 *along = found;
             }

@@ -14,6 +14,7 @@ use crate::program::Kernel;
 
 mod array;
 pub mod attribute;
+mod carried;
 pub mod doc;
 mod epilogue;
 mod pointwise;
@@ -350,16 +351,6 @@ ops! {
 }
 
 impl Op {
-    /// A random draw with other dimensions; every other operation as it is.
-    pub fn with_dims(self, dims: &[usize]) -> Op {
-        match self {
-            Op::Bernoulli(draw) => bernoulli::Bernoulli { dims: dims.to_vec(), ..draw }.into(),
-            Op::Uniform(draw) => uniform::Uniform { dims: dims.to_vec(), ..draw }.into(),
-            Op::Normal(draw) => normal::Normal { dims: dims.to_vec(), ..draw }.into(),
-            other => other,
-        }
-    }
-
     /// What it is called in dumps.
     pub fn name(&self) -> &'static str {
         self.spec().name

@@ -3,13 +3,12 @@
 use ndarray::ArrayD;
 
 use super::attribute::{self, AttributeValue};
-use super::slice::Slice;
-use super::sum::axes;
+use super::slice::{Slice, part};
 use super::{Attribute, Constant, Lowering, Operation, Spec, Violation, array, shape};
 use crate::eval::{Context, Value};
 use crate::gradient::Rule;
 use crate::graph::{NodeId, Type};
-use crate::program::{AxisShape, Kernel, SliceShape};
+use crate::program::{Kernel, SliceShape};
 
 /// The tensor with zeros around it along one axis: what a slice was cut from, if only it counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,12 +55,9 @@ impl Operation for Pad {
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
         let x = operands[0];
         shape::floats(1, 0, x)?;
+        let size = shape::axis(2, 0, self.axis, x)?;
         let mut dims = x.dims.clone();
-        let size = dims.get_mut(self.axis);
-        shape::expect(size.is_some(), 2, 0, format_args!("more than {} axes", self.axis), x)?;
-        if let Some(size) = size {
-            *size = size.saturating_add(self.before).saturating_add(self.after);
-        }
+        dims[self.axis] = size.saturating_add(self.before).saturating_add(self.after);
         Ok(x.with_dims(dims))
     }
 
@@ -92,9 +88,7 @@ impl Operation for Pad {
 impl Pad {
     /// The part of the result that `x` fills.
     fn shape(&self, result: &[usize]) -> SliceShape {
-        let AxisShape { outer, middle, inner } = axes(result, self.axis, 1);
-        let floats = |places: usize| shape::product(&[places, inner]);
-        let places = middle.saturating_sub(self.before).saturating_sub(self.after);
-        SliceShape { outer, size: floats(middle), start: floats(self.before), len: floats(places) }
+        let size = result.get(self.axis).copied().unwrap_or(1);
+        part(result, self.axis, self.before, size.saturating_sub(self.before).saturating_sub(self.after))
     }
 }

@@ -3,11 +3,54 @@
 use ndarray::ArrayD;
 
 use super::attribute::{self, AttributeValue};
-use super::{array, shape};
+use super::{Attribute, Constant, Spec, array, shape};
 use crate::eval::Context;
 
 /// The distance of neighbouring numbers that [`Context::uniform`] yields: it has 32 random bits.
 pub(super) const STEP: f64 = 1.0 / (1_u64 << 32) as f64;
+
+/// The documentation that draws without numbers of their own share.
+pub(super) const DRAW: Spec = Spec {
+    name: "",
+    summary: "",
+    formula: "",
+    operands: &[],
+    attributes: &[
+        Attribute { name: "instance", default: None, doc: "Its number in the network" },
+        Attribute { name: "dims", default: None, doc: "Dimensions for one example" },
+    ],
+    constraints: &[],
+    callable: false,
+    pointwise: false,
+    examples: &[("", &[("instance", Constant::Integer(0)), ("dims", Constant::Integer(3))], "[3]")],
+};
+
+/// All rules of such a draw but what it yields: the operation and its kernel have one name.
+macro_rules! drawn {
+    ($name:ident) => {
+        fn build(attributes: &[$crate::ops::AttributeValue]) -> Result<Self, (usize, String)> {
+            let $crate::ops::random::Drawn { instance, dims } = $crate::ops::random::Drawn::build(attributes, 0)?;
+            Ok($name { instance, dims })
+        }
+
+        fn show(&self) -> String {
+            format!("instance: {}", self.instance)
+        }
+
+        fn infer(&self, _: &[&$crate::graph::Type]) -> Result<$crate::graph::Type, $crate::ops::Violation> {
+            Ok($crate::graph::Type::per_example(self.dims.clone()))
+        }
+
+        fn vjp(&self, _: &mut $crate::gradient::Rule<'_>) -> Vec<Option<$crate::graph::NodeId>> {
+            Vec::new()
+        }
+
+        fn lower(&self, _: &[&$crate::graph::Type], _: &$crate::graph::Type) -> $crate::ops::Lowering {
+            $crate::ops::Lowering::Kernel($crate::program::Kernel::$name { instance: self.instance })
+        }
+    };
+}
+pub(super) use drawn;
 
 /// The attributes of a draw.
 pub(super) struct Drawn {

@@ -41,7 +41,7 @@ impl Operation for Reverse {
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
         let x = operands[0];
         shape::floats(1, 0, x)?;
-        shape::expect(self.axis < x.dims.len(), 2, 0, format_args!("more than {} axes", self.axis), x)?;
+        shape::axis(2, 0, self.axis, x)?;
         Ok(x.clone())
     }
 

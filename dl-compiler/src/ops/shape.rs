@@ -71,6 +71,12 @@ pub fn image(constraint: usize, operand: usize, found: &Type) -> Result<[usize; 
     Ok(fixed(&found.dims))
 }
 
+/// How many places an axis has, which the operand must have.
+pub fn axis(constraint: usize, operand: usize, axis: usize, found: &Type) -> Result<usize, Violation> {
+    expect(axis < found.dims.len(), constraint, operand, format_args!("more than {axis} axes"), found)?;
+    Ok(found.dims.get(axis).copied().unwrap_or(0))
+}
+
 /// Fails unless the operand has these dimensions.
 pub fn same_dims(constraint: usize, operand: usize, expected: &[usize], found: &Type) -> Result<(), Violation> {
     let holds = found.dims == expected;

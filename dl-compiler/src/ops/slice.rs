@@ -56,15 +56,12 @@ impl Operation for Slice {
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
         let x = operands[0];
         shape::floats(1, 0, x)?;
+        let size = shape::axis(2, 0, self.axis, x)?;
+        let end = self.start.saturating_add(self.len);
+        let expected = format_args!("at least {end} places along axis {}", self.axis);
+        shape::expect(end <= size, 3, 0, expected, x)?;
         let mut dims = x.dims.clone();
-        let size = dims.get_mut(self.axis);
-        shape::expect(size.is_some(), 2, 0, format_args!("more than {} axes", self.axis), x)?;
-        if let Some(size) = size {
-            let end = self.start.saturating_add(self.len);
-            let expected = format_args!("at least {end} places along axis {}", self.axis);
-            shape::expect(end <= *size, 3, 0, expected, x)?;
-            *size = self.len;
-        }
+        dims[self.axis] = self.len;
         Ok(x.with_dims(dims))
     }
 
@@ -94,8 +91,13 @@ impl Operation for Slice {
 
 impl Slice {
     fn shape(&self, x: &[usize]) -> SliceShape {
-        let AxisShape { outer, middle, inner } = axes(x, self.axis, 1);
-        let floats = |places: usize| shape::product(&[places, inner]);
-        SliceShape { outer, size: floats(middle), start: floats(self.start), len: floats(self.len) }
+        part(x, self.axis, self.start, self.len)
     }
+}
+
+/// `len` places of an axis, from `start` on, in floats.
+pub(super) fn part(dims: &[usize], axis: usize, start: usize, len: usize) -> SliceShape {
+    let AxisShape { outer, middle, inner } = axes(dims, axis, 1);
+    let floats = |places: usize| shape::product(&[places, inner]);
+    SliceShape { outer, size: floats(middle), start: floats(start), len: floats(len) }
 }

@@ -31,7 +31,8 @@ impl<'a> Evaluator<'_, 'a> {
             Value::Poison => None,
             Value::Integer(number) if number > 0 => {
                 let (measured, inclusive, span) = (*measured, limit.inclusive, limit.span);
-                Some(BudgetLimit { measured, limit: number, inclusive, span })
+                let limit = usize::try_from(number).unwrap_or(usize::MAX);
+                Some(BudgetLimit { measured, limit, inclusive, span })
             }
             other => {
                 let message = format!("`{name}` is an integer of at least 1, found {}", self.describe(&other));

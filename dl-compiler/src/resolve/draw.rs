@@ -50,7 +50,11 @@ impl<'a> Evaluator<'_, 'a> {
             },
             other => return self.wrong_kind(name, "a tensor or a list of sizes", other, place),
         };
-        let instance = self.draws;
+        // All steps of the loops around a draw are drawn at once, outside.
+        let scans = self.scans.clone();
+        let mut all: Vec<usize> = scans.iter().map(|&scan| self.graph.scans[scan].length).collect();
+        all.extend(dims);
+        let (instance, dims) = (self.draws, all);
         let op: Op = match (name, arguments.pop()) {
             ("bernoulli", Some((probability, place))) => {
                 let keep = match probability.number() {
@@ -68,7 +72,12 @@ impl<'a> Evaluator<'_, 'a> {
             _ => ops::uniform::Uniform { instance, dims: dims.clone() }.into(),
         };
         self.draws += 1;
-        self.push(op, &[], Type::per_example(dims), at)
+        let mut value = self.push(op, &[], Type::per_example(dims), at);
+        for scan in scans {
+            let Value::Tensor(id) = value else { return Value::Poison };
+            value = self.step_of(id, scan, at);
+        }
+        value
     }
 }
 

@@ -15,7 +15,7 @@ use super::path::Statement;
 use super::sharing::{Shared, Sharing};
 use super::stage::Round;
 use super::value::{Home, Value};
-use crate::graph::{Graph, Node, NodeId, Origin, Type};
+use crate::graph::{Graph, Node, NodeId, Origin, Regions, Type};
 use crate::model::CallRow;
 use crate::ops::Op;
 
@@ -113,6 +113,8 @@ pub(super) struct Evaluator<'p, 'a> {
     pub(super) draws: u32,
     /// The loops being evaluated, the innermost last, as places in the graph.
     pub(super) scans: Vec<usize>,
+    /// Which loop each node is in, as far as a scan has asked.
+    pub(super) regions: Regions,
     /// The carries of these loops, which a binding gives their next values.
     pub(super) carried: Vec<&'a str>,
     depth: usize,
@@ -154,6 +156,7 @@ impl<'p, 'a> Evaluator<'p, 'a> {
             frames: vec![frame],
             draws: 0,
             scans: Vec::new(),
+            regions: Regions::default(),
             carried: Vec::new(),
             depth: 0,
             floats: 0,
@@ -280,14 +283,6 @@ impl<'p, 'a> Evaluator<'p, 'a> {
 
     /// Appends a node whose type is known, if the limits allow.
     pub(super) fn push(&mut self, op: Op, operands: &[NodeId], ty: Type, span: Span) -> Value<'a> {
-        if !self.scans.is_empty() && operands.is_empty() && ty.per_example {
-            return self.at_each_step(op, ty, span);
-        }
-        self.push_once(op, operands, ty, span)
-    }
-
-    /// Appends a node that is not made anew at each step of a loop.
-    pub(super) fn push_once(&mut self, op: Op, operands: &[NodeId], ty: Type, span: Span) -> Value<'a> {
         if !self.is_within_limits(&ty, span) {
             return Value::Poison;
         }

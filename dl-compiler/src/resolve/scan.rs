@@ -200,7 +200,7 @@ impl<'a> Evaluator<'_, 'a> {
             }
         };
         let ty = Type::per_example(self.ty(initial).dims.clone());
-        match self.push_once(carry::Carry { scan, index }.into(), &[initial], ty, carry.span) {
+        match self.push(carry::Carry { scan, index }.into(), &[initial], ty, carry.span) {
             Value::Tensor(id) => Some(id),
             _ => None,
         }
@@ -226,44 +226,30 @@ impl<'a> Evaluator<'_, 'a> {
             return None;
         };
         let ty = Type::per_example([]);
-        let value = self.push_once(carry::Carry { scan, index }.into(), &[first], ty.clone(), span);
+        let value = self.push(carry::Carry { scan, index }.into(), &[first], ty.clone(), span);
         let Value::Tensor(step) = value else { return None };
-        let sum = self.push_once(crate::ops::add::Add.into(), &[step, change], ty.clone(), span);
+        let sum = self.push(crate::ops::add::Add.into(), &[step, change], ty.clone(), span);
         let Value::Tensor(sum) = sum else { return None };
-        self.push_once(next::Next { scan, index }.into(), &[sum], ty, span);
+        self.push(next::Next { scan, index }.into(), &[sum], ty, span);
         Some(step)
     }
 
     /// The step of a sequence that a loop is at.
-    fn step_of(&mut self, sequence: NodeId, scan: usize, span: Span) -> Value<'a> {
+    pub(super) fn step_of(&mut self, sequence: NodeId, scan: usize, span: Span) -> Value<'a> {
         let ty = self.ty(sequence);
         let length = ty.dims.first().copied().unwrap_or(1);
         let dims = ty.dims.iter().skip(1).copied().collect::<Vec<_>>();
         let ty = Type { element: ty.element, ..Type::per_example(dims) };
-        self.push_once(scan_step::ScanStep { scan, length }.into(), &[sequence], ty, span)
-    }
-
-    /// Appends what is made from nothing for each example, a random draw, once for each step of the loops it is in.
-    pub(super) fn at_each_step(&mut self, op: Op, ty: Type, span: Span) -> Value<'a> {
-        let scans = self.scans.clone();
-        let mut dims: Vec<usize> = scans.iter().map(|&scan| self.graph.scans[scan].length).collect();
-        dims.extend(&ty.dims);
-        let op = op.with_dims(&dims);
-        let mut value = self.push_once(op, &[], ty.with_dims(dims), span);
-        for scan in scans {
-            let Value::Tensor(id) = value else { return Value::Poison };
-            value = self.step_of(id, scan, span);
-        }
-        value
+        self.push(scan_step::ScanStep { scan, length }.into(), &[sequence], ty, span)
     }
 
     /// Whether all nodes from `first` on may stand in a loop; reports those that may not.
     fn is_within(&mut self, first: usize, scan: usize) -> bool {
-        let regions = graph::Regions::new(&self.graph);
+        self.regions.extend(&self.graph);
         let mut found = None;
         for (id, node) in self.graph.iter().skip(first) {
-            let inside = regions.of(id).is_some();
-            let is_convolution = matches!(node.op, Op::Convolution2d(_));
+            let inside = self.regions.of(id).is_some();
+            let is_convolution = matches!(node.op, Op::Convolution2d(_) | Op::Convolution2dTranspose(_));
             if inside && !node.ty.per_example {
                 found = Some((node.origin.span, "sums over the batch", "reduce over `batch` before or after the loop"));
                 break;
@@ -311,8 +297,8 @@ impl<'a> Evaluator<'_, 'a> {
                 Some(id) => {
                     let ty = self.ty(carry.node).clone();
                     let span = carry.declared.span;
-                    self.push_once(next::Next { scan: place, index }.into(), &[id], ty.clone(), span);
-                    last.push(self.push_once(last::Last { scan: place, index }.into(), &[id], ty, span));
+                    self.push(next::Next { scan: place, index }.into(), &[id], ty.clone(), span);
+                    last.push(self.push(last::Last { scan: place, index }.into(), &[id], ty, span));
                 }
                 None => is_sound = false,
             }
@@ -334,7 +320,7 @@ impl<'a> Evaluator<'_, 'a> {
             }
             let dims = [&[length], ty.dims.as_slice()].concat();
             let ty = Type { element: ty.element, ..Type::per_example(dims) };
-            values.push(self.push_once(stack::Stack { scan: place, length }.into(), &[id], ty, scan.span));
+            values.push(self.push(stack::Stack { scan: place, length }.into(), &[id], ty, scan.span));
         }
         is_sound.then_some((values, last))
     }
