@@ -205,7 +205,7 @@ macro_rules! ops {
         /// Any operation.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Op {
-            $(#[doc = concat!("See [`", stringify!($module), "`].")] $variant($module::$variant),)*
+            $(#[doc = concat!("See [`mod@", stringify!($module), "`].")] $variant($module::$variant),)*
         }
 
         $(impl From<$module::$variant> for Op {

@@ -31,7 +31,7 @@ pub fn slice(shape: &Slice, n: usize, x: &[f32], y: &mut [f32]) {
 /// The other way round: `y` = blocks of zeros, but for their parts, which `x` holds one after another. Overwrites.
 ///
 /// # Panics
-/// As [`slice`].
+/// As [`slice()`].
 pub fn pad(shape: &Slice, n: usize, x: &[f32], y: &mut [f32]) {
     let &Slice { outer, size, start, len } = shape;
     let (x, y) = (&x[..n * outer * len], &mut y[..n * outer * size]);
