@@ -243,6 +243,8 @@ pub enum Kernel {
     SumBatch(usize),
     /// (operands…) → y
     Pointwise(Expression),
+    /// (operands…) → y: the expression's results, summed over the middle
+    PointwiseSum(Expression, AxisShape),
     /// () → y: each number 1 with probability `keep`, otherwise 0
     Bernoulli {
         /// Which random operation of the network it is.
@@ -382,6 +384,15 @@ pub struct Program {
 }
 
 impl Kernel {
+    /// The pointwise expression that it computes, and for how many places if there are `floats` of its result.
+    pub fn expression(&self, floats: usize) -> Option<(&Expression, usize)> {
+        match self {
+            Kernel::Pointwise(expression) => Some((expression, floats)),
+            Kernel::PointwiseSum(expression, axes) => Some((expression, axes.outer * axes.middle * axes.inner)),
+            _ => None,
+        }
+    }
+
     /// What the runtime calls it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -415,6 +426,7 @@ impl Kernel {
             Kernel::BatchShare => "batch_share",
             Kernel::SumBatch(_) => "sum_batch",
             Kernel::Pointwise(_) => "pointwise",
+            Kernel::PointwiseSum(..) => "pointwise_sum",
             Kernel::Bernoulli { .. } => "bernoulli",
             Kernel::Uniform { .. } => "uniform",
             Kernel::Normal { .. } => "normal",
@@ -446,7 +458,11 @@ impl Kernel {
     /// The others may be batch-wide: weights, biases, and what is repeated as it is read.
     pub fn wants_per_example(&self, place: usize, result_per_example: bool) -> bool {
         match self {
-            Kernel::Pack { .. } | Kernel::Pointwise(_) | Kernel::Expand(_) | Kernel::BatchedMatMul(..) => false,
+            Kernel::Pack { .. }
+            | Kernel::Pointwise(_)
+            | Kernel::PointwiseSum(..)
+            | Kernel::Expand(_)
+            | Kernel::BatchedMatMul(..) => false,
             Kernel::Gather(_) => place == 1,
             Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_) => place == 0,
             _ if self.sums_over_batch() => true,

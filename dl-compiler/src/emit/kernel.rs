@@ -7,6 +7,7 @@ use quote::{format_ident, quote};
 
 use super::names::Names;
 use super::pointwise::float;
+use crate::expression::Expression;
 use crate::program::{
     Activation, AxisShape, BatchedMatMulShape, Convolution2dShape, Epilogue, GatherShape, Kernel, MatMulShape,
     Pool2dShape, SliceShape, SoftmaxShape, StepsShape, TransposeShape,
@@ -232,23 +233,23 @@ impl Call<'_> {
                     quote!(#y.fill(#value);)
                 }
                 Some(ty) => {
-                    let views = expression.views.iter().zip(&operands).zip(self.sizes);
-                    let views = views.map(|((view, x), &(floats, per_example))| {
-                        if per_example == self.rows.is_some() && view.inner == 1 && floats == self.floats {
-                            return quote!(rt::Operand::full(#x));
-                        }
-                        let (inner, len) =
-                            (view.inner, count(view.len, if per_example { self.rows.as_ref() } else { None }));
-                        quote!(rt::Operand::new(#x, #inner, #len))
-                    });
-                    let y = self.exact_mut();
-                    let views = views.collect::<Vec<_>>();
+                    let (views, y) = (self.views(expression, &operands, self.floats), self.exact_mut());
                     quote! {
                         let operands = [#(#views),*];
                         rt::pointwise(#ty, operands, #y);
                     }
                 }
             },
+            Kernel::PointwiseSum(expression, AxisShape { outer, middle, inner }) => {
+                let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
+                let shape = shapes.constant(layer, true, "Sum", value);
+                let views = self.views(expression, &operands, outer * middle * inner);
+                let ty = &self.expression;
+                quote! {
+                    let operands = [#(#views),*];
+                    rt::pointwise_sum(#ty, operands, #shape, #n, #y);
+                }
+            }
             Kernel::Bernoulli { instance, keep } => {
                 let (keep, len) = (float(*keep), self.floats);
                 quote!(rt::bernoulli(&rt::Draw { instance: #instance, ..draw }, #keep, first, #n, #len, #y);)
@@ -277,6 +278,19 @@ impl Call<'_> {
                 }
             }
         }
+    }
+
+    /// How an expression of so many places reads its operands.
+    fn views(&self, expression: &Expression, operands: &[TokenStream], places: usize) -> Vec<TokenStream> {
+        let views = expression.views.iter().zip(operands).zip(self.sizes);
+        let views = views.map(|((view, x), &(floats, per_example))| {
+            if per_example == self.rows.is_some() && view.inner == 1 && floats == places {
+                return quote!(rt::Operand::full(#x));
+            }
+            let (inner, len) = (view.inner, count(view.len, if per_example { self.rows.as_ref() } else { None }));
+            quote!(rt::Operand::new(#x, #inner, #len))
+        });
+        views.collect()
     }
 
     fn epilogue(&self, epilogue: Epilogue) -> TokenStream {

@@ -184,8 +184,8 @@ impl Writer<'_> {
     ) -> TokenStream {
         let buffers: Vec<_> = step.operands.iter().map(|&operand| self.program.buffer(operand)).collect();
         let y = self.program.buffer(step.result);
-        let expression = match &step.kernel {
-            Kernel::Pointwise(expression) if !operands.is_empty() => {
+        let expression = match step.kernel.expression(y.floats) {
+            Some((expression, _)) if !operands.is_empty() => {
                 let names: Vec<String> = buffers.iter().map(|buffer| buffer.name.clone()).collect();
                 let place = module.place(step.span);
                 Some(module.expressions.name(&mut module.shapes.names, expression, &y.name, &names, &place))

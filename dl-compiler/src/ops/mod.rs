@@ -280,6 +280,7 @@ ops! {
     constant Splat,
     example_weight ExampleWeight,
     fused Fused,
+    fused_sum FusedSum,
     negate Negate,
     relu Relu,
     sigmoid Sigmoid,

@@ -4,6 +4,7 @@
 
 use crate::graph::{Graph, Node, NodeId};
 
+mod cheapen;
 mod dead;
 mod epilogue;
 mod fold;
@@ -27,6 +28,7 @@ pub const STAGES: &[Stage] = &[
     ("transpose", transpose::transpose),
     ("dead", dead::dead),
     ("hoist", hoist::hoist),
+    ("cheapen", cheapen::cheapen),
     ("share", share::share),
     ("dead", dead::dead),
     ("epilogue", epilogue::epilogue),

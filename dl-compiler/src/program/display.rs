@@ -132,6 +132,7 @@ impl fmt::Display for Kernel {
             Kernel::Gather(s) | Kernel::GatherGradient(s) => write!(f, " {} of {}×{}", s.count, s.rows, s.width)?,
             Kernel::OneHot(s) => write!(f, " {}×{}", s.rows, s.classes)?,
             Kernel::Pointwise(expression) => write!(f, " {expression}")?,
+            Kernel::PointwiseSum(expression, s) => write!(f, " {}×{}×{} of {expression}", s.outer, s.middle, s.inner)?,
             Kernel::Uniform { instance } | Kernel::Normal { instance } => write!(f, " number {instance}")?,
             Kernel::Bernoulli { instance, keep } => write!(f, " {keep:?} number {instance}")?,
             Kernel::SumBatch(_)

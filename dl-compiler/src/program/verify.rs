@@ -122,12 +122,11 @@ impl Program {
                 return fail(format!("written over {}", operand.name));
             }
         }
-        if let Kernel::Pointwise(expression) = &step.kernel {
+        if let Some((expression, places)) = step.kernel.expression(result.floats) {
             for (view, &id) in expression.views.iter().zip(&step.operands) {
                 let operand = place(id)?;
                 let repeats = view.inner * view.len;
-                let fits =
-                    if operand.per_example { repeats == result.floats } else { result.floats.is_multiple_of(repeats) };
+                let fits = if operand.per_example { repeats == places } else { places.is_multiple_of(repeats) };
                 if view.len != operand.floats || !fits {
                     return fail(format!("{} has {} floats, read as {view:?}", operand.name, operand.floats));
                 }
@@ -155,7 +154,7 @@ impl Kernel {
             | Kernel::SoftmaxGradient(_)
             | Kernel::CrossEntropy(_)
             | Kernel::Accuracy(_) => 2,
-            Kernel::Pointwise(expression) => expression.views.len(),
+            Kernel::Pointwise(expression) | Kernel::PointwiseSum(expression, _) => expression.views.len(),
             Kernel::Concat(_, lens) => lens.len(),
             _ => 1,
         }

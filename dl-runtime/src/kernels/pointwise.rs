@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 /// Floats in a strip.
-const STRIP: usize = 512;
+pub(super) const STRIP: usize = 512;
 
 /// A function of N operands, element by element.
 pub trait Pointwise<const N: usize> {
@@ -112,25 +112,52 @@ impl<F: Pointwise<N>, const N: usize> Kernel for Strips<'_, F, N> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let mut strips = [[MaybeUninit::uninit(); STRIP]; N];
+        let mut laid = Laid::new(self.operands);
         for (index, y) in self.y.chunks_mut(STRIP).enumerate() {
-            let (start, count) = (index * STRIP, y.len());
-            let mut x = [std::ptr::null::<f32>(); N];
-            for ((x, strip), operand) in x.iter_mut().zip(&mut strips).zip(&self.operands) {
-                *x = match operand.contiguous(start, count) {
-                    Some(values) => values.as_ptr(),
-                    None => {
-                        // A scalar's strip is the same each time.
-                        if operand.len > 1 || start == 0 {
-                            operand.fill(start, &mut strip[..count]);
-                        }
-                        strip.as_ptr().cast()
-                    }
-                };
-            }
-            // SAFETY: each pointer of x is to `count` floats, of the operand or of its filled strip.
-            unsafe { strip(lane, PhantomData::<F>, x, y) }
+            laid.eval::<V, F>(lane, index * STRIP, y);
         }
+    }
+}
+
+/// The operands of an expression, strip by strip.
+pub(super) struct Laid<'a, const N: usize> {
+    operands: [Operand<'a>; N],
+    strips: [[MaybeUninit<f32>; STRIP]; N],
+    /// Whether the strips of scalars are filled, which are the same each time.
+    filled: bool,
+}
+
+impl<'a, const N: usize> Laid<'a, N> {
+    pub(super) fn new(operands: [Operand<'a>; N]) -> Self {
+        Laid { operands, strips: [[MaybeUninit::uninit(); STRIP]; N], filled: false }
+    }
+
+    /// The elements `start..` of the result, as many as y holds, at most a strip.
+    ///
+    /// # Panics
+    /// If a full operand is shorter.
+    #[inline(always)]
+    pub(super) fn eval<V: Lane, F: Pointwise<N>>(&mut self, lane: V, start: usize, y: &mut [f32]) {
+        let count = y.len();
+        let mut x = [std::ptr::null::<f32>(); N];
+        for ((x, strip), operand) in x.iter_mut().zip(&mut self.strips).zip(&self.operands) {
+            *x = match operand.contiguous(start, count) {
+                Some(values) => values.as_ptr(),
+                None if operand.len == 1 => {
+                    if !self.filled {
+                        operand.fill(0, strip);
+                    }
+                    strip.as_ptr().cast()
+                }
+                None => {
+                    operand.fill(start, &mut strip[..count]);
+                    strip.as_ptr().cast()
+                }
+            };
+        }
+        self.filled = true;
+        // SAFETY: each pointer of x is to `count` floats, of the operand or of its filled strip.
+        unsafe { strip(lane, PhantomData::<F>, x, y) }
     }
 }
 
