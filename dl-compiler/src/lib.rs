@@ -16,6 +16,7 @@ pub mod expression;
 pub mod gradient;
 pub mod graph;
 pub mod import;
+pub mod lanes;
 pub mod library;
 pub mod model;
 pub mod ops;

@@ -1,6 +1,6 @@
 //! The stages, in order: the one list of what happens to a program between its text and its code.
 //!
-//! parse → import → resolve → differentiate → optimize → schedule → plan → emit. Every representation is kept, so that
+//! parse → import → resolve → differentiate → optimize → schedule → lanes → plan → emit. Every representation is kept, so that
 //! [`dump`](crate::dump) can print any of them. Graphs and Programs are verified after each stage that makes one.
 
 use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
@@ -9,6 +9,7 @@ use crate::budget::budget;
 use crate::gradient::differentiate;
 use crate::graph::{Graph, Role};
 use crate::import::{Imports, Loader, import};
+use crate::lanes::lanes;
 use crate::model::{Model, Three};
 use crate::optimize::optimize;
 use crate::plan::{plan, plan_together};
@@ -102,6 +103,9 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
         evaluation: schedule(&model, &graphs.evaluation, true),
         training: graphs.training.iter().map(|graph| schedule(&model, graph, false)).collect(),
     };
+    for program in [&mut programs.inference, &mut programs.evaluation].into_iter().chain(&mut programs.training) {
+        lanes(program);
+    }
     plan_together(&mut programs.inference, &mut programs.evaluation);
     programs.training.iter_mut().for_each(plan);
     for (name, program) in programs.named(&model.losses) {

@@ -75,6 +75,36 @@ pub struct Convolution2dShape {
     pub groups: usize,
 }
 
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Tap by tap.
+    Direct,
+    /// By the minimal algorithm F(4, 3) of Winograd, with a quarter of the multiplications (Lavin and Gray, 2016).
+    Winograd,
+}
+
+impl Convolution2dShape {
+    /// The faster method for a shape: Winograd's where it can be used and its transforms pay for themselves.
+    pub fn method(&self) -> Method {
+        let fits = self.kernel == [3, 3] && self.stride == [1, 1] && self.dilation == [1, 1] && self.groups == 1;
+        let pays = self.channels >= WINOGRAD && self.filters >= WINOGRAD;
+        if fits && pays { Method::Winograd } else { Method::Direct }
+    }
+
+    /// Floats of the panels of its filters.
+    pub fn panels(&self) -> usize {
+        let filters = self.filters * (self.channels / self.groups.max(1));
+        match self.method() {
+            Method::Direct => filters * self.kernel[0] * self.kernel[1],
+            Method::Winograd => filters * 36,
+        }
+    }
+}
+
+/// Channels and filters from which Winograd's method is the faster one, as measured.
+const WINOGRAD: usize = 16;
+
 /// The shape of a pooling over windows of `[channels, height, width]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool2dShape {
@@ -183,7 +213,14 @@ pub enum Kernel {
     MatMul(MatMulShape, bool, Epilogue),
     /// (x, d_y) → d_weight, summed over the batch.
     MatMulWeights(MatMulShape),
-    /// (x, weight, bias?) → y
+    /// (weight) → panels of filters for a convolution, or for the gradient of its input.
+    PackFilters {
+        /// The convolution.
+        shape: Convolution2dShape,
+        /// Whether it is for the gradient of the input.
+        transposed: bool,
+    },
+    /// (x, weight, bias?) → y. In a Program the weight is a buffer of panels, as for the gradient of the input.
     Convolution2d(Convolution2dShape, Epilogue),
     /// (d_y, weight) → d_x
     Convolution2dInput(Convolution2dShape),
@@ -270,6 +307,10 @@ pub enum Kernel {
     StepsFirst(StepsShape),
     /// (x) → y: the other way round.
     ExamplesFirst(StepsShape),
+    /// (x) → y: a value of so many floats for each example, from [`Layout::Pixel`] to [`Layout::Lanes`].
+    Interleave(usize),
+    /// (x) → y: the other way round.
+    Deinterleave(usize),
     /// (x) → y: the same floats elsewhere
     Copy,
 }
@@ -312,6 +353,9 @@ pub enum Layout {
     /// Channels first, pixels innermost: what the language and the outside see.
     #[default]
     Pixel,
+    /// Sixteen examples side by side: the first float of each, then the second of each. A batch of a few examples lies as
+    /// [`Layout::Pixel`] says instead; which it is, the runtime decides once for a call (its `Form`).
+    Lanes,
     /// Step by step: the first step of all examples at hand, then the second one of all. As many steps as that.
     Steps(usize),
 }
@@ -398,6 +442,7 @@ impl Kernel {
         match self {
             Kernel::Pack { .. } => "pack",
             Kernel::MatMul(..) => "matmul",
+            Kernel::PackFilters { .. } => "pack_filters",
             Kernel::MatMulWeights(_) => "matmul_weights",
             Kernel::Convolution2d(..) => "convolution2d",
             Kernel::Convolution2dInput(_) => "convolution2d_input",
@@ -437,6 +482,8 @@ impl Kernel {
             Kernel::Reverse(_) => "reverse",
             Kernel::StepsFirst(_) => "steps_first",
             Kernel::ExamplesFirst(_) => "examples_first",
+            Kernel::Interleave(_) => "interleave",
+            Kernel::Deinterleave(_) => "deinterleave",
             Kernel::Copy => "copy",
         }
     }
@@ -459,6 +506,7 @@ impl Kernel {
     pub fn wants_per_example(&self, place: usize, result_per_example: bool) -> bool {
         match self {
             Kernel::Pack { .. }
+            | Kernel::PackFilters { .. }
             | Kernel::Pointwise(_)
             | Kernel::PointwiseSum(..)
             | Kernel::Expand(_)

@@ -14,7 +14,7 @@ use crate::graph::{Graph, NodeId, Regions, Role};
 use crate::model::{Model, Parameter};
 use crate::ops::{Lowering, Op, PointwiseFn};
 use crate::plan::{Offsets, offsets};
-use crate::program::{AxisShape, Buffer, BufferId, Home, Kernel, Layout, Phase, Program, Step};
+use crate::program::{AxisShape, Buffer, BufferId, Convolution2dShape, Home, Kernel, Layout, Phase, Program, Step};
 
 mod loops;
 
@@ -67,7 +67,8 @@ struct Scheduler<'a> {
     tensors: BTreeMap<Home, BufferId>,
     copies: BTreeMap<BufferId, BufferId>,
     constants: BTreeMap<(u64, usize), BufferId>,
-    panels: BTreeMap<(BufferId, usize, usize, bool), BufferId>,
+    /// The panels that are made of a weight by a kernel.
+    panels: Vec<(BufferId, Kernel, BufferId)>,
     spread: BTreeMap<BufferId, BufferId>,
     prepare: Vec<Step>,
     phases: BTreeMap<usize, Vec<Step>>,
@@ -110,7 +111,7 @@ impl<'a> Scheduler<'a> {
             tensors: BTreeMap::new(),
             copies: BTreeMap::new(),
             constants: BTreeMap::new(),
-            panels: BTreeMap::new(),
+            panels: Vec::new(),
             spread: BTreeMap::new(),
             prepare: Vec::new(),
             phases: BTreeMap::new(),
@@ -148,7 +149,9 @@ impl<'a> Scheduler<'a> {
             Lowering::Pointwise(function) => self.pointwise(id, function, steps),
             Lowering::Kernel(kernel) => {
                 // Panels are made from the weight where it is.
-                let weight = |place| place == 1 && matches!(kernel, Kernel::MatMul(..));
+                let packs =
+                    matches!(kernel, Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_));
+                let weight = |place| place == 1 && packs;
                 let operands = node.operands.iter().enumerate();
                 let operands =
                     operands.map(|(place, &operand)| self.read_in(operand, prepared || weight(place), steps));
@@ -271,8 +274,13 @@ impl<'a> Scheduler<'a> {
 
     /// Puts panels in place of the weights of products, and batch-wide operands once for each example where the kernel wants that.
     fn adapt(&mut self, kernel: &Kernel, mut operands: Vec<BufferId>, per_example: bool, span: Span) -> Vec<BufferId> {
-        if let (Kernel::MatMul(shape, transposed, _), Some(&weight)) = (kernel, operands.get(1)) {
-            operands[1] = self.pack(weight, (shape.inputs, shape.outputs), *transposed);
+        match (kernel, operands.get(1)) {
+            (Kernel::MatMul(shape, transposed, _), Some(&weight)) => {
+                operands[1] = self.pack(weight, (shape.inputs, shape.outputs), *transposed);
+            }
+            (Kernel::Convolution2d(shape, _), Some(&weight)) => operands[1] = self.pack_filters(weight, *shape, false),
+            (Kernel::Convolution2dInput(shape), Some(&weight)) => operands[1] = self.pack_filters(weight, *shape, true),
+            _ => {}
         }
         for (place, operand) in operands.iter_mut().enumerate() {
             let wide = !self.buffers[operand.0 as usize].per_example;
@@ -285,20 +293,36 @@ impl<'a> Scheduler<'a> {
 
     /// The panels of a weight, refreshed wherever the weight is made.
     fn pack(&mut self, weight: BufferId, (inputs, outputs): (usize, usize), transposed: bool) -> BufferId {
-        let key = (weight, inputs, outputs, transposed);
-        if let Some(&buffer) = self.panels.get(&key) {
-            return buffer;
+        let (columns, depth) = if transposed { (inputs, outputs) } else { (outputs, inputs) };
+        let floats = columns.next_multiple_of(PANEL) * depth;
+        self.panels(weight, Kernel::Pack { inputs, outputs, transposed }, vec![inputs, outputs], floats, transposed)
+    }
+
+    /// The panels of a convolution's filters.
+    fn pack_filters(&mut self, weight: BufferId, shape: Convolution2dShape, transposed: bool) -> BufferId {
+        let dims = self.buffers[weight.0 as usize].dims.clone();
+        self.panels(weight, Kernel::PackFilters { shape, transposed }, dims, shape.panels(), transposed)
+    }
+
+    fn panels(
+        &mut self,
+        weight: BufferId,
+        kernel: Kernel,
+        dims: Vec<usize>,
+        floats: usize,
+        transposed: bool,
+    ) -> BufferId {
+        if let Some((_, _, buffer)) = self.panels.iter().find(|(of, known, _)| *of == weight && *known == kernel) {
+            return *buffer;
         }
         let of = &self.buffers[weight.0 as usize];
         let (name, span) = (of.name.replace('.', "_"), of.span);
         let name = if transposed { format!("{name}_panels_transposed") } else { format!("{name}_panels") };
         let phase = self.ready[weight.0 as usize];
-        let result = self.buffer(name, [inputs, outputs], false, home(phase), span);
-        let (columns, depth) = if transposed { (inputs, outputs) } else { (outputs, inputs) };
-        self.buffers[result.0 as usize].floats = columns.next_multiple_of(PANEL) * depth;
-        let kernel = Kernel::Pack { inputs, outputs, transposed };
-        self.push(phase, kernel, vec![weight], result, span);
-        self.panels.insert(key, result);
+        let result = self.buffer(name, dims, false, home(phase), span);
+        self.buffers[result.0 as usize].floats = floats;
+        self.push(phase, kernel.clone(), vec![weight], result, span);
+        self.panels.push((weight, kernel, result));
         result
     }
 

@@ -191,6 +191,7 @@ fn inference_blocks(body: &TokenStream, seed: TokenStream) -> TokenStream {
     blocks(
         body,
         &[
+            ("form", quote!(rt::Form::of(n))),
             ("team", quote!(&workspace.team)),
             ("prepared", quote!(prepared.block.as_slice())),
             ("fixed", quote!(workspace.fixed.as_mut_slice())),

@@ -9,7 +9,7 @@ use super::names::Names;
 use super::pointwise::float;
 use crate::expression::Expression;
 use crate::program::{
-    Activation, AxisShape, BatchedMatMulShape, Convolution2dShape, Epilogue, GatherShape, Kernel, MatMulShape,
+    Activation, AxisShape, BatchedMatMulShape, Convolution2dShape, Epilogue, GatherShape, Kernel, MatMulShape, Method,
     Pool2dShape, SliceShape, SoftmaxShape, StepsShape, TransposeShape,
 };
 
@@ -103,6 +103,8 @@ pub(super) struct Call<'a> {
     pub(super) floats: usize,
     /// Code of the number of examples at hand; `None` for a batch-wide result of batch-wide operands.
     pub(super) rows: Option<TokenStream>,
+    /// Whether examples lie side by side, if the batch is large enough.
+    pub(super) in_lanes: bool,
     /// The type that computes a pointwise expression.
     pub(super) expression: Option<Ident>,
 }
@@ -114,6 +116,7 @@ impl Call<'_> {
         let operands: Vec<TokenStream> = self.operands.iter().map(Piece::read).collect();
         let y = self.result.write();
         let n = self.rows.clone().unwrap_or_else(|| quote!(1));
+        let form = if self.in_lanes { quote!(form) } else { quote!(rt::Form::Examples) };
         let name = format_ident!("{}", self.kernel.name());
         match self.kernel {
             Kernel::Pack { inputs, outputs, transposed } => {
@@ -133,15 +136,22 @@ impl Call<'_> {
                 let epilogue = self.epilogue(*epilogue);
                 quote!(rt::matmul(#shape, #n, #x, #panels, #epilogue, #y);)
             }
+            Kernel::PackFilters { shape, transposed } => {
+                let value = convolution2d(shape);
+                let value = quote!(rt::Filters { shape: #value, transposed: #transposed });
+                let name = if *transposed { "filters_transposed" } else { "filters" };
+                let shape = shapes.constant(&format!("{layer}_{name}"), false, "Filters", value);
+                quote!(rt::pack_filters(#shape, #(#operands),*, #y);)
+            }
             Kernel::Convolution2d(shape, epilogue) => {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
                 let (x, weight) = (operands.first(), operands.get(1));
                 let epilogue = self.epilogue(*epilogue);
-                quote!(rt::convolution2d(#shape, #n, #x, #weight, #epilogue, #y);)
+                quote!(rt::convolution2d(#shape, #form, #n, #x, #weight, #epilogue, #y);)
             }
             Kernel::Convolution2dInput(shape) => {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
-                quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
+                quote!(rt::#name(#shape, #form, #n, #(#operands),*, #y);)
             }
             Kernel::MatMulWeights(shape) => {
                 let shape = shapes.constant(layer, false, "MatMul", matmul(shape));
@@ -149,14 +159,14 @@ impl Call<'_> {
             }
             Kernel::Convolution2dWeight(shape) => {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
-                quote!(rt::#name(#shape, #n, #(#operands),*, #y, team);)
+                quote!(rt::#name(#shape, #form, #n, #(#operands),*, #y, team);)
             }
             Kernel::MaxPool2d(shape)
             | Kernel::MaxPool2dGradient(shape)
             | Kernel::AvgPool2d(shape)
             | Kernel::AvgPool2dGradient(shape) => {
                 let shape = shapes.constant(layer, true, "Pool2d", pool2d(shape));
-                quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
+                quote!(rt::#name(#shape, #form, #n, #(#operands),*, #y);)
             }
             Kernel::Softmax(shape)
             | Kernel::SoftmaxGradient(shape)
@@ -173,6 +183,7 @@ impl Call<'_> {
             Kernel::Sum(AxisShape { outer, middle, inner }) | Kernel::MaxReduce(AxisShape { outer, middle, inner }) => {
                 let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
                 let shape = shapes.constant(layer, true, "Sum", value);
+                let (shape, n) = self.formed(shape, n);
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::Expand(shape) => self.expand(shape),
@@ -220,10 +231,13 @@ impl Call<'_> {
                 let SliceShape { outer, size, start, len } = shape;
                 let value = quote!(rt::Slice { outer: #outer, size: #size, start: #start, len: #len });
                 let shape = shapes.constant(layer, true, "Slice", value);
+                let (shape, n) = self.formed(shape, n);
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::Concat(outer, lens) => {
-                let blocks = count(*outer, self.rows.as_ref());
+                let blocks = if self.in_lanes { quote!(form.blocks(#n)) } else { n };
+                let blocks = count(*outer, self.rows.as_ref().map(|_| &blocks));
+                let lens = lens.iter().map(|len| self.side_by_side(*len));
                 quote!(rt::concat(#blocks, [#((#operands, #lens)),*], #y);)
             }
             Kernel::SumBatch(len) => quote!(rt::sum_batch(#len, #n, #(#operands),*, #y, team);),
@@ -244,6 +258,7 @@ impl Call<'_> {
                 let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
                 let shape = shapes.constant(layer, true, "Sum", value);
                 let views = self.views(expression, &operands, outer * middle * inner);
+                let (shape, n) = self.formed(shape, n);
                 let ty = &self.expression;
                 quote! {
                     let operands = [#(#views),*];
@@ -267,11 +282,14 @@ impl Call<'_> {
             Kernel::StepsFirst(StepsShape { steps, len }) | Kernel::ExamplesFirst(StepsShape { steps, len }) => {
                 quote!(rt::#name(#steps, #len, #n, #(#operands),*, #y);)
             }
+            Kernel::Interleave(len) | Kernel::Deinterleave(len) => {
+                quote!(rt::#name(form, #n, #len, #(#operands),*, #y);)
+            }
             Kernel::Copy => {
                 let (x, y) = (operands.first(), self.exact());
                 match &self.rows {
                     Some(rows) => {
-                        let len = count(self.floats, Some(rows));
+                        let len = self.floats_of(rows);
                         quote!(#y.copy_from_slice(&#x[..#len]);)
                     }
                     None => quote!(#y.copy_from_slice(#x);),
@@ -287,10 +305,31 @@ impl Call<'_> {
             if per_example == self.rows.is_some() && view.inner == 1 && floats == places {
                 return quote!(rt::Operand::full(#x));
             }
-            let (inner, len) = (view.inner, count(view.len, if per_example { self.rows.as_ref() } else { None }));
+            let len = count(view.len, if per_example { self.rows.as_ref() } else { None });
+            let inner = self.side_by_side(view.inner);
             quote!(rt::Operand::new(#x, #inner, #len))
         });
         views.collect()
+    }
+
+    /// A shape and its number of examples, or where these lie side by side, the same for one example of wider places.
+    fn formed(&self, shape: TokenStream, n: TokenStream) -> (TokenStream, TokenStream) {
+        if self.in_lanes { (quote!(#shape.in_form(form)), quote!(form.blocks(#n))) } else { (shape, n) }
+    }
+
+    /// As many floats of one example, of all examples that lie side by side.
+    fn side_by_side(&self, len: usize) -> TokenStream {
+        match (self.in_lanes, len) {
+            (false, _) => quote!(#len),
+            (true, 1) => quote!(form.lanes()),
+            (true, _) => quote!(#len * form.lanes()),
+        }
+    }
+
+    /// How many floats the result has in all.
+    fn floats_of(&self, rows: &TokenStream) -> TokenStream {
+        let len = self.floats;
+        if self.in_lanes { quote!(form.floats(#rows, #len)) } else { count(len, Some(rows)) }
     }
 
     fn epilogue(&self, epilogue: Epilogue) -> TokenStream {
@@ -334,7 +373,7 @@ impl Call<'_> {
         let y = self.result.place();
         match &self.rows {
             Some(rows) => {
-                let len = count(self.floats, Some(rows));
+                let len = self.floats_of(rows);
                 quote!(#y[..#len])
             }
             None => y,
@@ -369,6 +408,10 @@ fn matmul(MatMulShape { rows, inputs, outputs }: &MatMulShape) -> TokenStream {
 fn convolution2d(shape: &Convolution2dShape) -> TokenStream {
     let Convolution2dShape { channels, height, width, filters, groups, .. } = shape;
     let ([k0, k1], [s0, s1], [p0, p1], [d0, d1]) = (shape.kernel, shape.stride, shape.padding, shape.dilation);
+    let method = match shape.method() {
+        Method::Direct => quote!(Direct),
+        Method::Winograd => quote!(Winograd),
+    };
     quote!(rt::Convolution2d {
         channels: #channels,
         height: #height,
@@ -379,6 +422,7 @@ fn convolution2d(shape: &Convolution2dShape) -> TokenStream {
         padding: [#p0, #p1],
         dilation: [#d0, #d1],
         groups: #groups,
+        method: rt::Method::#method,
     })
 }
 

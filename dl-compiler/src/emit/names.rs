@@ -261,6 +261,7 @@ pub(super) const VARIABLES: &[&str] = &[
     "first",
     "fixed",
     "floats",
+    "form",
     "gradients",
     "layout",
     "n",

@@ -194,6 +194,7 @@ impl Writer<'_> {
         };
         let sizes: Vec<(usize, bool)> = buffers.iter().map(|buffer| (buffer.floats, buffer.per_example)).collect();
         let layer = self.layer(step);
+        let in_lanes = buffers.iter().copied().chain([y]).any(|buffer| buffer.layout == crate::program::Layout::Lanes);
         let call = Call {
             kernel: &step.kernel,
             layer: &layer,
@@ -202,6 +203,7 @@ impl Writer<'_> {
             result,
             floats: y.floats,
             rows,
+            in_lanes,
             expression,
         };
         call.tokens(&mut module.shapes)
@@ -403,6 +405,7 @@ fn parts(steps: &[Step]) -> Vec<&[Step]> {
 /// What functions may take besides fields and a shard, in order.
 const ARGUMENTS: &[(&str, &str)] = &[
     ("n", "usize"),
+    ("form", "rt::Form"),
     ("parameters", "&[f32]"),
     ("prepared", "&[f32]"),
     ("fixed", "&[f32]"),

@@ -184,6 +184,7 @@ impl Step<'_> {
         let blocks = blocks(
             &body,
             &[
+                ("form", quote!(rt::Form::of(n))),
                 ("team", quote!(&workspace.team)),
                 ("parameters", quote!(parameters.block.as_slice())),
                 ("state", quote!(state.block.as_slice())),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BufferId, Home, Kernel, Phase, Program, Step};
+use super::{BufferId, Home, Kernel, Layout, Method, Phase, Program, Step};
 use crate::graph::Role;
 
 impl fmt::Display for Program {
@@ -59,7 +59,8 @@ impl Program {
                 Home::Update(_) => "updates",
                 Home::Field(_) => "batch",
             };
-            format!("{:?} at {home} {}", result.dims, result.offset)
+            let lanes = if result.layout == Layout::Lanes { " in lanes" } else { "" };
+            format!("{:?} at {home} {}{lanes}", result.dims, result.offset)
         });
         let operands: Vec<&str> = step.operands.iter().map(|&operand| self.name(operand)).collect();
         let indent = step.within.map_or(String::new(), |scan| format!("  {}", self.indent(scan)));
@@ -97,6 +98,11 @@ impl fmt::Display for Kernel {
                 write!(f, "{}", if *transposed { " transposed" } else { "" })?;
             }
             Kernel::MatMulWeights(shape) => write!(f, " {}×{}×{}", shape.rows, shape.inputs, shape.outputs)?,
+            Kernel::PackFilters { shape, transposed } => {
+                write!(f, " {} filters of {} channels", shape.filters, shape.channels / shape.groups)?;
+                write!(f, "{}", if shape.method() == Method::Winograd { " winograd" } else { "" })?;
+                write!(f, "{}", if *transposed { " transposed" } else { "" })?;
+            }
             Kernel::Convolution2d(s, _) | Kernel::Convolution2dInput(s) | Kernel::Convolution2dWeight(s) => {
                 write!(f, " {}×{}×{} filters {}", s.channels, s.height, s.width, s.filters)?;
                 write!(f, " kernel {:?} stride {:?} padding {:?}", s.kernel, s.stride, s.padding)?;
@@ -136,6 +142,8 @@ impl fmt::Display for Kernel {
             Kernel::Uniform { instance } | Kernel::Normal { instance } => write!(f, " number {instance}")?,
             Kernel::Bernoulli { instance, keep } => write!(f, " {keep:?} number {instance}")?,
             Kernel::SumBatch(_)
+            | Kernel::Interleave(_)
+            | Kernel::Deinterleave(_)
             | Kernel::Float(_)
             | Kernel::Range
             | Kernel::BatchShare

@@ -122,6 +122,19 @@ impl Program {
                 return fail(format!("written over {}", operand.name));
             }
         }
+        let laid = |id: BufferId| self.buffer(id).layout == Layout::Lanes;
+        let agree = match step.kernel {
+            Kernel::Interleave(_) => !step.operands.iter().any(|&id| laid(id)) && laid(step.result),
+            Kernel::Deinterleave(_) => step.operands.iter().all(|&id| laid(id)) && !laid(step.result),
+            _ => {
+                let examples = step.operands.iter().chain([&step.result]).filter(|&&id| self.buffer(id).per_example);
+                let layouts: Vec<bool> = examples.map(|&id| laid(id)).collect();
+                layouts.iter().all(|&lanes| lanes == layouts[0])
+            }
+        };
+        if !agree {
+            return fail("some of its values are in lanes, others not".to_owned());
+        }
         if let Some((expression, places)) = step.kernel.expression(result.floats) {
             for (view, &id) in expression.views.iter().zip(&step.operands) {
                 let operand = place(id)?;

@@ -392,7 +392,8 @@ impl Scheduler<'_> {
     /// The same floats in the other order.
     fn in_order(&mut self, buffer: BufferId, steps: Option<usize>) -> BufferId {
         match (self.buffers[buffer.0 as usize].layout, steps) {
-            (Layout::Pixel, None) => buffer,
+            // Nothing lies in lanes before `lanes` has run.
+            (Layout::Pixel, None) | (Layout::Lanes, _) => buffer,
             (Layout::Steps(known), Some(steps)) if known == steps => buffer,
             (Layout::Steps(known), steps) => {
                 let buffer = match self.loops.examples_first.get(&buffer) {

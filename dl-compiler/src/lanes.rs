@@ -1,0 +1,197 @@
+//! Lays images side by side: gives buffers of convolutions and what works along with them the layout
+//! [`Layout::Lanes`], and turns values round where a kernel wants them otherwise.
+//!
+//! Before: `features = convolution2d (image, weight)`, each example by itself. After: `image_lanes = interleave (image)`,
+//! `features = convolution2d (image_lanes, filters)`, sixteen examples at once. Convolutions and pools want lanes;
+//! kernels that treat all places alike follow their operands; all others want one example after another. What loops
+//! touch stays as it is. It moves no other step and knows no offsets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::program::{Buffer, BufferId, Home, Kernel, Layout, Phase, Program, Step};
+
+/// How a kernel takes its values per example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stance {
+    /// In lanes.
+    Wants,
+    /// As its operands lie, if it can.
+    Follows,
+    /// One example after another.
+    Refuses,
+}
+
+/// Gives every buffer its layout and adds the steps that turn values round.
+pub fn lanes(program: &mut Program) {
+    let tied = tied(program);
+    let names = program.buffers.iter().map(|buffer| buffer.name.clone()).collect();
+    let mut phases = std::mem::take(&mut program.phases);
+    let mut assignment = Assignment { program, tied, names, turned: BTreeMap::new(), late: Vec::new() };
+    for at in 0..phases.len() {
+        match &mut phases[at] {
+            Phase::Shards(steps) => {
+                let mut laid = Vec::with_capacity(steps.len());
+                for step in std::mem::take(steps) {
+                    assignment.shard_step(step, &mut laid);
+                }
+                assignment.results(&mut laid);
+                *steps = laid;
+            }
+            Phase::Batch(steps) => {
+                let mut turned = Vec::new();
+                steps.iter_mut().for_each(|step| assignment.batch_step(step, &mut turned));
+                let before = phases[..at].iter_mut().rev().find_map(|phase| match phase {
+                    Phase::Shards(steps) => Some(steps),
+                    Phase::Batch(_) => None,
+                });
+                match before {
+                    Some(steps) => steps.extend(turned),
+                    // Of examples there is nothing yet but what the caller gave.
+                    None if turned.is_empty() => {}
+                    None => assignment.late.extend(turned),
+                }
+            }
+        }
+    }
+    let Assignment { program, late, .. } = assignment;
+    if !late.is_empty() {
+        phases.insert(0, Phase::Shards(late));
+    }
+    program.phases = phases;
+}
+
+/// The buffers that loops touch.
+fn tied(program: &Program) -> BTreeSet<BufferId> {
+    let steps = program.steps().filter(|step| step.within.is_some());
+    steps.flat_map(|step| step.operands.iter().chain([&step.result])).map(|&id| program.whole(id)).collect()
+}
+
+struct Assignment<'a> {
+    program: &'a mut Program,
+    /// Buffers that loops touch.
+    tied: BTreeSet<BufferId>,
+    names: BTreeSet<String>,
+    turned: BTreeMap<BufferId, BufferId>,
+    /// Steps that turn what the caller gave, for a batch step that comes first.
+    late: Vec<Step>,
+}
+
+impl Assignment<'_> {
+    /// Lays one step of a shard, and before it what it needs.
+    fn shard_step(&mut self, mut step: Step, steps: &mut Vec<Step>) {
+        let free = step.within.is_none() && !self.tied.contains(&step.result) && self.is_plain(step.result);
+        let in_lanes = free
+            && match stance(&step.kernel) {
+                Stance::Wants => true,
+                Stance::Follows => step.operands.iter().any(|&operand| self.is_laid(operand)) && self.can_follow(&step),
+                Stance::Refuses => false,
+            };
+        if in_lanes {
+            self.program.buffers[step.result.0 as usize].layout = Layout::Lanes;
+        }
+        self.adapt(&mut step, in_lanes, steps);
+        steps.push(step);
+    }
+
+    /// Sees to it that a step of the batch finds what it sums as it wants it.
+    fn batch_step(&mut self, step: &mut Step, before: &mut Vec<Step>) {
+        let laid = |this: &Self| step.operands.iter().any(|&operand| this.is_laid(operand));
+        let in_lanes = stance(&step.kernel) == Stance::Wants && laid(self) && self.can_follow(step);
+        self.adapt(step, in_lanes, before);
+    }
+
+    /// Turns results round that somebody else reads.
+    fn results(&mut self, steps: &mut Vec<Step>) {
+        for at in 0..self.program.results.len() {
+            let (_, id) = self.program.results[at];
+            if self.is_laid(id) && steps.iter().any(|step| step.result == id) {
+                self.program.results[at].1 = self.turn(id, steps);
+            }
+        }
+    }
+
+    fn adapt(&mut self, step: &mut Step, in_lanes: bool, steps: &mut Vec<Step>) {
+        for operand in &mut step.operands {
+            if self.program.buffer(*operand).per_example && self.is_laid(*operand) != in_lanes {
+                *operand = self.turn(*operand, steps);
+            }
+        }
+    }
+
+    /// The same value the other way round.
+    fn turn(&mut self, id: BufferId, steps: &mut Vec<Step>) -> BufferId {
+        if let Some(&turned) = self.turned.get(&id) {
+            return turned;
+        }
+        let of = self.program.buffer(id);
+        let (kernel, suffix, layout) = match of.layout {
+            Layout::Lanes => (Kernel::Deinterleave(of.floats), "examples", Layout::default()),
+            _ => (Kernel::Interleave(of.floats), "lanes", Layout::Lanes),
+        };
+        let name = self.unique(&format!("{}_{suffix}", of.name));
+        let of = self.program.buffer(id);
+        let span = of.span;
+        let buffer = Buffer { name, layout, home: Home::Shard, offset: 0, ..of.clone() };
+        let result = BufferId(self.program.buffers.len() as u32);
+        self.program.buffers.push(buffer);
+        steps.push(Step { kernel, operands: vec![id], result, within: None, span });
+        self.turned.insert(id, result);
+        self.turned.insert(result, id);
+        result
+    }
+
+    fn unique(&mut self, name: &str) -> String {
+        let candidates = (2..).map(|count| format!("{name}_{count}"));
+        let mut candidates = std::iter::once(name.to_owned()).chain(candidates);
+        let name = candidates.find(|name| !self.names.contains(name)).unwrap_or_default();
+        self.names.insert(name.clone());
+        name
+    }
+
+    fn is_laid(&self, id: BufferId) -> bool {
+        self.program.buffer(id).layout == Layout::Lanes
+    }
+
+    /// Whether nothing is known yet of how a value lies.
+    fn is_plain(&self, id: BufferId) -> bool {
+        let buffer = self.program.buffer(id);
+        buffer.home == Home::Shard && buffer.layout == Layout::default()
+    }
+
+    /// Whether each operand can be turned, and none is repeated within an example.
+    fn can_follow(&self, step: &Step) -> bool {
+        step.operands.iter().enumerate().all(|(place, &id)| {
+            let buffer = self.program.buffer(id);
+            let is_full = match &step.kernel {
+                Kernel::Pointwise(expression) | Kernel::PointwiseSum(expression, _) => {
+                    expression.views.get(place).is_some_and(|view| view.inner == 1)
+                }
+                _ => true,
+            };
+            let may_turn = matches!(buffer.layout, Layout::Lanes | Layout::Pixel);
+            !buffer.per_example || is_full && may_turn && !matches!(buffer.home, Home::Step { .. })
+        })
+    }
+}
+
+/// How a kernel takes its values per example.
+fn stance(kernel: &Kernel) -> Stance {
+    match kernel {
+        Kernel::Convolution2d(..)
+        | Kernel::Convolution2dInput(_)
+        | Kernel::Convolution2dWeight(_)
+        | Kernel::MaxPool2d(_)
+        | Kernel::MaxPool2dGradient(_)
+        | Kernel::AvgPool2d(_)
+        | Kernel::AvgPool2dGradient(_) => Stance::Wants,
+        Kernel::Pointwise(_)
+        | Kernel::PointwiseSum(..)
+        | Kernel::Sum(_)
+        | Kernel::MaxReduce(_)
+        | Kernel::Slice(_)
+        | Kernel::Pad(_)
+        | Kernel::Concat(..)
+        | Kernel::Copy => Stance::Follows,
+        _ => Stance::Refuses,
+    }
+}
