@@ -5,6 +5,7 @@ mod chunk;
 mod constraint;
 mod convolution;
 mod epilogue;
+mod form;
 mod gather;
 mod halve;
 mod matmul;
@@ -20,8 +21,11 @@ mod transpose;
 
 pub use batched_matmul::{BatchedMatMul, batched_matmul};
 pub use constraint::{Units, clip, max_norm, non_negative, unit_norm};
-pub use convolution::{Convolution2d, convolution2d, convolution2d_input, convolution2d_weight};
+pub use convolution::{
+    Convolution2d, Filters, Method, convolution2d, convolution2d_input, convolution2d_weight, pack_filters,
+};
 pub use epilogue::{Activation, Epilogue};
+pub use form::{Form, Missing, deinterleave, interleave};
 pub use gather::{Gather, float, gather, gather_gradient, one_hot, range};
 pub use matmul::{MatMul, Pack, matmul, matmul_weights, pack};
 pub use pointwise::{Operand, Pointwise, broadcast, pointwise};

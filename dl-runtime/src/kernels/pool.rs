@@ -8,13 +8,19 @@
 //!
 //! Padding counts as not there: it never wins a maximum and does not dilute an average. A window wholly within
 //! padding has the maximum −∞, the average 0 and no gradient. A NaN in a window is its maximum. Windows of 2×2 at
-//! stride 2 have a way of their own (`halve.rs`); all others tap by tap along rows. Windows are not dilated.
+//! stride 2 have a way of their own (`halve.rs`); all others tap by tap along rows. Examples side by side go vector by
+//! vector, whatever the window ([`lanes`]). Windows are not dilated.
 
+mod lanes;
+
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::chunk::{load, store};
+use super::form::Form;
 use super::halve::{halve_plane, halve_plane_average_gradient, halve_plane_maximum_gradient};
-use crate::simd::{Kernel, Lane, dispatch, isa};
+use crate::segments::SHARD;
+use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 
 /// The shape of a pooling: `x` is `[n, channels, height, width]`, `y` is
 /// `[n, channels, output_height, output_width]`. Pairs are vertical, horizontal.
@@ -53,41 +59,67 @@ impl Pool2d {
         self.output_height() * self.output_width()
     }
 
+    /// Floats of x and y that sixteen examples take.
+    fn lens_in_lanes(&self) -> [usize; 2] {
+        [self.input_plane(), self.output_plane()].map(|plane| self.channels * plane * SHARD)
+    }
+
     const fn is_halving(&self) -> bool {
         matches!((self.kernel, self.stride, self.padding), ([2, 2], [2, 2], [0, 0]))
     }
 }
 
-/// `y` = the maximum of each window of `x`.
+/// `y` = the maximum of each window of `x`, for the `n` examples of a shard; in [`Form::Lanes`] all sixteen.
 ///
 /// # Panics
-/// If a slice is shorter than `n` examples.
-pub fn max_pool2d(shape: &Pool2d, n: usize, x: &[f32], y: &mut [f32]) {
-    dispatch(isa(), Forward { shape, n, x, y, window: Maximum });
+/// If a slice is shorter than `n` examples, or sixteen.
+pub fn max_pool2d(shape: &Pool2d, form: Form, n: usize, x: &[f32], y: &mut [f32]) {
+    pool_on(isa(), shape, form, n, x, y, Maximum);
 }
 
 /// `d_x` = the gradient of [`max_pool2d`]: each window's goes to its first maximum in row-major order. Overwrites.
 ///
 /// # Panics
-/// If a slice is shorter than `n` examples.
-pub fn max_pool2d_gradient(shape: &Pool2d, n: usize, x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
-    dispatch(isa(), MaximumGradient { shape, n, x, d_y, d_x });
+/// As [`max_pool2d`].
+pub fn max_pool2d_gradient(shape: &Pool2d, form: Form, n: usize, x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
+    maximum_gradient_on(isa(), shape, form, n, x, d_y, d_x);
 }
 
-/// `y` = the average of each window of `x`.
+/// `y` = the average of each window of `x`, for the `n` examples of a shard; in [`Form::Lanes`] all sixteen.
 ///
 /// # Panics
-/// If a slice is shorter than `n` examples.
-pub fn avg_pool2d(shape: &Pool2d, n: usize, x: &[f32], y: &mut [f32]) {
-    dispatch(isa(), Forward { shape, n, x, y, window: Average });
+/// As [`max_pool2d`].
+pub fn avg_pool2d(shape: &Pool2d, form: Form, n: usize, x: &[f32], y: &mut [f32]) {
+    pool_on(isa(), shape, form, n, x, y, Average);
 }
 
 /// `d_x` = the gradient of [`avg_pool2d`]: each window's is shared equally. Overwrites.
 ///
 /// # Panics
-/// If a slice is shorter than `n` examples.
-pub fn avg_pool2d_gradient(shape: &Pool2d, n: usize, d_y: &[f32], d_x: &mut [f32]) {
-    dispatch(isa(), AverageGradient { shape, n, d_y, d_x });
+/// As [`max_pool2d`].
+pub fn avg_pool2d_gradient(shape: &Pool2d, form: Form, n: usize, d_y: &[f32], d_x: &mut [f32]) {
+    average_gradient_on(isa(), shape, form, n, d_y, d_x);
+}
+
+fn pool_on<W: Window>(isa: Isa, shape: &Pool2d, form: Form, n: usize, x: &[f32], y: &mut [f32], window: W) {
+    match form {
+        Form::Examples => dispatch(isa, Forward { shape, n, x, y, window }),
+        Form::Lanes => dispatch(isa, lanes::Forward::<W> { shape, x, y, window: PhantomData }),
+    }
+}
+
+fn maximum_gradient_on(isa: Isa, shape: &Pool2d, form: Form, n: usize, x: &[f32], d_y: &[f32], d_x: &mut [f32]) {
+    match form {
+        Form::Examples => dispatch(isa, MaximumGradient { shape, n, x, d_y, d_x }),
+        Form::Lanes => dispatch(isa, lanes::MaximumGradient { shape, x, d_y, d_x }),
+    }
+}
+
+fn average_gradient_on(isa: Isa, shape: &Pool2d, form: Form, n: usize, d_y: &[f32], d_x: &mut [f32]) {
+    match form {
+        Form::Examples => dispatch(isa, AverageGradient { shape, n, d_y, d_x }),
+        Form::Lanes => dispatch(isa, lanes::AverageGradient { shape, d_y, d_x }),
+    }
 }
 
 const fn windows(size: usize, kernel: usize, stride: usize, padding: usize) -> usize {
@@ -357,12 +389,12 @@ mod tests {
     fn the_glossary_example() {
         let x = [5.0, 3.0, 1.0, 8.0, 2.0, 5.0, 9.0, 4.0, 3.0];
         let mut y = [f32::NAN; 4];
-        max_pool2d(&plane(3, 3, 2, 1), 1, &x, &mut y);
+        max_pool2d(&plane(3, 3, 2, 1), Form::Examples, 1, &x, &mut y);
         assert_eq!(y, [8.0, 5.0, 9.0, 5.0]);
-        avg_pool2d(&plane(3, 3, 2, 1), 1, &x, &mut y);
+        avg_pool2d(&plane(3, 3, 2, 1), Form::Examples, 1, &x, &mut y);
         assert_eq!(y, [4.5, 2.75, 5.75, 3.5]);
         let mut d_x = [f32::NAN; 9];
-        max_pool2d_gradient(&plane(3, 3, 2, 1), 1, &x, &[1.0, 10.0, 100.0, 1000.0], &mut d_x);
+        max_pool2d_gradient(&plane(3, 3, 2, 1), Form::Examples, 1, &x, &[1.0, 10.0, 100.0, 1000.0], &mut d_x);
         assert_eq!(d_x, [0.0, 0.0, 0.0, 1.0, 0.0, 1010.0, 100.0, 0.0, 0.0]);
     }
 
@@ -370,7 +402,7 @@ mod tests {
     fn the_first_maximum_gets_the_gradient() {
         let mut d_x = [f32::NAN; 8];
         let x = [3.0, 3.0, -1.0, -1.0, 3.0, 3.0, -1.0, 0.0];
-        max_pool2d_gradient(&plane(2, 4, 2, 2), 1, &x, &[1.0, 2.0], &mut d_x);
+        max_pool2d_gradient(&plane(2, 4, 2, 2), Form::Examples, 1, &x, &[1.0, 2.0], &mut d_x);
         assert_eq!(d_x, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
     }
 
@@ -379,9 +411,9 @@ mod tests {
         let shape = Pool2d { padding: [1; 2], ..plane(2, 2, 2, 2) };
         assert_eq!((shape.output_height(), shape.output_width()), (2, 2));
         let (x, mut y) = ([-4.0, -3.0, -2.0, -1.0], [0.0; 4]);
-        max_pool2d(&shape, 1, &x, &mut y);
+        max_pool2d(&shape, Form::Examples, 1, &x, &mut y);
         assert_eq!(y, x);
-        avg_pool2d(&shape, 1, &x, &mut y);
+        avg_pool2d(&shape, Form::Examples, 1, &x, &mut y);
         assert_eq!(y, x);
     }
 
@@ -389,28 +421,28 @@ mod tests {
     fn windows_of_padding_alone_are_harmless() {
         let shape = Pool2d { padding: [3; 2], ..plane(1, 1, 1, 3) };
         let mut y = [0.0; 9];
-        max_pool2d(&shape, 1, &[7.0], &mut y);
+        max_pool2d(&shape, Form::Examples, 1, &[7.0], &mut y);
         assert_eq!((y[4], y[0], y[8]), (7.0, f32::NEG_INFINITY, f32::NEG_INFINITY));
-        avg_pool2d(&shape, 1, &[7.0], &mut y);
+        avg_pool2d(&shape, Form::Examples, 1, &[7.0], &mut y);
         assert_eq!(y, [0.0, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0, 0.0]);
         let mut d_x = [f32::NAN];
-        max_pool2d_gradient(&shape, 1, &[7.0], &[1.0; 9], &mut d_x);
+        max_pool2d_gradient(&shape, Form::Examples, 1, &[7.0], &[1.0; 9], &mut d_x);
         assert_eq!(d_x, [1.0]);
-        avg_pool2d_gradient(&shape, 1, &[1.0; 9], &mut d_x);
+        avg_pool2d_gradient(&shape, Form::Examples, 1, &[1.0; 9], &mut d_x);
         assert_eq!(d_x, [1.0]);
         // A window larger than the padded plane: nothing comes out.
         let shape = plane(2, 2, 3, 1);
         assert_eq!((shape.output_height(), shape.output_width()), (0, 0));
         let mut d_x = [f32::NAN; 4];
-        max_pool2d(&shape, 1, &[1.0; 4], &mut []);
-        max_pool2d_gradient(&shape, 1, &[1.0; 4], &[], &mut d_x);
+        max_pool2d(&shape, Form::Examples, 1, &[1.0; 4], &mut []);
+        max_pool2d_gradient(&shape, Form::Examples, 1, &[1.0; 4], &[], &mut d_x);
         assert_eq!(d_x, [0.0; 4]);
     }
 
     #[test]
     #[should_panic]
     fn short_slices_are_refused() {
-        max_pool2d(&plane(4, 4, 2, 2), 2, &[0.0; 31], &mut [0.0; 8]);
+        max_pool2d(&plane(4, 4, 2, 2), Form::Examples, 2, &[0.0; 31], &mut [0.0; 8]);
     }
 
     fn shapes() -> impl Strategy<Value = Pool2d> {
@@ -454,32 +486,32 @@ mod tests {
     proptest! {
         #[test]
         fn maxima_agree_with_the_twin(shape in shapes(), n in 1..3_usize, seed: u64, strange: bool) {
-            let (input, output) = (n * shape.channels * shape.input_plane(), n * shape.channels * shape.output_plane());
-            let (x, d_y) = (numbers(input, seed, strange), numbers(output, seed ^ 1, false));
-            let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
-            reference::max_pool2d(&shape, n, &x, &mut expected);
-            let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
-            reference::max_pool2d_gradient(&shape, n, &x, &d_y, &mut d_expected);
-            for &isa in available() {
-                dispatch(isa, Forward { shape: &shape, n, x: &x, y: &mut y, window: Maximum });
+            for (isa, form) in available().iter().flat_map(|isa| [(*isa, Form::Examples), (*isa, Form::Lanes)]) {
+                let [input, output] = [shape.input_plane(), shape.output_plane()].map(|plane| form.floats(n, shape.channels * plane));
+                let (x, d_y) = (numbers(input, seed, strange), numbers(output, seed ^ 1, false));
+                let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
+                reference::max_pool2d(&shape, form, n, &x, &mut expected);
+                let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
+                reference::max_pool2d_gradient(&shape, form, n, &x, &d_y, &mut d_expected);
+                pool_on(isa, &shape, form, n, &x, &mut y, Maximum);
                 prop_assert!(same_bits(&y, &expected), "{y:?} {expected:?}");
-                dispatch(isa, MaximumGradient { shape: &shape, n, x: &x, d_y: &d_y, d_x: &mut d_x });
+                maximum_gradient_on(isa, &shape, form, n, &x, &d_y, &mut d_x);
                 prop_assert!(close(&d_x, &d_expected), "{d_x:?} {d_expected:?}");
             }
         }
 
         #[test]
         fn averages_agree_with_the_twin(shape in shapes(), n in 1..3_usize, seed: u64) {
-            let (input, output) = (n * shape.channels * shape.input_plane(), n * shape.channels * shape.output_plane());
-            let (x, d_y) = (numbers(input, seed, false), numbers(output, seed ^ 1, false));
-            let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
-            reference::avg_pool2d(&shape, n, &x, &mut expected);
-            let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
-            reference::avg_pool2d_gradient(&shape, n, &d_y, &mut d_expected);
-            for &isa in available() {
-                dispatch(isa, Forward { shape: &shape, n, x: &x, y: &mut y, window: Average });
+            for (isa, form) in available().iter().flat_map(|isa| [(*isa, Form::Examples), (*isa, Form::Lanes)]) {
+                let [input, output] = [shape.input_plane(), shape.output_plane()].map(|plane| form.floats(n, shape.channels * plane));
+                let (x, d_y) = (numbers(input, seed, false), numbers(output, seed ^ 1, false));
+                let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
+                reference::avg_pool2d(&shape, form, n, &x, &mut expected);
+                let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
+                reference::avg_pool2d_gradient(&shape, form, n, &d_y, &mut d_expected);
+                pool_on(isa, &shape, form, n, &x, &mut y, Average);
                 prop_assert!(close(&y, &expected), "{y:?} {expected:?}");
-                dispatch(isa, AverageGradient { shape: &shape, n, d_y: &d_y, d_x: &mut d_x });
+                average_gradient_on(isa, &shape, form, n, &d_y, &mut d_x);
                 prop_assert!(close(&d_x, &d_expected), "{d_x:?} {d_expected:?}");
             }
         }
@@ -494,11 +526,11 @@ mod tests {
             let (x, d_y) = (numbers(input, seed, false), numbers(output, seed ^ 1, false));
             let (mut y, mut d_x) = (vec![0.0; output], vec![0.0; input]);
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-            max_pool2d(&shape, 1, &x, &mut y);
-            max_pool2d_gradient(&shape, 1, &x, &d_y, &mut d_x);
+            max_pool2d(&shape, Form::Examples, 1, &x, &mut y);
+            max_pool2d_gradient(&shape, Form::Examples, 1, &x, &d_y, &mut d_x);
             prop_assert!((dot(&y, &d_y) - dot(&x, &d_x)).abs() < 1e-3);
-            avg_pool2d(&shape, 1, &x, &mut y);
-            avg_pool2d_gradient(&shape, 1, &d_y, &mut d_x);
+            avg_pool2d(&shape, Form::Examples, 1, &x, &mut y);
+            avg_pool2d_gradient(&shape, Form::Examples, 1, &d_y, &mut d_x);
             prop_assert!((dot(&y, &d_y) - dot(&x, &d_x)).abs() < 1e-3);
         }
 

@@ -124,7 +124,7 @@ impl Plane {
 
 /// The transpose of a block: three perfect shuffles, each of which moves one bit of the row's number into the column's.
 #[inline(always)]
-fn transposed<V: Lane>(block: [V; BLOCK]) -> [V; BLOCK] {
+pub(super) fn transposed<V: Lane>(block: [V; BLOCK]) -> [V; BLOCK] {
     let mut block = block;
     for _ in 0..3 {
         let [a, b, c, d, e, f, g, h] = block;

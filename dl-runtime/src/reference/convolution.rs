@@ -1,11 +1,12 @@
-//! Twins of the convolutions.
+//! Twins of the convolutions, of the direct method: how products are saved is the kernels' own matter.
 
 use super::epilogue::finish;
-use crate::{Convolution2d, Epilogue, Segments, Team};
+use super::form::place;
+use crate::{Convolution2d, Epilogue, Filters, Form, SHARD, Segments, Team};
 
 /// Calls `visit` with the places in x, the weight and y of every product that a convolution of one example sums.
 fn products(shape: &Convolution2d, mut visit: impl FnMut(usize, usize, usize)) {
-    let Convolution2d { channels, height, width, filters, kernel, stride, padding, dilation, groups } = *shape;
+    let Convolution2d { channels, height, width, filters, kernel, stride, padding, dilation, groups, .. } = *shape;
     let (oh, ow) = (shape.output_height(), shape.output_width());
     let (group_channels, group_filters) = (channels / groups, filters / groups);
     for filter in 0..filters {
@@ -34,36 +35,79 @@ fn lens(shape: &Convolution2d) -> (usize, usize) {
     (x, shape.filters * shape.output_height() * shape.output_width())
 }
 
+/// Where each weight lies in the panels.
+fn places(filters: &Filters) -> Vec<usize> {
+    let Convolution2d { channels, filters: all, kernel, groups, .. } = filters.shape;
+    let (group_channels, group_filters, taps) = (channels / groups, all / groups, kernel[0] * kernel[1]);
+    let (rows, planes) =
+        if filters.transposed { (group_channels, group_filters) } else { (group_filters, group_channels) };
+    // Tiles: as tall as leaves a rest that needs none of less than four, where that can be.
+    let mut heights = Vec::new();
+    while heights.iter().sum::<usize>() < rows {
+        let rest = rows - heights.iter().sum::<usize>();
+        let fits = |height: usize| matches!(rest - height, 4..=6 | 8..);
+        heights.push(if rest <= 6 { rest } else { [6, 5, 4].into_iter().find(|height| fits(*height)).unwrap_or(4) });
+    }
+    (0..all * group_channels * taps)
+        .map(|at| {
+            let (filter, channel, tap) = (at / taps / group_channels, at / taps % group_channels, at % taps);
+            let (group, filter) = (filter / group_filters, filter % group_filters);
+            let (row, plane, tap) =
+                if filters.transposed { (channel, filter, taps - 1 - tap) } else { (filter, channel, tap) };
+            let (mut first, mut tile) = (0, 0);
+            while first + heights[tile] <= row {
+                first += heights[tile];
+                tile += 1;
+            }
+            (group * rows + first) * planes * taps + (tap * planes + plane) * heights[tile] + row - first
+        })
+        .collect()
+}
+
+/// Twin of [`crate::pack_filters`].
+pub fn pack_filters(filters: &Filters, weight: &[f32], panels: &mut [f32]) {
+    for (place, weight) in places(filters).into_iter().zip(weight) {
+        panels[place] = *weight;
+    }
+}
+
+/// How many examples are computed.
+fn examples(form: Form, n: usize) -> usize {
+    if form == Form::Lanes { SHARD } else { n }
+}
+
 /// Twin of [`crate::convolution2d`].
 pub fn convolution2d(
     shape: &Convolution2d,
+    form: Form,
     n: usize,
     x: &[f32],
-    weight: &[f32],
+    panels: &[f32],
     epilogue: Epilogue<'_>,
     y: &mut [f32],
 ) {
     let (x_len, y_len) = lens(shape);
-    for example in 0..n {
+    let weights = places(&Filters { shape: *shape, transposed: false });
+    for example in 0..examples(form, n) {
         let mut sums = vec![0.0; y_len];
-        let x = &x[example * x_len..];
-        products(shape, |i, w, o| sums[o] += f64::from(x[i]) * f64::from(weight[w]));
-        for (place, sum) in sums.into_iter().enumerate() {
-            let filter = place / (y_len / shape.filters);
-            y[example * y_len + place] = finish(&epilogue, filter, sum);
+        let x = |i: usize| f64::from(x[place(form, x_len, example, i)]);
+        products(shape, |i, w, o| sums[o] += x(i) * f64::from(panels[weights[w]]));
+        for (o, sum) in sums.into_iter().enumerate() {
+            y[place(form, y_len, example, o)] = finish(&epilogue, o / (y_len / shape.filters), sum);
         }
     }
 }
 
 /// Twin of [`crate::convolution2d_input`].
-pub fn convolution2d_input(shape: &Convolution2d, n: usize, d_y: &[f32], weight: &[f32], d_x: &mut [f32]) {
+pub fn convolution2d_input(shape: &Convolution2d, form: Form, n: usize, d_y: &[f32], panels: &[f32], d_x: &mut [f32]) {
     let (x_len, y_len) = lens(shape);
-    for example in 0..n {
+    let weights = places(&Filters { shape: *shape, transposed: true });
+    for example in 0..examples(form, n) {
         let mut sums = vec![0.0; x_len];
-        let d_y = &d_y[example * y_len..];
-        products(shape, |i, w, o| sums[i] += f64::from(d_y[o]) * f64::from(weight[w]));
-        for (d_x, sum) in d_x[example * x_len..].iter_mut().zip(sums) {
-            *d_x = sum as f32;
+        let d_y = |o: usize| f64::from(d_y[place(form, y_len, example, o)]);
+        products(shape, |i, w, o| sums[i] += d_y(o) * f64::from(panels[weights[w]]));
+        for (i, sum) in sums.into_iter().enumerate() {
+            d_x[place(form, x_len, example, i)] = sum as f32;
         }
     }
 }
@@ -71,16 +115,20 @@ pub fn convolution2d_input(shape: &Convolution2d, n: usize, d_y: &[f32], weight:
 /// Twin of [`crate::convolution2d_weight`].
 pub fn convolution2d_weight(
     shape: &Convolution2d,
+    form: Form,
     n: usize,
     x: Segments<'_>,
     d_y: Segments<'_>,
     d_weight: &mut [f32],
     _team: &Team,
 ) {
+    let (x_len, y_len) = lens(shape);
     let mut sums = vec![0.0; shape.filters * (shape.channels / shape.groups) * shape.kernel[0] * shape.kernel[1]];
     for example in 0..n {
-        let (x, d_y) = (x.example(example), d_y.example(example));
-        products(shape, |i, w, o| sums[w] += f64::from(x[i]) * f64::from(d_y[o]));
+        let (shard, rows) = (example / SHARD, if form == Form::Lanes { SHARD } else { example % SHARD + 1 });
+        let (x, d_y) = (x.shard(shard, rows), d_y.shard(shard, rows));
+        let at = |floats: &[f32], len, i| f64::from(floats[place(form, len, example % SHARD, i)]);
+        products(shape, |i, w, o| sums[w] += at(x, x_len, i) * at(d_y, y_len, o));
     }
     for (d_weight, sum) in d_weight.iter_mut().zip(sums) {
         *d_weight = sum as f32;

@@ -4,6 +4,7 @@
 mod constraint;
 mod convolution;
 mod epilogue;
+mod form;
 mod gather;
 mod matmul;
 mod pointwise;
@@ -15,7 +16,8 @@ mod steps;
 mod transpose;
 
 pub use constraint::{clip, max_norm, non_negative, unit_norm};
-pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight};
+pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight, pack_filters};
+pub use form::{deinterleave, interleave};
 pub use gather::{float, gather, gather_gradient, one_hot, range};
 pub use matmul::{batched_matmul, matmul, matmul_weights, pack};
 pub use pointwise::{broadcast, pointwise};

@@ -1,6 +1,8 @@
 //! Convolutions against their twins, by adjointness, by published examples, and bit against bit.
 
+use super::super::form::{Missing, deinterleave, interleave};
 use super::*;
+use crate::segments::SHARD;
 use crate::simd::available;
 use crate::{Activation, Rng, reference};
 use proptest::prelude::*;
@@ -21,6 +23,7 @@ fn square(channels: usize, size: usize, filters: usize, kernel: usize, padding: 
         padding: [padding; 2],
         dilation: [1; 2],
         groups: 1,
+        method: Method::Direct,
     }
 }
 
@@ -40,36 +43,79 @@ fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &dyn std::fmt::D
 
 const ACTIVATIONS: [Activation; 4] = [Activation::Identity, Activation::Relu, Activation::Sigmoid, Activation::Tanh];
 
-/// All three kernels against their twins on all instruction sets.
+/// The panels of a weight, those of the forward product and those of the input gradient.
+fn packed(shape: Convolution2d, weight: &[f32]) -> [Vec<f32>; 2] {
+    [false, true].map(|transposed| {
+        let filters = Filters { shape, transposed };
+        let mut panels = vec![f32::NAN; filters.len()];
+        pack_filters(&filters, weight, &mut panels);
+        panels
+    })
+}
+
+/// The examples of a batch in the shards of a form: of lanes, those without an example are 0 or the first.
+fn shards(form: Form, n: usize, len: usize, x: &[f32], missing: Missing) -> Vec<f32> {
+    let mut floats = vec![f32::NAN; n.div_ceil(SHARD) * SHARD * len];
+    for first in (0..n).step_by(SHARD) {
+        interleave(form, SHARD.min(n - first), len, &x[first * len..], missing, &mut floats[first * len..]);
+    }
+    floats
+}
+
+/// All three kernels against their twins on all instruction sets and in both forms.
 fn check(shape: Convolution2d, n: usize, seed: u64) {
     let [x_len, y_len, weight_len] = shape.lens();
     let (x, weight, bias) = (values(n * x_len, seed), values(weight_len, seed + 1), values(shape.filters, seed + 2));
     let d_y = values(n * y_len, seed + 3);
     let epilogue =
         Epilogue { bias: (!seed.is_multiple_of(3)).then_some(&bias[..]), activation: ACTIVATIONS[seed as usize % 4] };
+    let plain = Convolution2d { method: Method::Direct, ..shape };
+    let [panels, transposed] = packed(plain, &weight);
+    for (transposed, panels) in [(false, &panels), (true, &transposed)] {
+        let mut expected = vec![f32::NAN; weight_len];
+        reference::pack_filters(&Filters { shape: plain, transposed }, &weight, &mut expected);
+        assert_eq!(panels, &expected, "panels of {shape:?}");
+    }
     let mut y_expected = vec![0.0; n * y_len];
-    reference::convolution2d(&shape, n, &x, &weight, epilogue, &mut y_expected);
+    reference::convolution2d(&plain, Form::Examples, n, &x, &panels, epilogue, &mut y_expected);
     let mut d_x_expected = vec![0.0; n * x_len];
-    reference::convolution2d_input(&shape, n, &d_y, &weight, &mut d_x_expected);
+    reference::convolution2d_input(&plain, Form::Examples, n, &d_y, &transposed, &mut d_x_expected);
     let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
     let mut d_weight_expected = vec![0.0; weight_len];
-    reference::convolution2d_weight(&shape, n, x_seen, d_y_seen, &mut d_weight_expected, &Team::serial());
+    let team = Team::serial();
+    reference::convolution2d_weight(&shape, Form::Examples, n, x_seen, d_y_seen, &mut d_weight_expected, &team);
     let [channels, filters] = [shape.channels, shape.filters].map(|count| count / shape.groups);
     let taps = shape.kernel[0] * shape.kernel[1];
-    for isa in available() {
-        let what = (isa, shape, n, seed);
-        let mut y = vec![f32::NAN; n * y_len + 3];
-        convolution2d_on(*isa, &shape, n, &x, &weight, epilogue, &mut y);
-        assert!(y[n * y_len..].iter().all(|y| y.is_nan()), "{what:?} writes past the end");
-        close(&y[..n * y_len], &y_expected, tolerance(channels * taps), &("y", what));
-        let mut d_x = vec![f32::NAN; n * x_len + 3];
-        convolution2d_input_on(*isa, &shape, n, &d_y, &weight, &mut d_x);
-        assert!(d_x[n * x_len..].iter().all(|d_x| d_x.is_nan()), "{what:?} writes past the end");
-        close(&d_x[..n * x_len], &d_x_expected, tolerance(filters * taps), &("d_x", what));
+    let [panels, transposed] = packed(shape, &weight);
+    for (isa, form) in available().iter().flat_map(|isa| [(*isa, Form::Examples), (*isa, Form::Lanes)]) {
+        let what = (isa, form, shape, n, seed);
+        let x = shards(form, n, x_len, &x, Missing::First);
+        let d_y = shards(form, n, y_len, &d_y, Missing::Zero);
+        let (mut ys, mut d_xs) = (Vec::new(), Vec::new());
+        for first in (0..n).step_by(SHARD) {
+            let n = SHARD.min(n - first);
+            let mut y = vec![f32::NAN; form.floats(n, y_len) + 3];
+            convolution2d_on(isa, &shape, form, n, &x[first * x_len..], &panels, epilogue, &mut y);
+            assert!(y.iter().rev().take(3).all(|y| y.is_nan()), "{what:?} writes past the end");
+            let mut d_x = vec![f32::NAN; form.floats(n, x_len) + 3];
+            convolution2d_input_on(isa, &shape, form, n, &d_y[first * y_len..], &transposed, &mut d_x);
+            assert!(d_x.iter().rev().take(3).all(|d_x| d_x.is_nan()), "{what:?} writes past the end");
+            for (all, len, some) in [(&mut ys, y_len, y), (&mut d_xs, x_len, d_x)] {
+                let start = all.len();
+                all.resize(start + n * len, f32::NAN);
+                deinterleave(form, n, len, &some, &mut all[start..]);
+            }
+        }
+        close(&ys, &y_expected, tolerance(channels * taps), &("y", what));
+        close(&d_xs, &d_x_expected, tolerance(filters * taps), &("d_x", what));
+        let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
         let mut d_weight = vec![f32::NAN; weight_len];
-        convolution2d_weight_on(*isa, &shape, n, x_seen, d_y_seen, &mut d_weight, &Team::serial());
+        convolution2d_weight_on(isa, &shape, form, n, x_seen, d_y_seen, &mut d_weight, &team);
         let pixels = n * shape.output_height() * shape.output_width();
         close(&d_weight, &d_weight_expected, tolerance(pixels), &("d_weight", what));
+        let mut twin = vec![f32::NAN; weight_len];
+        reference::convolution2d_weight(&shape, form, n, x_seen, d_y_seen, &mut twin, &team);
+        assert_eq!(twin, d_weight_expected, "twins of both forms");
     }
 }
 
@@ -137,6 +183,7 @@ fn any_shape() -> impl Strategy<Value = Convolution2d> {
         padding: [p.4, p.5],
         dilation: [p.6, p.7],
         groups,
+        method: Method::Direct,
     })
 }
 
@@ -153,63 +200,81 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn agrees_with_its_twin(shape in any_shape(), n in 1usize..4, seed in 0u64..1000) {
+    fn agrees_with_its_twin(shape in any_shape(), n in 1usize..18, seed in 0u64..1000) {
         check(shape, n, seed);
     }
 
     #[test]
-    fn agrees_with_its_twin_at_stride_one(shape in any_dense_shape(), n in 1usize..4, seed in 0u64..1000) {
+    fn agrees_with_its_twin_at_stride_one(shape in any_dense_shape(), n in 1usize..18, seed in 0u64..1000) {
         check(shape, n, seed);
     }
 
     /// ⟨conv(x, w), y⟩ = ⟨x, input gradient of y⟩ = ⟨w, weight gradient of y⟩.
     #[test]
-    fn gradients_are_adjoint(shape in any_shape(), dense in any::<bool>(), n in 1usize..4) {
+    fn gradients_are_adjoint(shape in any_shape(), dense: bool, lanes: bool, n in 1usize..4) {
         let shape = if dense { Convolution2d { stride: [1; 2], ..shape } } else { shape };
         let [x_len, y_len, weight_len] = shape.lens();
         let (x, w, d_y) = (values(n * x_len, 1), values(weight_len, 2), values(n * y_len, 3));
-        let (mut y, mut d_x, mut d_w) = (vec![0.0; n * y_len], vec![0.0; n * x_len], vec![0.0; weight_len]);
-        convolution2d(&shape, n, &x, &w, Epilogue::NONE, &mut y);
-        convolution2d_input(&shape, n, &d_y, &w, &mut d_x);
+        let form = if lanes { Form::Lanes } else { Form::Examples };
+        let (x, d_y) = (shards(form, n, x_len, &x, Missing::Zero), shards(form, n, y_len, &d_y, Missing::Zero));
+        let (mut y, mut d_x, mut d_w) = (vec![0.0; d_y.len()], vec![0.0; x.len()], vec![0.0; weight_len]);
+        let [panels, transposed] = packed(shape, &w);
+        convolution2d(&shape, form, n, &x, &panels, Epilogue::NONE, &mut y);
+        convolution2d_input(&shape, form, n, &d_y, &transposed, &mut d_x);
         let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
-        convolution2d_weight(&shape, n, x_seen, d_y_seen, &mut d_w, &Team::serial());
+        convolution2d_weight(&shape, form, n, x_seen, d_y_seen, &mut d_w, &Team::serial());
+        // Shards have room for sixteen examples.
+        let [x, d_y, y, d_x] = [(x, x_len), (d_y, y_len), (y, y_len), (d_x, x_len)].map(|(floats, len)| {
+            if form == Form::Lanes { floats } else { floats[..n * len].to_vec() }
+        });
         let (by_y, by_x, by_w) = (dot(&y, &d_y), dot(&x, &d_x), dot(&w, &d_w));
         let tolerance = 1e-5 * (n * y_len) as f64 + 1e-4;
         prop_assert!((by_y - by_x).abs() < tolerance && (by_y - by_w).abs() < tolerance, "{by_y} {by_x} {by_w}");
     }
 
-    /// The same bits for any number of threads, any splitting of the examples, and from shards.
+    /// The same bits for any number of threads and from shards of an arena, in either form.
     #[test]
-    fn bits_do_not_depend_on_the_partition(shape in any_shape(), dense in any::<bool>(), n in 1usize..20, threads in 2usize..5) {
-        let shape = if dense { Convolution2d { stride: [1; 2], ..shape } } else { shape };
+    fn bits_do_not_depend_on_the_partition(shape in any_shape(), lanes: bool, n in 1usize..40, threads in 2usize..8) {
+        let form = if lanes { Form::Lanes } else { Form::Examples };
         let [x_len, y_len, weight_len] = shape.lens();
-        let (x, w, d_y) = (values(n * x_len, 1), values(weight_len, 2), values(n * y_len, 3));
-        let first = n / 3;
-        let (mut whole, mut parts) = (vec![0.0; n * y_len], vec![0.0; n * y_len]);
-        convolution2d(&shape, n, &x, &w, Epilogue::NONE, &mut whole);
-        convolution2d(&shape, first, &x, &w, Epilogue::NONE, &mut parts);
-        convolution2d(&shape, n - first, &x[first * x_len..], &w, Epilogue::NONE, &mut parts[first * y_len..]);
-        prop_assert_eq!(&whole, &parts);
-        let (mut whole, mut parts) = (vec![0.0; n * x_len], vec![0.0; n * x_len]);
-        convolution2d_input(&shape, n, &d_y, &w, &mut whole);
-        convolution2d_input(&shape, first, &d_y, &w, &mut parts);
-        convolution2d_input(&shape, n - first, &d_y[first * y_len..], &w, &mut parts[first * x_len..]);
-        prop_assert_eq!(&whole, &parts);
-
-        let shard_len = 16 * (x_len + y_len);
-        let mut arena = vec![f32::NAN; n.div_ceil(16) * shard_len];
-        for e in 0..n {
-            let shard = &mut arena[e / 16 * shard_len..];
-            shard[e % 16 * x_len..][..x_len].copy_from_slice(&x[e * x_len..][..x_len]);
-            shard[16 * x_len + e % 16 * y_len..][..y_len].copy_from_slice(&d_y[e * y_len..][..y_len]);
+        let x = shards(form, n, x_len, &values(n * x_len, 1), Missing::First);
+        let d_y = shards(form, n, y_len, &values(n * y_len, 3), Missing::Zero);
+        let shard_len = SHARD * (x_len + y_len);
+        let mut arena = Vec::new();
+        for shard in 0..n.div_ceil(SHARD) {
+            arena.extend_from_slice(&x[shard * SHARD * x_len..][..SHARD * x_len]);
+            arena.extend_from_slice(&d_y[shard * SHARD * y_len..][..SHARD * y_len]);
         }
         let (mut one, mut many) = (vec![f32::NAN; weight_len], vec![f32::NAN; weight_len]);
         let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
-        convolution2d_weight(&shape, n, x_seen, d_y_seen, &mut one, &Team::serial());
+        convolution2d_weight(&shape, form, n, x_seen, d_y_seen, &mut one, &Team::serial());
         let x_seen = Segments::of_shards(&arena, shard_len, 0, x_len);
-        let d_y_seen = Segments::of_shards(&arena, shard_len, 16 * x_len, y_len);
-        convolution2d_weight(&shape, n, x_seen, d_y_seen, &mut many, &Team::new(threads));
+        let d_y_seen = Segments::of_shards(&arena, shard_len, SHARD * x_len, y_len);
+        convolution2d_weight(&shape, form, n, x_seen, d_y_seen, &mut many, &Team::new(threads));
         prop_assert_eq!(&one, &many);
+    }
+
+    /// The bits of an example do not depend on the others of its shard, nor on which of them it is.
+    #[test]
+    fn bits_do_not_depend_on_the_other_examples(shape in any_shape(), lanes: bool, n in 2usize..16) {
+        let form = if lanes { Form::Lanes } else { Form::Examples };
+        let [x_len, y_len, weight_len] = shape.lens();
+        let (x, w, d_y) = (values(n * x_len, 1), values(weight_len, 2), values(n * y_len, 3));
+        let [panels, transposed] = packed(shape, &w);
+        let run = |first: usize, n: usize| {
+            let x = shards(form, n, x_len, &x[first * x_len..], Missing::First);
+            let d_y = shards(form, n, y_len, &d_y[first * y_len..], Missing::Zero);
+            let (mut y, mut d_x) = (vec![0.0; d_y.len()], vec![0.0; x.len()]);
+            convolution2d(&shape, form, n, &x, &panels, Epilogue::NONE, &mut y);
+            convolution2d_input(&shape, form, n, &d_y, &transposed, &mut d_x);
+            let mut results = vec![0.0; n * (y_len + x_len)];
+            deinterleave(form, n, y_len, &y, &mut results);
+            deinterleave(form, n, x_len, &d_x, &mut results[n * y_len..]);
+            results
+        };
+        let (whole, last) = (run(0, n), run(n - 1, 1));
+        prop_assert_eq!(&whole[(n - 1) * y_len..n * y_len], &last[..y_len]);
+        prop_assert_eq!(&whole[n * y_len + (n - 1) * x_len..], &last[y_len..]);
     }
 }
 
@@ -226,10 +291,19 @@ fn published_examples() {
     for isa in available() {
         let mut y = [0.0; 9];
         let cross = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
-        convolution2d_on(*isa, &square(1, 5, 1, 3, 0), 1, &image, &cross, Epilogue::NONE, &mut y);
+        convolution2d_on(*isa, &square(1, 5, 1, 3, 0), Form::Examples, 1, &image, &cross, Epilogue::NONE, &mut y);
         assert_eq!(y[0], 181.0);
         let mut y = [0.0; 16];
-        convolution2d_on(*isa, &square(1, 5, 1, 2, 0), 1, &image, &[1.0, 0.0, 0.0, 1.0], Epilogue::NONE, &mut y);
+        convolution2d_on(
+            *isa,
+            &square(1, 5, 1, 2, 0),
+            Form::Examples,
+            1,
+            &image,
+            &[1.0, 0.0, 0.0, 1.0],
+            Epilogue::NONE,
+            &mut y,
+        );
         assert_eq!(y[0], 150.0);
     }
 }
@@ -238,14 +312,16 @@ fn published_examples() {
 fn a_kernel_that_does_not_fit_gives_nothing() {
     let shape = square(1, 3, 2, 5, 0);
     assert_eq!((shape.output_height(), shape.output_width()), (0, 0));
-    convolution2d(&shape, 1, &[1.0; 9], &[1.0; 50], Epilogue::NONE, &mut []);
-    let mut d_x = [1.0; 9];
-    convolution2d_input(&shape, 1, &[], &[1.0; 50], &mut d_x);
-    assert_eq!(d_x, [0.0; 9]);
-    let mut d_weight = [1.0; 50];
-    let (x, d_y) = (Segments::of_examples(&[1.0; 9], 9), Segments::of_examples(&[], 0));
-    convolution2d_weight(&shape, 1, x, d_y, &mut d_weight, &Team::serial());
-    assert_eq!(d_weight, [0.0; 50]);
+    for (form, n) in [(Form::Examples, 1), (Form::Lanes, 16)] {
+        convolution2d(&shape, form, 1, &vec![1.0; n * 9], &[1.0; 50], Epilogue::NONE, &mut []);
+        let mut d_x = vec![1.0; n * 9];
+        convolution2d_input(&shape, form, 1, &[], &[1.0; 50], &mut d_x);
+        assert_eq!(d_x, vec![0.0; n * 9]);
+        let mut d_weight = [1.0; 50];
+        let (x, d_y) = (Segments::of_examples(&[1.0; 9], 9), Segments::of_examples(&[], 0));
+        convolution2d_weight(&shape, form, 1, x, d_y, &mut d_weight, &Team::serial());
+        assert_eq!(d_weight, [0.0; 50]);
+    }
 }
 
 #[test]
@@ -253,6 +329,7 @@ fn a_kernel_that_does_not_fit_gives_nothing() {
 fn groups_that_do_not_divide_are_refused() {
     convolution2d(
         &Convolution2d { groups: 2, ..square(3, 4, 4, 1, 0) },
+        Form::Examples,
         1,
         &[0.0; 48],
         &[0.0; 16],
@@ -264,5 +341,11 @@ fn groups_that_do_not_divide_are_refused() {
 #[test]
 #[should_panic]
 fn a_short_operand_is_refused() {
-    convolution2d(&square(1, 4, 1, 2, 0), 2, &[0.0; 31], &[0.0; 4], Epilogue::NONE, &mut [0.0; 18]);
+    convolution2d(&square(1, 4, 1, 2, 0), Form::Examples, 2, &[0.0; 31], &[0.0; 4], Epilogue::NONE, &mut [0.0; 18]);
+}
+
+#[test]
+#[should_panic]
+fn a_short_operand_in_lanes_is_refused() {
+    convolution2d(&square(1, 4, 1, 2, 0), Form::Lanes, 2, &[0.0; 255], &[0.0; 4], Epilogue::NONE, &mut [0.0; 144]);
 }

@@ -5,7 +5,8 @@
 //! is first copied away, some rows at a time. The few results between the rows are thrown away; where they would be too
 //! many, and for other strides, the pixels of a tile are packed for all taps, and one packing serves all rows (*packed*).
 
-use super::super::product::{COLUMNS, Left, Right, Sink, Table, product};
+use super::super::super::product::{COLUMNS, Left, Right, Sink, Steps, Table, product};
+use super::super::filters::tiles;
 use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
 use crate::simd::{Kernel, Lane};
 
@@ -27,29 +28,21 @@ static PACKED: [usize; DEPTH] = {
 const PACKING: usize = 10;
 
 /// `y = max(source ⋆ weight + bias, floor)` for `n` examples; slices have exactly their lengths, none is empty.
-pub(super) struct Correlation<'a> {
-    pub(super) geometry: Geometry,
+pub(in super::super) struct Correlation<'a> {
+    pub(in super::super) geometry: Geometry,
     /// Groups, each with its own planes, rows and weights.
-    pub(super) groups: usize,
+    pub(in super::super) groups: usize,
     /// Source planes of a group.
-    pub(super) planes: usize,
+    pub(in super::super) planes: usize,
     /// Output planes of a group.
-    pub(super) rows: usize,
-    /// Floats from one group's weights to the next's.
-    pub(super) weight_group: usize,
-    /// Floats from the weights of one output plane to those of the next.
-    pub(super) weight_row: usize,
-    /// Floats from the weights of one source plane to those of the next.
-    pub(super) weight_plane: usize,
-    /// Whether the kernel is reversed.
-    pub(super) flipped: bool,
-    pub(super) n: usize,
-    pub(super) source: &'a [f32],
-    pub(super) weight: &'a [f32],
+    pub(in super::super) rows: usize,
+    pub(in super::super) n: usize,
+    pub(in super::super) source: &'a [f32],
+    pub(in super::super) panels: &'a [f32],
     /// One float for each output plane.
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) floor: f32,
-    pub(super) y: &'a mut [f32],
+    pub(in super::super) bias: Option<&'a [f32]>,
+    pub(in super::super) floor: f32,
+    pub(in super::super) y: &'a mut [f32],
 }
 
 /// How a correlation is carried out; a function of the shape alone.
@@ -70,7 +63,7 @@ enum Plan {
 
 /// The stack of a correlation.
 struct Scratch {
-    /// Offsets of the weights of the taps at hand.
+    /// Steps in the panels of the taps at hand.
     left: [usize; DEPTH],
     /// Offsets of the pixels of the taps at hand.
     right: [usize; DEPTH],
@@ -150,9 +143,7 @@ impl Correlation<'_> {
         let mut tap = Tap::new(kernel, first);
         let base = tap.plane;
         for (left, right) in scratch.left[..depth].iter_mut().zip(&mut scratch.right[..depth]) {
-            let place = tap.at[0] * kernel[1] + tap.at[1];
-            let place = if self.flipped { kernel[0] * kernel[1] - 1 - place } else { place };
-            *left = tap.plane * self.weight_plane + place;
+            *left = (tap.at[0] * kernel[1] + tap.at[1]) * self.planes + tap.plane;
             *right = (tap.plane - base) * plane + tap.at[0] * dilation[0] * pitch + tap.at[1] * dilation[1];
             tap = tap.next(kernel);
         }
@@ -186,8 +177,12 @@ impl Correlation<'_> {
                     let place = Place { group, example, first: plane * taps, depth: count * taps };
                     let mut row = 0;
                     while row < self.rows {
-                        // Twelve rows of weights at a time stay in the first-level cache through all tiles.
-                        let height = if self.rows - row <= 18 { self.rows - row } else { 12 };
+                        // About twelve rows of weights at a time stay in the first-level cache through all tiles.
+                        let most = if self.rows - row <= 18 { 18 } else { 12 };
+                        let height = tiles(row..self.rows)
+                            .take_while(|tile| tile.first < row + most)
+                            .map(|tile| tile.height)
+                            .sum::<usize>();
                         let (mut first, mut column) = (line, 0);
                         for start in (line * pitch..(end - 1) * pitch + width).step_by(COLUMNS) {
                             let cell = Piece { example: 0, row: first, column, ..Piece::default() };
@@ -257,24 +252,41 @@ impl Correlation<'_> {
         let [_, y_example] = self.example_lens();
         let output_len = self.geometry.output_len();
         let last = place.first + place.depth == self.planes * self.geometry.taps();
-        let first_row = place.group * self.rows + row;
-        let y = &mut self.y[place.example * y_example + first_row * output_len..];
-        let sink = Pixels {
-            y: y.as_mut_ptr(),
-            plane: output_len,
-            width: self.geometry.outputs[1],
-            example: y_example,
-            tile: &scratch.tile,
-            accumulate: place.first > 0,
-            bias: self.bias.filter(|_| last).map(|bias| &bias[first_row..first_row + rows]),
-            floor: if last { self.floor } else { f32::NEG_INFINITY },
-        };
-        let weight = &self.weight[place.group * self.weight_group + row * self.weight_row..];
-        let steps = Table(&scratch.left[..place.depth]);
-        let left = Left { base: weight.as_ptr(), row: self.weight_row, steps };
-        // SAFETY: weights of `rows` rows follow, and the pieces of the tile lie in y, by the shape's lengths; the rest is
-        // the caller's promise.
-        unsafe { product(lane, rows, place.depth, left, right, &sink) }
+        let plane_depth = self.planes * self.geometry.taps();
+        for tile in tiles(row..self.rows).take_while(|tile| tile.first < row + rows) {
+            let first_row = place.group * self.rows + tile.first;
+            let y = &mut self.y[place.example * y_example + first_row * output_len..];
+            let sink = Pixels {
+                y: y.as_mut_ptr(),
+                plane: output_len,
+                width: self.geometry.outputs[1],
+                example: y_example,
+                tile: &scratch.tile,
+                accumulate: place.first > 0,
+                bias: self.bias.filter(|_| last).map(|bias| &bias[first_row..first_row + tile.height]),
+                floor: if last { self.floor } else { f32::NEG_INFINITY },
+            };
+            let steps = Tall { table: &scratch.left[..place.depth], height: tile.height };
+            let left = Left { base: self.panels[first_row * plane_depth..].as_ptr(), row: 1, steps };
+            // SAFETY: the panel holds `height` weights for each step, and the pieces of the tile lie in y, by the shape's
+            // lengths; the rest is the caller's promise.
+            unsafe { product(lane, tile.height, place.depth, left, right, &sink) }
+        }
+    }
+}
+
+/// Steps of a panel of so many filters, by a table.
+#[derive(Clone, Copy)]
+struct Tall<'a> {
+    table: &'a [usize],
+    height: usize,
+}
+
+impl Steps for Tall<'_> {
+    #[inline(always)]
+    unsafe fn at(self, k: usize) -> usize {
+        // SAFETY: the caller guarantees k < depth, which is the table's length.
+        unsafe { *self.table.get_unchecked(k) * self.height }
     }
 }
 

@@ -4,52 +4,59 @@ use crate::simd::{Lane, copy};
 
 /// The geometry of a correlation of planes. Pairs are (vertical, horizontal).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Geometry {
+pub(in super::super) struct Geometry {
     /// Height and width of a source plane.
-    pub(super) source: [usize; 2],
+    pub(in super::super) source: [usize; 2],
     /// Height and width of an output plane.
-    pub(super) outputs: [usize; 2],
+    pub(in super::super) outputs: [usize; 2],
     /// Taps.
-    pub(super) kernel: [usize; 2],
+    pub(in super::super) kernel: [usize; 2],
     /// Source pixels from one output pixel to the next.
-    pub(super) stride: [usize; 2],
+    pub(in super::super) stride: [usize; 2],
     /// Source pixels that output pixel 0 lies before the source at tap 0; negative if within.
-    pub(super) padding: [isize; 2],
+    pub(in super::super) padding: [isize; 2],
     /// Source pixels from one tap to the next.
-    pub(super) dilation: [usize; 2],
+    pub(in super::super) dilation: [usize; 2],
 }
 
 impl Geometry {
     /// Source pixels from the first tap to the last, both included.
-    pub(super) fn extent(&self, axis: usize) -> usize {
+    pub(in super::super) fn extent(&self, axis: usize) -> usize {
         self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 
     /// Taps of a plane.
-    pub(super) fn taps(&self) -> usize {
+    pub(in super::super) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
     /// Pixels of a source plane.
-    pub(super) fn source_len(&self) -> usize {
+    pub(in super::super) fn source_len(&self) -> usize {
         self.source[0] * self.source[1]
     }
 
     /// Pixels of an output plane.
-    pub(super) fn output_len(&self) -> usize {
+    pub(in super::super) fn output_len(&self) -> usize {
         self.outputs[0] * self.outputs[1]
     }
 
     /// The source position of an output position at a tap, along one axis; outside 0..source it is padding.
     #[inline(always)]
-    pub(super) fn meets(&self, axis: usize, output: usize, tap: usize) -> isize {
+    pub(in super::super) fn meets(&self, axis: usize, output: usize, tap: usize) -> isize {
         (output * self.stride[axis] + tap * self.dilation[axis]) as isize - self.padding[axis]
     }
 
     /// Copies `rows` rows of a source plane from row `first` on, each `pitch` floats from column `-padding` on, with
     /// zeros where the source has none.
     #[inline(always)]
-    pub(super) fn copy_padded<V: Lane>(&self, lane: V, plane: &[f32], first: isize, pitch: usize, to: &mut [f32]) {
+    pub(in super::super) fn copy_padded<V: Lane>(
+        &self,
+        lane: V,
+        plane: &[f32],
+        first: isize,
+        pitch: usize,
+        to: &mut [f32],
+    ) {
         let [height, width] = self.source.map(|len| len as isize);
         let left = self.padding[1].clamp(0, pitch as isize) as usize;
         let skip = (-self.padding[1]).clamp(0, width);
@@ -72,42 +79,42 @@ impl Geometry {
 
 /// Output pixels that are neighbours in one row of one example.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Piece {
+pub(in super::super) struct Piece {
     /// Where they start in the tile.
-    pub(super) lane: usize,
+    pub(in super::super) lane: usize,
     /// How many they are.
-    pub(super) len: usize,
+    pub(in super::super) len: usize,
     /// The example.
-    pub(super) example: usize,
+    pub(in super::super) example: usize,
     /// Their row.
-    pub(super) row: usize,
+    pub(in super::super) row: usize,
     /// The column of the first.
-    pub(super) column: usize,
+    pub(in super::super) column: usize,
 }
 
 /// The pixels that a tile of L lanes holds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tile<const L: usize> {
+pub(in super::super) struct Tile<const L: usize> {
     pieces: [Piece; L],
     count: usize,
 }
 
 impl<const L: usize> Tile<L> {
     /// A tile without pixels.
-    pub(super) fn empty() -> Self {
+    pub(in super::super) fn empty() -> Self {
         Tile { pieces: [Piece::default(); L], count: 0 }
     }
 
     /// The pieces in the order of their lanes.
     #[inline(always)]
-    pub(super) fn pieces(&self) -> &[Piece] {
+    pub(in super::super) fn pieces(&self) -> &[Piece] {
         &self.pieces[..self.count]
     }
 
     /// Takes the pixels at places `start..start + L` of a grid whose rows are `pitch` wide, of which the first
     /// `outputs[1]` are pixels. Rows are counted through all examples, `outputs[0]` in each, and end before row `end`.
     #[inline(always)]
-    pub(super) fn set(&mut self, outputs: [usize; 2], pitch: usize, start: usize, end: usize) {
+    pub(in super::super) fn set(&mut self, outputs: [usize; 2], pitch: usize, start: usize, end: usize) {
         let (line, column) = (start / pitch, start % pitch);
         let (example, row) = (line / outputs[0], line % outputs[0]);
         self.set_from(outputs, pitch, Piece { example, row, column, ..Piece::default() }, end - example * outputs[0]);
@@ -115,7 +122,7 @@ impl<const L: usize> Tile<L> {
 
     /// [`set`](Self::set) from a given place on; `end` counts from its example.
     #[inline(always)]
-    pub(super) fn set_from(&mut self, outputs: [usize; 2], pitch: usize, from: Piece, end: usize) {
+    pub(in super::super) fn set_from(&mut self, outputs: [usize; 2], pitch: usize, from: Piece, end: usize) {
         self.count = 0;
         let Piece { mut example, mut row, mut column, .. } = from;
         let mut left = end - row;
@@ -137,16 +144,16 @@ impl<const L: usize> Tile<L> {
 
 /// A step through the taps of one plane after another.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tap {
+pub(in super::super) struct Tap {
     /// The plane.
-    pub(super) plane: usize,
+    pub(in super::super) plane: usize,
     /// The position in the kernel.
-    pub(super) at: [usize; 2],
+    pub(in super::super) at: [usize; 2],
 }
 
 impl Tap {
     /// Tap `index`, counted through all planes.
-    pub(super) fn new(kernel: [usize; 2], index: usize) -> Self {
+    pub(in super::super) fn new(kernel: [usize; 2], index: usize) -> Self {
         let taps = kernel[0] * kernel[1];
         let within = index % taps;
         Tap { plane: index / taps, at: [within / kernel[1], within % kernel[1]] }
@@ -154,7 +161,7 @@ impl Tap {
 
     /// The one after it.
     #[inline(always)]
-    pub(super) fn next(mut self, kernel: [usize; 2]) -> Self {
+    pub(in super::super) fn next(mut self, kernel: [usize; 2]) -> Self {
         self.at[1] += 1;
         if self.at[1] == kernel[1] {
             self.at = [self.at[0] + 1, 0];
@@ -168,18 +175,18 @@ impl Tap {
 
 /// The planes of a source: `example` floats from one example's to the next's.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Planes<'a> {
+pub(in super::super) struct Planes<'a> {
     /// From the first plane of the first example on.
-    pub(super) floats: &'a [f32],
+    pub(in super::super) floats: &'a [f32],
     /// Floats from one example to the next.
-    pub(super) example: usize,
+    pub(in super::super) example: usize,
 }
 
 impl Geometry {
     /// For taps `first..`, as many as `to` has rows of L floats: the source pixels that the tile meets, zeros for
     /// padding. Lanes without a pixel are left as they are.
     #[inline(always)]
-    pub(super) fn pack<V: Lane, const L: usize>(
+    pub(in super::super) fn pack<V: Lane, const L: usize>(
         &self,
         lane: V,
         planes: Planes<'_>,

@@ -4,8 +4,8 @@
 //! With stride 1, rows of d_y spread to the pitch of the padded source, with zeros between, meet the source at one offset
 //! for each tap, and nothing is packed (*direct*). Else the pixels of some taps are laid out as d_y has them (*packed*).
 
-use super::super::product::Dots;
-use super::Convolution2d;
+use super::super::super::product::Dots;
+use super::super::Convolution2d;
 use super::geometry::{Geometry, Planes, Tap, Tile};
 use crate::Segments;
 use crate::simd::{Kernel, Lane, copy};
@@ -20,13 +20,13 @@ const TAPS: usize = 256;
 const PIXELS: usize = 256;
 
 /// Adds to the rows of d_weight from filter `first` on that `part` holds.
-pub(super) struct Weight<'a> {
-    pub(super) shape: Convolution2d,
-    pub(super) n: usize,
-    pub(super) x: Segments<'a>,
-    pub(super) d_y: Segments<'a>,
-    pub(super) first: usize,
-    pub(super) part: &'a mut [f32],
+pub(in super::super) struct Weight<'a> {
+    pub(in super::super) shape: Convolution2d,
+    pub(in super::super) n: usize,
+    pub(in super::super) x: Segments<'a>,
+    pub(in super::super) d_y: Segments<'a>,
+    pub(in super::super) first: usize,
+    pub(in super::super) part: &'a mut [f32],
 }
 
 /// How the gradient is computed; a function of the shape alone, so that the order of the sums is.

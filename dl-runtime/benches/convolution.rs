@@ -1,0 +1,162 @@
+//! Convolutions on one core, as shares of what a loop of fused multiply-adds reaches in between.
+//!
+//! `cargo bench -p dl-runtime --bench convolution -- [SHAPE]`: for each shape and pass, the time of a shard of sixteen
+//! examples (or of one example), by the fastest run and by the median, and the share of the peak that the direct method's
+//! operations make of it. A method that saves operations passes 100 %.
+
+use dl_runtime::{
+    Convolution2d, Epilogue, Filters, Form, Method, Pool2d, Segments, Team, convolution2d, convolution2d_input,
+    convolution2d_weight, max_pool2d, max_pool2d_gradient, pack_filters,
+};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+fn main() {
+    let wanted = std::env::args().skip(1).find(|argument| argument != "--bench").unwrap_or_default();
+    let square = |channels, size, filters, kernel, padding| Convolution2d {
+        channels,
+        height: size,
+        width: size,
+        filters,
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        padding: [padding; 2],
+        dilation: [1; 2],
+        groups: 1,
+        method: Method::Direct,
+    };
+    let shapes = [
+        ("lenet 1→6 5×5 @28", square(1, 28, 6, 5, 2)),
+        ("lenet 6→16 5×5 @14", square(6, 14, 16, 5, 0)),
+        ("3→32 3×3 @32", square(3, 32, 32, 3, 1)),
+        ("32→32 3×3 @32", square(32, 32, 32, 3, 1)),
+        ("32→64 3×3 @16", square(32, 16, 64, 3, 1)),
+        ("64→64 3×3 @16", square(64, 16, 64, 3, 1)),
+        ("128→128 3×3 @8", square(128, 8, 128, 3, 1)),
+        ("64→64 3×3 stride 2 @16", Convolution2d { stride: [2; 2], ..square(64, 16, 64, 3, 1) }),
+        ("depthwise 64 3×3 @16", Convolution2d { groups: 64, ..square(64, 16, 64, 3, 1) }),
+        ("64→128 1×1 @16", square(64, 16, 128, 1, 0)),
+    ];
+    for (name, shape) in shapes.iter().filter(|(name, _)| name.contains(&wanted)) {
+        for (form, n) in [(Form::Lanes, 16), (Form::Examples, 1)] {
+            for method in [Method::Direct, Method::Winograd] {
+                let shape = Convolution2d { method, ..*shape };
+                if method == Method::Direct || shape.is_winograd() {
+                    passes(&format!("{name}, {form:?}, {method:?}"), &shape, form, n);
+                }
+            }
+        }
+    }
+    for (name, size, kernel) in [("pool 2×2 of 6 @28", 28, 2), ("pool 3×3 of 6 @28", 28, 3)] {
+        if name.contains(&wanted) {
+            let shape =
+                Pool2d { channels: 6, height: size, width: size, kernel: [kernel; 2], stride: [2; 2], padding: [0; 2] };
+            for (form, n) in [(Form::Lanes, 16), (Form::Examples, 16)] {
+                pool(&format!("{name}, {form:?}"), &shape, form, n);
+            }
+        }
+    }
+}
+
+fn passes(name: &str, shape: &Convolution2d, form: Form, n: usize) {
+    let places = shape.output_height() * shape.output_width();
+    let (x_len, y_len) = (shape.channels * shape.height * shape.width, shape.filters * places);
+    let weight = values(shape.filters * (shape.channels / shape.groups) * shape.kernel[0] * shape.kernel[1]);
+    let operations = 2 * n * places * weight.len();
+    let [panels, transposed] = [false, true].map(|transposed| {
+        let filters = Filters { shape: *shape, transposed };
+        let mut panels = vec![0.0; filters.len()];
+        pack_filters(&filters, &weight, &mut panels);
+        panels
+    });
+    let (x, d_y, bias) = (values(16 * x_len), values(16 * y_len), values(shape.filters));
+    let (mut y, mut d_x, mut d_weight) = (d_y.clone(), x.clone(), weight.clone());
+    let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::NONE };
+    report(name, "forward", operations, || convolution2d(shape, form, n, &x, &panels, epilogue, &mut y));
+    report(name, "input", operations, || convolution2d_input(shape, form, n, &d_y, &transposed, &mut d_x));
+    let (x, d_y) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
+    if shape.method == Method::Direct {
+        let team = Team::serial();
+        report(name, "weight", operations, || convolution2d_weight(shape, form, n, x, d_y, &mut d_weight, &team));
+    }
+}
+
+fn pool(name: &str, shape: &Pool2d, form: Form, n: usize) {
+    let places = shape.output_height() * shape.output_width();
+    let (x_len, y_len) = (n * shape.channels * shape.height * shape.width, n * shape.channels * places);
+    let (x, d_y) = (values(x_len), values(y_len));
+    let (mut y, mut d_x) = (d_y.clone(), x.clone());
+    report(name, "forward", 0, || max_pool2d(shape, form, n, &x, &mut y));
+    report(name, "input", 0, || max_pool2d_gradient(shape, form, n, &x, &d_y, &mut d_x));
+}
+
+/// Some numbers between −1 and 1.
+fn values(len: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 7919) % 2003) as f32 / 1001.5 - 1.0).collect()
+}
+
+/// Runs a pass and the loop of multiply-adds in turn, and prints how they compare.
+fn report(name: &str, pass: &str, operations: usize, mut run: impl FnMut()) {
+    run();
+    let (mut times, mut peaks) = (Vec::new(), Vec::new());
+    let end = Instant::now() + Duration::from_millis(400);
+    while Instant::now() < end || times.len() < 5 {
+        let start = Instant::now();
+        run();
+        times.push(start.elapsed().as_secs_f64());
+        peaks.push(peak());
+    }
+    let rate = |seconds: f64| operations as f64 / seconds;
+    let [fastest, median] = ordered(times);
+    // Of rates the fastest is the last.
+    let [best_peak, median_peak] = ordered(peaks.into_iter().map(|rate| 1.0 / rate).collect()).map(|time| 1.0 / time);
+    println!(
+        "{name:45} {pass:8} {:9.1} µs fastest {:9.1} µs median {:6.1} % {:6.1} % of {:.0} GFLOP/s",
+        1e6 * fastest,
+        1e6 * median,
+        100.0 * rate(fastest) / best_peak,
+        100.0 * rate(median) / median_peak,
+        best_peak / 1e9,
+    );
+}
+
+/// The least and the median.
+fn ordered(mut times: Vec<f64>) -> [f64; 2] {
+    times.sort_unstable_by(f64::total_cmp);
+    [times[0], times[times.len() / 2]]
+}
+
+/// Floating-point operations per second of a loop of multiply-adds in registers.
+fn peak() -> f64 {
+    const ROUNDS: usize = 4_000;
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn rounds() -> f32 {
+        use std::arch::x86_64::*;
+        let factor = black_box(_mm256_set1_ps(0.999));
+        let mut sums = [_mm256_set1_ps(1.0); 12];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = _mm256_fmadd_ps(*sum, factor, factor);
+            }
+        }
+        sums.into_iter().map(|sum| _mm256_cvtss_f32(sum)).sum()
+    }
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        let start = Instant::now();
+        // SAFETY: the line above has detected AVX2 and FMA.
+        black_box(unsafe { rounds() });
+        return (ROUNDS * 12 * 16) as f64 / start.elapsed().as_secs_f64();
+    }
+    let mut sums = [1.0_f32; 64];
+    let factor = black_box(0.999_f32);
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = *sum * factor + factor;
+        }
+    }
+    black_box(sums);
+    (ROUNDS * 64 * 2) as f64 / start.elapsed().as_secs_f64()
+}

@@ -1,0 +1,98 @@
+//! How the weight of a convolution lies for its products: tiles of six and four filters, whose weights are broadcast in
+//! sequence.
+//!
+//! Within a group, filters fall into tiles (16 = 6 + 6 + 4). A tile of MR filters holds for each tap, and for each channel
+//! at that tap, the MR weights side by side, so a product reads a tile from front to back, in either form of its
+//! operands. For the gradient of the input, filters and channels change places and the taps are in reverse.
+
+use super::Convolution2d;
+use std::ops::Range;
+
+/// The weight of a convolution in the order its products read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filters {
+    /// The convolution.
+    pub shape: Convolution2d,
+    /// Whether the panels are those of the gradient of the input.
+    pub transposed: bool,
+}
+
+impl Filters {
+    /// How many floats the panels take.
+    pub const fn len(&self) -> usize {
+        let Convolution2d { channels, filters, kernel, groups, .. } = self.shape;
+        if groups == 0 { 0 } else { filters * (channels / groups) * kernel[0] * kernel[1] }
+    }
+
+    /// Whether the panels are empty.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Planes that leave a group, and planes that enter it.
+    const fn rows_and_planes(&self) -> (usize, usize) {
+        let Convolution2d { channels, filters, groups, .. } = self.shape;
+        let (channels, filters) = (channels / groups, filters / groups);
+        if self.transposed { (channels, filters) } else { (filters, channels) }
+    }
+}
+
+/// Packs a weight [filters, channels / groups, kernel] into panels.
+///
+/// # Panics
+/// If the weight is shorter than the shape says, or `panels` shorter than [`Filters::len`].
+pub fn pack_filters(filters: &Filters, weight: &[f32], panels: &mut [f32]) {
+    let [_, _, weight_len] = filters.shape.lens();
+    let (weight, panels) = (&weight[..weight_len], &mut panels[..filters.len()]);
+    let (rows, planes) = filters.rows_and_planes();
+    let taps = filters.shape.kernel[0] * filters.shape.kernel[1];
+    let group_len = rows * planes * taps;
+    if group_len == 0 {
+        return;
+    }
+    for (weight, panels) in weight.chunks_exact(group_len).zip(panels.chunks_exact_mut(group_len)) {
+        let mut rest = panels;
+        for Tile { first, height } in tiles(0..rows) {
+            let (tile, behind) = rest.split_at_mut(height * planes * taps);
+            rest = behind;
+            for (k, to) in tile.chunks_exact_mut(height).enumerate() {
+                let (tap, plane) = (k / planes, k % planes);
+                let (start, step) = if filters.transposed {
+                    ((plane * rows + first) * taps + taps - 1 - tap, taps)
+                } else {
+                    ((first * planes + plane) * taps + tap, planes * taps)
+                };
+                for (to, from) in to.iter_mut().zip(weight[start..].iter().step_by(step)) {
+                    *to = *from;
+                }
+            }
+        }
+    }
+}
+
+/// Neighbouring rows that are computed together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tile {
+    /// The first row.
+    pub(super) first: usize,
+    /// How many.
+    pub(super) height: usize,
+}
+
+/// The tiles of the rows of a range: of 6 and 4, with a 5 where those do not suffice; 1, 2, 3 and 7 rows need lower ones.
+/// A range that starts where a tile of a larger one ends has the rest of its tiles.
+#[inline(always)]
+pub(super) fn tiles(rows: Range<usize>) -> impl Iterator<Item = Tile> {
+    let mut first = rows.start;
+    std::iter::from_fn(move || {
+        let height = match rows.end - first {
+            0 => return None,
+            few @ 1..=6 => few,
+            7 | 8 => 4,
+            9 | 13 => 5,
+            _ => 6,
+        };
+        first += height;
+        Some(Tile { first: first - height, height })
+    })
+}

@@ -1,0 +1,349 @@
+//! Convolution of sixteen examples side by side: `acc[filters][16 examples] += broadcast(weight) × load(pixel)`.
+//!
+//! With lanes along the examples every pixel of every tap is one contiguous load, so kernel, stride, padding and dilation
+//! only say *which* pixels are multiplied: a result at the border runs through the taps that exist there (*clipped
+//! taps*), and no zero is multiplied. [`axis`](super::axis) says which these are; the gradient of the input is the same
+//! computation, once for each residue of the position modulo the stride.
+//!
+//! Before a block of results is computed, the pixels it meets are copied to the stack, `[row][column][channel][16]`. So a
+//! product runs over whole rows of taps and channels in sequence, and planes that lie a power of two apart do not fight
+//! for the same places of the cache. With one channel they lie so already.
+
+use super::super::product::COLUMNS;
+use super::axis::Axis;
+use super::filters::{Tile, tiles};
+use crate::simd::{Kernel, Lane};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Floats of the block on the stack.
+const BLOCK: usize = 24 * 1024;
+/// Channels at a time: their part of a tile's taps stays in the first-level cache.
+const CHANNELS: usize = 32;
+/// Weights at a time: they stay in the second-level cache.
+const WEIGHTS: usize = 48 * 1024;
+
+/// Computes the results that `axes` say, of all groups; the others are left as they are.
+pub(super) struct Correlation<'a> {
+    /// Vertical and horizontal.
+    pub(super) axes: [Axis; 2],
+    /// Taps of the kernel from one row to the next.
+    pub(super) kernel_width: usize,
+    /// Taps of the kernel.
+    pub(super) taps: usize,
+    pub(super) groups: usize,
+    /// Source planes of a group.
+    pub(super) planes: usize,
+    /// Planes of results of a group.
+    pub(super) rows: usize,
+    /// Planes of [height, width, 16].
+    pub(super) source: &'a [f32],
+    pub(super) panels: &'a [f32],
+    /// One float for each plane of results.
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) floor: f32,
+    pub(super) y: &'a mut [f32],
+}
+
+/// Results that are computed from one block: a range along each axis.
+type Span = [Range<usize>; 2];
+
+/// Where the pixels lie that a block of results meets.
+#[derive(Clone, Copy)]
+struct Pixels {
+    /// The pixel at position `origin` of the source.
+    base: *const f32,
+    origin: [usize; 2],
+    /// Floats from one row, and from one column, to the next.
+    pitch: [usize; 2],
+}
+
+/// The part of the sums at hand.
+#[derive(Clone, Copy)]
+struct Part {
+    group: usize,
+    /// The first channel.
+    channel: usize,
+    /// How many.
+    channels: usize,
+}
+
+/// The steps of a product: `rows` rows of `runs` runs of `len` steps, 16 floats from one to the next.
+#[derive(Clone, Copy)]
+struct Steps {
+    rows: usize,
+    runs: usize,
+    len: usize,
+    /// Steps in the panel from one row to the next, and from one run to the next.
+    panel: [usize; 2],
+    /// Floats among the pixels, likewise.
+    pixels: [usize; 2],
+}
+
+#[repr(align(64))]
+struct Block([MaybeUninit<f32>; BLOCK]);
+
+impl Kernel for Correlation<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(mut self, lane: V) {
+        const { assert!(2 * V::LANES == COLUMNS) };
+        let mut block = Block([const { MaybeUninit::uninit() }; BLOCK]);
+        let [height, width] = [0, 1].map(|axis| self.axes[axis].outputs);
+        if height * width == 0 {
+            return;
+        }
+        let (channels, size) = self.plan();
+        for group in 0..self.groups {
+            for row in (0..height).step_by(size[0]) {
+                for column in (0..width).step_by(size[1]) {
+                    let span = [row..(row + size[0]).min(height), column..(column + size[1]).min(width)];
+                    for channel in (0..self.planes).step_by(channels) {
+                        let part = Part { group, channel, channels: channels.min(self.planes - channel) };
+                        let pixels = self.pixels(lane, part, &span, &mut block);
+                        // SAFETY: `pixels` are those of the part and the span.
+                        unsafe { self.compute(lane, part, &span, pixels) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Correlation<'_> {
+    /// Channels at a time, and how many results along each axis form a block.
+    fn plan(&self) -> (usize, [usize; 2]) {
+        let reach = |size: [usize; 2]| self.axes[0].reach(size[0]) * self.axes[1].reach(size[1]) * COLUMNS;
+        let mut size = [1, 1];
+        let channels = self.planes.min(CHANNELS).min(BLOCK / reach(size));
+        if channels <= 1 {
+            // Read in place.
+            return (1, [0, 1].map(|axis| self.axes[axis].outputs));
+        }
+        let fits = |size: [usize; 2]| reach(size) * channels <= BLOCK;
+        loop {
+            let grown = [0, 1].map(|axis| {
+                let mut grown = size;
+                grown[axis] += 1;
+                (grown[axis] <= self.axes[axis].outputs && fits(grown)).then_some(grown)
+            });
+            size = match grown {
+                [Some(taller), _] if size[0] < size[1] => taller,
+                [_, Some(wider)] => wider,
+                [Some(taller), None] => taller,
+                [None, None] => break,
+            };
+        }
+        // Blocks of about one size.
+        (
+            channels,
+            [0, 1].map(|axis| {
+                let outputs = self.axes[axis].outputs;
+                outputs.div_ceil(outputs.div_ceil(size[axis]))
+            }),
+        )
+    }
+
+    /// The pixels that the span meets in the planes of the part, copied to the block if there are several.
+    #[inline(always)]
+    fn pixels<V: Lane>(&self, lane: V, part: Part, span: &Span, block: &mut Block) -> Pixels {
+        let [height, width] = [0, 1].map(|axis| self.axes[axis].source);
+        let plane_len = height * width * COLUMNS;
+        let planes = &self.source[(part.group * self.planes + part.channel) * plane_len..][..part.channels * plane_len];
+        if part.channels == 1 {
+            return Pixels { base: planes.as_ptr(), origin: [0, 0], pitch: [width * COLUMNS, COLUMNS] };
+        }
+        let [rows, columns] = [0, 1].map(|axis| self.axes[axis].met(&span[axis]));
+        let pitch = [columns.len() * part.channels * COLUMNS, part.channels * COLUMNS];
+        assert!(rows.len() * pitch[0] <= BLOCK, "a block of {} × {pitch:?}", rows.len());
+        let to = block.0.as_mut_ptr().cast::<f32>();
+        for (channel, plane) in planes.chunks_exact(plane_len).enumerate() {
+            for (i, row) in rows.clone().enumerate() {
+                let from = plane[(row * width + columns.start) * COLUMNS..][..columns.len() * COLUMNS].as_ptr();
+                for column in 0..columns.len() {
+                    // SAFETY: `from` holds 16 floats for each column; the block holds rows.len() · pitch[0] floats.
+                    unsafe {
+                        let from = from.add(column * COLUMNS);
+                        let to = to.add(i * pitch[0] + column * pitch[1] + channel * COLUMNS);
+                        lane.load(from).store(to);
+                        lane.load(from.add(V::LANES)).store(to.add(V::LANES));
+                    }
+                }
+            }
+        }
+        Pixels { base: to, origin: [rows.start, columns.start], pitch }
+    }
+
+    /// Adds the part of the sums at hand to all results of the span.
+    ///
+    /// # Safety
+    /// The pixels must be those that [`pixels`](Self::pixels) gives for the part and the span.
+    #[inline(always)]
+    unsafe fn compute<V: Lane>(&mut self, lane: V, part: Part, span: &Span, pixels: Pixels) {
+        let [vertical, horizontal] = self.axes;
+        let places = vertical.len * horizontal.len;
+        let last = part.channel + part.channels == self.planes;
+        // Few filters do not fill the multipliers: neighbours, whose taps are the same ones, help.
+        let widest = [1, 6, 3, 2].get(self.rows).copied().unwrap_or(1);
+        let mut rows = 0;
+        while rows < self.rows {
+            // As many tiles as the second-level cache holds the weights of, but one.
+            let most = (WEIGHTS / (part.channels * self.taps)).max(1);
+            let some = || tiles(rows..self.rows).take_while(|tile| tile.first < rows + most);
+            for row in span[0].clone() {
+                let down = vertical.taps_at(row);
+                let mut column = span[1].start;
+                while column < span[1].end {
+                    let right = horizontal.taps_at(column);
+                    let mut alike = 1;
+                    while alike < widest && column + alike < span[1].end && horizontal.taps_at(column + alike) == right
+                    {
+                        alike += 1;
+                    }
+                    let steps = self.steps(part, pixels, down.len(), right.len());
+                    let met = [vertical.meets(row, down.start), horizontal.meets(column, right.start)];
+                    let base =
+                        [0, 1].map(|axis| met[axis].wrapping_sub(pixels.origin[axis]).wrapping_mul(pixels.pitch[axis]));
+                    let base = pixels.base.wrapping_add(base[0]).wrapping_add(base[1]);
+                    let tap = vertical.tap(down.start) * self.kernel_width + horizontal.tap(right.start);
+                    let step = tap * self.planes + part.channel;
+                    let place = vertical.place(row) * horizontal.len + horizontal.place(column);
+                    for tile in some() {
+                        let first = part.group * self.rows + tile.first;
+                        let panel = first * self.taps * self.planes + step * tile.height;
+                        let product = Product {
+                            steps,
+                            panel: self.panels.as_ptr().wrapping_add(panel),
+                            pixels: base,
+                            apart: horizontal.stride * pixels.pitch[1],
+                            y: self.y.as_mut_ptr().wrapping_add((first * places + place) * COLUMNS),
+                            plane: places * COLUMNS,
+                            y_apart: horizontal.step * COLUMNS,
+                            accumulate: part.channel > 0,
+                            bias: self.bias.filter(|_| last).map(|bias| &bias[first..first + tile.height]),
+                            floor: if last { self.floor } else { f32::NEG_INFINITY },
+                        };
+                        // SAFETY: the steps are those of taps that exist at these places, so the panel and the pixels
+                        // hold them; y holds `places` results of each filter.
+                        unsafe { product.run(lane, tile, alike) }
+                    }
+                    column += alike;
+                }
+            }
+            rows = some().last().map_or(self.rows, |tile| tile.first + tile.height);
+        }
+    }
+
+    /// The steps of a result that has so many taps along each axis.
+    #[inline(always)]
+    fn steps(&self, part: Part, pixels: Pixels, down: usize, right: usize) -> Steps {
+        let [vertical, horizontal] = &self.axes;
+        let in_sequence = horizontal.tap_step == 1 && horizontal.dilation == 1 && part.channels == self.planes;
+        Steps {
+            rows: down,
+            runs: if in_sequence { right.min(1) } else { right },
+            len: if in_sequence { right * part.channels } else { part.channels },
+            panel: [vertical.tap_step * self.kernel_width * self.planes, horizontal.tap_step * self.planes],
+            pixels: [vertical.dilation * pixels.pitch[0], horizontal.dilation * pixels.pitch[1]],
+        }
+    }
+}
+
+/// A tile of filters by some neighbouring results.
+struct Product<'a> {
+    steps: Steps,
+    panel: *const f32,
+    /// What the first result meets at its first tap.
+    pixels: *const f32,
+    /// Floats to what the next result meets.
+    apart: usize,
+    /// The first result.
+    y: *mut f32,
+    /// Floats from one filter's to the next one's.
+    plane: usize,
+    /// Floats to the next result of a filter.
+    y_apart: usize,
+    /// Whether to add to what is there: earlier channels.
+    accumulate: bool,
+    /// One float for each filter of the tile, to be added.
+    bias: Option<&'a [f32]>,
+    /// A lower bound.
+    floor: f32,
+}
+
+impl Product<'_> {
+    /// # Safety
+    /// The panel must be readable for all steps of tile.height filters, the pixels for those of `alike` results, and as
+    /// many results of each filter writable.
+    #[inline(always)]
+    unsafe fn run<V: Lane>(&self, lane: V, tile: Tile, alike: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (tile.height, alike) {
+                (6, _) => self.tile::<V, 6, 1>(lane),
+                (5, _) => self.tile::<V, 5, 1>(lane),
+                (4, _) => self.tile::<V, 4, 1>(lane),
+                (3, 2) => self.tile::<V, 3, 2>(lane),
+                (3, _) => self.tile::<V, 3, 1>(lane),
+                (2, 3) => self.tile::<V, 2, 3>(lane),
+                (2, 2) => self.tile::<V, 2, 2>(lane),
+                (2, _) => self.tile::<V, 2, 1>(lane),
+                (_, 6) => self.tile::<V, 1, 6>(lane),
+                (_, 5) => self.tile::<V, 1, 5>(lane),
+                (_, 4) => self.tile::<V, 1, 4>(lane),
+                (_, 3) => self.tile::<V, 1, 3>(lane),
+                (_, 2) => self.tile::<V, 1, 2>(lane),
+                _ => self.tile::<V, 1, 1>(lane),
+            }
+        }
+    }
+
+    /// The microkernel: MR filters by NR results of sixteen examples.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    #[inline(always)]
+    unsafe fn tile<V: Lane, const MR: usize, const NR: usize>(&self, lane: V) {
+        let mut acc = [[[lane.splat(0.0); 2]; NR]; MR];
+        let Steps { rows, runs, len, panel, pixels } = self.steps;
+        for row in 0..rows {
+            for run in 0..runs {
+                let mut a = self.panel.wrapping_add((row * panel[0] + run * panel[1]) * MR);
+                let mut b = self.pixels.wrapping_add(row * pixels[0] + run * pixels[1]);
+                for _ in 0..len {
+                    // SAFETY: the caller's promise for this step.
+                    unsafe {
+                        for result in 0..NR {
+                            let b = b.add(result * self.apart);
+                            let b = [lane.load(b), lane.load(b.add(V::LANES))];
+                            for (i, acc) in acc.iter_mut().enumerate() {
+                                let a = lane.splat(*a.add(i));
+                                acc[result][0] = a.mul_add(b[0], acc[result][0]);
+                                acc[result][1] = a.mul_add(b[1], acc[result][1]);
+                            }
+                        }
+                    }
+                    a = a.wrapping_add(MR);
+                    b = b.wrapping_add(COLUMNS);
+                }
+            }
+        }
+        let floor = lane.splat(self.floor);
+        for (i, acc) in acc.into_iter().enumerate() {
+            let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[i]));
+            for (result, acc) in acc.into_iter().enumerate() {
+                let y = self.y.wrapping_add(i * self.plane + result * self.y_apart);
+                for (half, mut acc) in acc.into_iter().enumerate() {
+                    // SAFETY: the caller's promise for this result.
+                    unsafe {
+                        let y = y.add(half * V::LANES);
+                        if self.accumulate {
+                            acc = lane.load(y) + acc;
+                        }
+                        (acc + bias).at_least(floor).store(y);
+                    }
+                }
+            }
+        }
+    }
+}
