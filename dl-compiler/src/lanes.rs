@@ -98,6 +98,12 @@ impl Assignment<'_> {
         let laid = |this: &Self| step.operands.iter().any(|&operand| this.is_laid(operand));
         let in_lanes = stance(&step.kernel) == Stance::Wants && laid(self) && self.can_follow(step);
         self.adapt(step, in_lanes, before);
+        // Terms are products with the gradient, so lanes without an example count nothing once it is zero there.
+        if let (Kernel::Convolution2dWeight(_), true, Some(&d_y)) = (&step.kernel, in_lanes, step.operands.get(1)) {
+            let floats = self.program.buffer(d_y).floats;
+            let (kernel, operands) = (Kernel::Clear(floats), Vec::new());
+            before.push(Step { kernel, operands, result: d_y, within: None, span: step.span });
+        }
     }
 
     /// Turns results round that somebody else reads.

@@ -311,6 +311,8 @@ pub enum Kernel {
     Interleave(usize),
     /// (x) → y: the other way round.
     Deinterleave(usize),
+    /// () → y: in [`Layout::Lanes`] of so many floats, zero where a shard has no example, in place.
+    Clear(usize),
     /// (x) → y: the same floats elsewhere
     Copy,
 }
@@ -484,6 +486,7 @@ impl Kernel {
             Kernel::ExamplesFirst(_) => "examples_first",
             Kernel::Interleave(_) => "interleave",
             Kernel::Deinterleave(_) => "deinterleave",
+            Kernel::Clear(_) => "clear",
             Kernel::Copy => "copy",
         }
     }

@@ -282,6 +282,7 @@ impl Call<'_> {
             Kernel::StepsFirst(StepsShape { steps, len }) | Kernel::ExamplesFirst(StepsShape { steps, len }) => {
                 quote!(rt::#name(#steps, #len, #n, #(#operands),*, #y);)
             }
+            Kernel::Clear(len) => quote!(rt::clear(form, #n, #len, #y);),
             Kernel::Interleave(len) | Kernel::Deinterleave(len) => {
                 quote!(rt::#name(form, #n, #len, #(#operands),*, #y);)
             }

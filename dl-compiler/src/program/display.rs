@@ -144,6 +144,7 @@ impl fmt::Display for Kernel {
             Kernel::SumBatch(_)
             | Kernel::Interleave(_)
             | Kernel::Deinterleave(_)
+            | Kernel::Clear(_)
             | Kernel::Float(_)
             | Kernel::Range
             | Kernel::BatchShare

@@ -92,7 +92,8 @@ impl Program {
         // What goes from step to step of a loop is written before the loop, and again at the end of every step.
         let goes_on =
             step.within.is_some() && matches!(step.kernel, Kernel::Copy | Kernel::Expand(_) | Kernel::Pointwise(_));
-        if std::mem::replace(&mut written[step.result.0 as usize], true) && !goes_on {
+        let in_place = matches!(step.kernel, Kernel::Clear(_));
+        if std::mem::replace(&mut written[step.result.0 as usize], true) != in_place && !goes_on {
             return fail("written twice".to_owned());
         }
         written[whole.0 as usize] = true;
@@ -154,7 +155,7 @@ impl Kernel {
     fn operands(&self) -> usize {
         match self {
             kernel if kernel.draws() => 0,
-            Kernel::ExampleWeight | Kernel::Range | Kernel::BatchShare => 0,
+            Kernel::ExampleWeight | Kernel::Range | Kernel::BatchShare | Kernel::Clear(_) => 0,
             Kernel::MatMul(_, _, epilogue) | Kernel::Convolution2d(_, epilogue) => 2 + usize::from(epilogue.bias),
             Kernel::CrossEntropyGradient(_) => 3,
             Kernel::MatMulWeights(_)

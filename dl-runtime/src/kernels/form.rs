@@ -31,6 +31,22 @@ impl Form {
         if n < FEWEST { Form::Examples } else { Form::Lanes }
     }
 
+    /// How many examples lie side by side.
+    pub const fn lanes(self) -> usize {
+        match self {
+            Form::Examples => 1,
+            Form::Lanes => SHARD,
+        }
+    }
+
+    /// How many rows of examples side by side hold `n` examples of a shard.
+    pub const fn blocks(self, n: usize) -> usize {
+        match self {
+            Form::Examples => n,
+            Form::Lanes => 1,
+        }
+    }
+
     /// Floats that a value of `len` floats takes for `n` examples of a shard.
     pub const fn floats(self, n: usize, len: usize) -> usize {
         match self {
@@ -40,33 +56,36 @@ impl Form {
     }
 }
 
-/// What the lanes hold that have no example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// The first example's floats, so that functions of them stay finite: for values.
-    First,
-    /// Zero: for gradients, which are summed over the lanes.
-    Zero,
-}
-
-/// Brings `n` examples of `len` floats into a form; in [`Form::Examples`] it is a copy.
+/// Brings `n` examples of `len` floats into a form; in [`Form::Examples`] it is a copy. Lanes that have no example repeat
+/// the first one, so that functions of them stay finite where those of the examples do.
 ///
 /// # Panics
 /// If there are more than 16 examples, none in [`Form::Lanes`] to take the first of, or a slice is too short.
-pub fn interleave(form: Form, n: usize, len: usize, x: &[f32], missing: Missing, y: &mut [f32]) {
-    interleave_on(isa(), form, n, len, x, missing, y);
+pub fn interleave(form: Form, n: usize, len: usize, x: &[f32], y: &mut [f32]) {
+    interleave_on(isa(), form, n, len, x, y);
 }
 
 /// [`interleave`] on a given instruction set.
-fn interleave_on(isa: Isa, form: Form, n: usize, len: usize, x: &[f32], missing: Missing, y: &mut [f32]) {
+fn interleave_on(isa: Isa, form: Form, n: usize, len: usize, x: &[f32], y: &mut [f32]) {
     let x = &x[..n * len];
     match form {
         Form::Examples => y[..n * len].copy_from_slice(x),
         Form::Lanes => {
             check(n);
-            assert!(n > 0 || missing == Missing::Zero, "no example to fill the lanes with");
-            dispatch(isa, Interleave { n, len, x, missing, y: &mut y[..SHARD * len] });
+            assert!(n > 0, "no example to fill the lanes with");
+            dispatch(isa, Interleave { n, len, x, y: &mut y[..SHARD * len] });
         }
+    }
+}
+
+/// Zeroes the lanes that have no example, so that sums over all lanes are sums over `n` examples.
+///
+/// # Panics
+/// If there are more than 16 examples, or a slice is too short.
+pub fn clear(form: Form, n: usize, len: usize, y: &mut [f32]) {
+    if form == Form::Lanes {
+        check(n);
+        y[..SHARD * len].chunks_exact_mut(SHARD).for_each(|lanes| lanes[n..].fill(0.0));
     }
 }
 
@@ -101,7 +120,6 @@ struct Interleave<'a> {
     n: usize,
     len: usize,
     x: &'a [f32],
-    missing: Missing,
     y: &'a mut [f32],
 }
 
@@ -110,7 +128,7 @@ impl Kernel for Interleave<'_> {
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
         const { assert!(2 * V::LANES == SHARD && BLOCK == SHARD) };
-        let Self { n, len, x, missing, y } = self;
+        let Self { n, len, x, y } = self;
         let blocks = len / BLOCK;
         for block in 0..blocks {
             for half in 0..2 {
@@ -119,11 +137,7 @@ impl Kernel for Interleave<'_> {
                     let at = block * BLOCK + part * V::LANES;
                     let mut rows = [lane.splat(0.0); 8];
                     for (i, row) in rows.iter_mut().enumerate() {
-                        let example = match missing {
-                            _ if first + i < n => first + i,
-                            Missing::First => 0,
-                            Missing::Zero => continue,
-                        };
+                        let example = if first + i < n { first + i } else { 0 };
                         // SAFETY: x holds `len` floats of each example below n, and at + LANES ≤ len.
                         *row = unsafe { lane.load(x.as_ptr().add(example * len + at)) };
                     }
@@ -136,11 +150,7 @@ impl Kernel for Interleave<'_> {
         }
         for i in blocks * BLOCK..len {
             for (example, y) in y[i * SHARD..][..SHARD].iter_mut().enumerate() {
-                *y = match missing {
-                    _ if example < n => x[example * len + i],
-                    Missing::First => x[i],
-                    Missing::Zero => 0.0,
-                };
+                *y = x[if example < n { example * len + i } else { i }];
             }
         }
     }
@@ -197,10 +207,13 @@ mod tests {
     #[test]
     fn two_examples_side_by_side() {
         let mut y = [f32::NAN; 32];
-        interleave(Form::Lanes, 2, 2, &[1.0, 2.0, 3.0, 4.0], Missing::Zero, &mut y);
-        assert_eq!((&y[..3], &y[16..19]), (&[1.0, 3.0, 0.0][..], &[2.0, 4.0, 0.0][..]));
-        interleave(Form::Lanes, 2, 2, &[1.0, 2.0, 3.0, 4.0], Missing::First, &mut y);
+        interleave(Form::Lanes, 2, 2, &[1.0, 2.0, 3.0, 4.0], &mut y);
         assert_eq!((&y[..3], &y[29..]), (&[1.0, 3.0, 1.0][..], &[2.0, 2.0, 2.0][..]));
+        clear(Form::Lanes, 2, 2, &mut y);
+        assert_eq!((&y[..3], &y[16..19]), (&[1.0, 3.0, 0.0][..], &[2.0, 4.0, 0.0][..]));
+        assert!(y[2..16].iter().chain(&y[18..]).all(|y| *y == 0.0));
+        clear(Form::Examples, 2, 2, &mut y);
+        assert_eq!(y[..2], [1.0, 3.0]);
     }
 
     #[test]
@@ -212,21 +225,20 @@ mod tests {
     #[test]
     #[should_panic]
     fn a_short_slice_is_refused() {
-        interleave(Form::Lanes, 3, 2, &[0.0; 6], Missing::Zero, &mut [0.0; 31]);
+        interleave(Form::Lanes, 3, 2, &[0.0; 6], &mut [0.0; 31]);
     }
 
     proptest! {
         #[test]
-        fn agree_with_their_twins(n in 1..=16_usize, len in 0..70_usize, lanes: bool, first: bool) {
+        fn agree_with_their_twins(n in 1..=16_usize, len in 0..70_usize, lanes: bool) {
             let form = if lanes { Form::Lanes } else { Form::Examples };
-            let missing = if first { Missing::First } else { Missing::Zero };
             let x: Vec<f32> = (0..n * len).map(|number| number as f32 + 1.0).collect();
             let floats = form.floats(n, len);
             let mut expected = vec![-1.0; floats + 3];
-            reference::interleave(form, n, len, &x, missing, &mut expected);
+            reference::interleave(form, n, len, &x, &mut expected);
             for &isa in available() {
                 let (mut y, mut back) = (vec![-1.0; floats + 3], vec![-1.0; n * len + 3]);
-                interleave_on(isa, form, n, len, &x, missing, &mut y);
+                interleave_on(isa, form, n, len, &x, &mut y);
                 prop_assert_eq!(&y, &expected);
                 deinterleave_on(isa, form, n, len, &y, &mut back);
                 prop_assert_eq!(&back[..n * len], &x);

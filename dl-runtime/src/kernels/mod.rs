@@ -25,7 +25,7 @@ pub use convolution::{
     Convolution2d, Filters, Method, convolution2d, convolution2d_input, convolution2d_weight, pack_filters,
 };
 pub use epilogue::{Activation, Epilogue};
-pub use form::{Form, Missing, deinterleave, interleave};
+pub use form::{Form, clear, deinterleave, interleave};
 pub use gather::{Gather, float, gather, gather_gradient, one_hot, range};
 pub use matmul::{MatMul, Pack, matmul, matmul_weights, pack};
 pub use pointwise::{Operand, Pointwise, broadcast, pointwise};

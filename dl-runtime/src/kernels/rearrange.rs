@@ -1,5 +1,7 @@
 //! Parts of tensors: cut out, put among zeros, put one behind the other. Runs of floats are copied; nothing is computed.
 
+use super::form::Form;
+
 /// A part of each block of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
@@ -11,6 +13,14 @@ pub struct Slice {
     pub start: usize,
     /// Floats of the part.
     pub len: usize,
+}
+
+impl Slice {
+    /// The same for examples that lie as a form says, all side by side as one.
+    pub const fn in_form(self, form: Form) -> Self {
+        let lanes = form.lanes();
+        Slice { outer: self.outer, size: self.size * lanes, start: self.start * lanes, len: self.len * lanes }
+    }
 }
 
 /// `y` = the parts of the blocks of `x` for `n` examples, one after another.

@@ -4,6 +4,7 @@
 //! over elements, never over examples, so the bits do not depend on the number of threads.
 
 use super::chunk::{filled, load, store};
+use super::form::Form;
 use crate::segments::{SHARD, Segments};
 use crate::simd::{Kernel, Lane, dispatch, isa};
 use crate::team::Team;
@@ -17,6 +18,13 @@ pub struct Sum {
     pub reduced: usize,
     /// Product of the dimensions after them.
     pub inner: usize,
+}
+
+impl Sum {
+    /// The same for examples that lie as a form says, all side by side as one.
+    pub const fn in_form(self, form: Form) -> Self {
+        Sum { inner: self.inner * form.lanes(), ..self }
+    }
 }
 
 /// `y[o, i] = Σ_r x[o, r, i]` in each example.

@@ -1,6 +1,6 @@
 //! Twins of the changes of form.
 
-use crate::{Form, Missing, SHARD};
+use crate::{Form, SHARD};
 
 /// Where float `i` of an example of `len` floats lies.
 pub(super) fn place(form: Form, len: usize, example: usize, i: usize) -> usize {
@@ -11,14 +11,10 @@ pub(super) fn place(form: Form, len: usize, example: usize, i: usize) -> usize {
 }
 
 /// Twin of [`crate::interleave`].
-pub fn interleave(form: Form, n: usize, len: usize, x: &[f32], missing: Missing, y: &mut [f32]) {
+pub fn interleave(form: Form, n: usize, len: usize, x: &[f32], y: &mut [f32]) {
     let examples = if form == Form::Lanes { SHARD } else { n };
     for (example, i) in (0..examples).flat_map(|example| (0..len).map(move |i| (example, i))) {
-        y[place(form, len, example, i)] = match missing {
-            _ if example < n => x[example * len + i],
-            Missing::First => x[i],
-            Missing::Zero => 0.0,
-        };
+        y[place(form, len, example, i)] = x[if example < n { example } else { 0 } * len + i];
     }
 }
 

@@ -1,6 +1,6 @@
 //! Convolutions against their twins, by adjointness, by published examples, and bit against bit.
 
-use super::super::form::{Missing, deinterleave, interleave};
+use super::super::form::{clear, deinterleave, interleave};
 use super::*;
 use crate::segments::SHARD;
 use crate::simd::available;
@@ -53,11 +53,22 @@ fn packed(shape: Convolution2d, weight: &[f32]) -> [Vec<f32>; 2] {
     })
 }
 
+/// What the lanes hold that have no example.
+#[derive(Clone, Copy, PartialEq)]
+enum Missing {
+    First,
+    Zero,
+}
+
 /// The examples of a batch in the shards of a form: of lanes, those without an example are 0 or the first.
 fn shards(form: Form, n: usize, len: usize, x: &[f32], missing: Missing) -> Vec<f32> {
     let mut floats = vec![f32::NAN; n.div_ceil(SHARD) * SHARD * len];
     for first in (0..n).step_by(SHARD) {
-        interleave(form, SHARD.min(n - first), len, &x[first * len..], missing, &mut floats[first * len..]);
+        let rows = SHARD.min(n - first);
+        interleave(form, rows, len, &x[first * len..], &mut floats[first * len..]);
+        if missing == Missing::Zero {
+            clear(form, rows, len, &mut floats[first * len..]);
+        }
     }
     floats
 }
