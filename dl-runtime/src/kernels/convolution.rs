@@ -13,6 +13,7 @@ mod lanes;
 mod lanes_weight;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use super::epilogue::Epilogue;
 use super::form::Form;
@@ -21,6 +22,7 @@ use crate::{Segments, Team};
 use axis::Axis;
 use examples::{correlation::Correlation, geometry::Geometry, scatter::Scatter, weight::Weight};
 pub use filters::{Filters, pack_filters};
+use winograd::Winograd;
 
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,7 +75,19 @@ impl Convolution2d {
 
     /// Whether it is computed by Winograd's method: that is asked for, and the shape has it.
     pub const fn is_winograd(&self) -> bool {
-        false
+        matches!(self.method, Method::Winograd)
+            && matches!((self.kernel, self.stride, self.dilation, self.groups), ([3, 3], [1, 1], [1, 1], 1))
+    }
+
+    /// Whether Winograd's method is the faster one: the shape has it, with enough channels and filters to be worth the
+    /// transforms, and with results that fill at least half of the tiles.
+    pub const fn suits_winograd(&self) -> bool {
+        let [height, width] = [self.output_height(), self.output_width()];
+        let computed = height.next_multiple_of(winograd::OUT) * width.next_multiple_of(winograd::OUT);
+        Self { method: Method::Winograd, ..*self }.is_winograd()
+            && self.channels >= FEWEST
+            && self.filters >= FEWEST
+            && computed <= 2 * height * width
     }
 
     /// Floats of x, y and the weight, after a check of what the kernels rely on.
@@ -103,6 +117,9 @@ impl Convolution2d {
         }
     }
 }
+
+/// Channels and filters from which on Winograd's method is the faster one.
+const FEWEST: usize = 16;
 
 /// How many positions a kernel has along one axis.
 const fn outputs(len: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> usize {
@@ -156,6 +173,9 @@ fn convolution2d_on(
     let bias = epilogue.bias.map(|bias| &bias[..shape.filters]);
     let floor = epilogue.floor();
     match form {
+        _ if shape.is_winograd() => {
+            shape.by_winograd(isa, form, n, false, x, panels, (bias, floor), y);
+        }
         Form::Examples => {
             let geometry = shape.geometry();
             let y = &mut *y;
@@ -198,6 +218,9 @@ fn convolution2d_input_on(
     let (planes, rows) = (shape.filters / shape.groups, shape.channels / shape.groups);
     let (bias, floor) = (None, f32::NEG_INFINITY);
     match form {
+        _ if shape.is_winograd() => {
+            shape.by_winograd(isa, form, n, true, d_y, panels, (bias, floor), d_x);
+        }
         Form::Examples if shape.stride != [1, 1] => {
             d_x.fill(0.0);
             dispatch(isa, Scatter { shape: *shape, d_y, panels, d_x });
@@ -229,6 +252,32 @@ impl Convolution2d {
         [0, 1].map(|i| {
             Axis::forward(sources[i], outputs[i], self.kernel[i], self.stride[i], self.padding[i], self.dilation[i])
         })
+    }
+
+    /// A correlation of planes by Winograd's method, in either direction.
+    #[expect(clippy::too_many_arguments, reason = "two directions share it")]
+    fn by_winograd(
+        &self,
+        isa: Isa,
+        form: Form,
+        n: usize,
+        transposed: bool,
+        source: &[f32],
+        panels: &[f32],
+        (bias, floor): (Option<&[f32]>, f32),
+        y: &mut [f32],
+    ) {
+        let n = if form == Form::Lanes { 1 } else { n };
+        let mut planes = [self.channels, self.filters];
+        let mut sizes = [[self.height, self.width], [self.output_height(), self.output_width()]];
+        let mut padding = self.padding.map(|padding| padding as isize);
+        if transposed {
+            planes.reverse();
+            sizes.reverse();
+            padding = padding.map(|padding| 2 - padding);
+        }
+        let ([planes, rows], [source_size, size]) = (planes, sizes);
+        dispatch(isa, Winograd { form, n, planes, rows, source_size, size, padding, source, panels, bias, floor, y });
     }
 
     /// A correlation of planes in lanes, of this kernel and these groups.

@@ -3,9 +3,10 @@
 //!
 //! Within a group, filters fall into tiles (16 = 6 + 6 + 4). A tile of MR filters holds for each tap, and for each channel
 //! at that tap, the MR weights side by side, so a product reads a tile from front to back, in either form of its
-//! operands. For the gradient of the input, filters and channels change places and the taps are in reverse.
+//! operands. Winograd's method has 36 products of transformed weights in place of the taps. For the gradient of the input, filters and channels change places and the taps are in reverse.
 
 use super::Convolution2d;
+use super::winograd::{PLACES, transform};
 use std::ops::Range;
 
 /// The weight of a convolution in the order its products read it.
@@ -21,7 +22,8 @@ impl Filters {
     /// How many floats the panels take.
     pub const fn len(&self) -> usize {
         let Convolution2d { channels, filters, kernel, groups, .. } = self.shape;
-        if groups == 0 { 0 } else { filters * (channels / groups) * kernel[0] * kernel[1] }
+        let floats = if self.shape.is_winograd() { PLACES } else { kernel[0] * kernel[1] };
+        if groups == 0 { 0 } else { filters * (channels / groups) * floats }
     }
 
     /// Whether the panels are empty.
@@ -46,6 +48,9 @@ pub fn pack_filters(filters: &Filters, weight: &[f32], panels: &mut [f32]) {
     let (weight, panels) = (&weight[..weight_len], &mut panels[..filters.len()]);
     let (rows, planes) = filters.rows_and_planes();
     let taps = filters.shape.kernel[0] * filters.shape.kernel[1];
+    if filters.shape.is_winograd() {
+        return pack_transformed(filters.transposed, rows, planes, weight, panels);
+    }
     let group_len = rows * planes * taps;
     if group_len == 0 {
         return;
@@ -66,6 +71,27 @@ pub fn pack_filters(filters: &Filters, weight: &[f32], panels: &mut [f32]) {
                     *to = *from;
                 }
             }
+        }
+    }
+}
+
+/// Packs the transformed weights: for each tile of filters, for each of the 36 places, for each channel, the filters.
+fn pack_transformed(transposed: bool, rows: usize, planes: usize, weight: &[f32], panels: &mut [f32]) {
+    let mut rest = panels;
+    for Tile { first, height } in tiles(0..rows) {
+        let (tile, behind) = rest.split_at_mut(height * planes * PLACES);
+        rest = behind;
+        for (plane, row) in (0..planes).flat_map(|plane| (0..height).map(move |row| (plane, row))) {
+            let kernel = if transposed { plane * rows + first + row } else { (first + row) * planes + plane };
+            let mut taps = [0.0; 9];
+            taps.copy_from_slice(&weight[kernel * 9..][..9]);
+            if transposed {
+                taps.reverse();
+            }
+            let [a, b, c, d, e, f, g, h, i] = taps;
+            let transformed = transform([[a, b, c], [d, e, f], [g, h, i]]);
+            let to = tile[plane * height + row..].iter_mut().step_by(planes * height);
+            to.zip(transformed.as_flattened()).for_each(|(to, from)| *to = *from);
         }
     }
 }

@@ -329,11 +329,13 @@ impl Product<'_> {
             }
         }
         let floor = lane.splat(self.floor);
-        for (i, acc) in acc.into_iter().enumerate() {
+        // Plain loops: the iterators of arrays are not always inlined.
+        for i in 0..MR {
             let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[i]));
-            for (result, acc) in acc.into_iter().enumerate() {
+            for result in 0..NR {
                 let y = self.y.wrapping_add(i * self.plane + result * self.y_apart);
-                for (half, mut acc) in acc.into_iter().enumerate() {
+                for half in 0..2 {
+                    let mut acc = acc[i][result][half];
                     // SAFETY: the caller's promise for this result.
                     unsafe {
                         let y = y.add(half * V::LANES);

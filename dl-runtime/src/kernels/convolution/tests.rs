@@ -117,8 +117,13 @@ fn check(shape: Convolution2d, n: usize, seed: u64) {
                 deinterleave(form, n, len, &some, &mut all[start..]);
             }
         }
-        close(&ys, &y_expected, tolerance(channels * taps), &("y", what));
-        close(&d_xs, &d_x_expected, tolerance(filters * taps), &("d_x", what));
+        for (name, found, expected, depth) in
+            [("y", &ys, &y_expected, channels * taps), ("d_x", &d_xs, &d_x_expected, filters * taps)]
+        {
+            let greatest = expected.iter().fold(0.0_f32, |greatest, value| greatest.max(value.abs()));
+            let bound = if shape.is_winograd() { 1e-4 * greatest } else { tolerance(depth) };
+            close(found, expected, bound, &(name, what));
+        }
         let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
         let mut d_weight = vec![f32::NAN; weight_len];
         convolution2d_weight_on(isa, &shape, form, n, x_seen, d_y_seen, &mut d_weight, &team);
@@ -166,6 +171,21 @@ fn shapes_of_known_networks() {
 }
 
 #[test]
+fn winograd_s_method_of_known_shapes() {
+    for shape in [square(3, 32, 32, 3, 1), square(32, 16, 64, 3, 1), square(100, 7, 150, 3, 1), square(65, 4, 7, 3, 0)]
+    {
+        check(Convolution2d { method: Method::Winograd, ..shape }, 3, 5);
+    }
+    // Nothing but borders, and padding beyond them.
+    for (size, padding) in (1..9).flat_map(|size| (0..5).map(move |padding| (size, padding))) {
+        let shape = Convolution2d { method: Method::Winograd, ..square(2, size, 5, 3, padding) };
+        if shape.output_height() > 0 {
+            check(shape, 2, (size + padding) as u64);
+        }
+    }
+}
+
+#[test]
 fn sums_and_rows_longer_than_a_block() {
     // More taps than a tile runs through at a time, in every plan.
     check(square(70, 5, 7, 3, 0), 2, 1);
@@ -203,6 +223,18 @@ fn any_dense_shape() -> impl Strategy<Value = Convolution2d> {
     any_shape().prop_map(|shape| Convolution2d { stride: [1; 2], ..shape })
 }
 
+/// Shapes that Winograd's method has.
+fn any_winograd_shape() -> impl Strategy<Value = Convolution2d> {
+    (1usize..9, 1usize..20, 1usize..20, 1usize..20, 0usize..4, 0usize..4).prop_filter_map(
+        "no results",
+        |(channels, filters, height, width, down, right)| {
+            let square = square(channels, 0, filters, 3, 0);
+            let shape = Convolution2d { height, width, padding: [down, right], method: Method::Winograd, ..square };
+            (shape.output_height() * shape.output_width() > 0).then_some(shape)
+        },
+    )
+}
+
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
@@ -212,6 +244,11 @@ proptest! {
 
     #[test]
     fn agrees_with_its_twin(shape in any_shape(), n in 1usize..18, seed in 0u64..1000) {
+        check(shape, n, seed);
+    }
+
+    #[test]
+    fn winograd_s_method_agrees_with_its_twin(shape in any_winograd_shape(), n in 1usize..18, seed in 0u64..1000) {
         check(shape, n, seed);
     }
 
@@ -267,7 +304,9 @@ proptest! {
 
     /// The bits of an example do not depend on the others of its shard, nor on which of them it is.
     #[test]
-    fn bits_do_not_depend_on_the_other_examples(shape in any_shape(), lanes: bool, n in 2usize..16) {
+    fn bits_do_not_depend_on_the_other_examples(
+        shape in prop_oneof![any_shape(), any_winograd_shape()], lanes: bool, n in 2usize..16,
+    ) {
         let form = if lanes { Form::Lanes } else { Form::Examples };
         let [x_len, y_len, weight_len] = shape.lens();
         let (x, w, d_y) = (values(n * x_len, 1), values(weight_len, 2), values(n * y_len, 3));

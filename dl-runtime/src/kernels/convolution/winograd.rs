@@ -1,0 +1,490 @@
+//! Winograd's minimal filtering F(4×4, 3×3): tiles of 6×6 pixels enter, tiles of 4×4 results leave, and 36 products take
+//! the place of 144 (Lavin and Gray, 2015).
+//!
+//! ```text
+//! y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A
+//! ```
+//!
+//! Each of the 36 places is a product of matrices, filters × channels by channels × 16. The sixteen columns are what lies
+//! side by side: the examples of a shard for one tile of the image, or sixteen tiles of one example after another. Some
+//! columns of sixteen are transformed at a time (V), so that the weights (U, transformed by [`transform`] when they are
+//! packed) are read once for all of them; a tile of filters is multiplied at all places and transformed back before the
+//! next has its turn. Border tiles read zeros for what does not exist, and write what does.
+
+use super::super::form::Form;
+use super::super::product::COLUMNS;
+use super::super::transpose::transposed;
+use super::filters::tiles;
+use crate::simd::{Kernel, Lane};
+use std::mem::MaybeUninit;
+
+/// Results of a tile along an axis.
+pub(super) const OUT: usize = 4;
+/// Pixels of a tile along an axis.
+const IN: usize = 6;
+/// Places of a transformed tile.
+pub(super) const PLACES: usize = IN * IN;
+/// Channels at a time.
+const CHANNELS: usize = 64;
+/// Units at a time.
+const UNITS: usize = 4;
+/// Floats of the transformed pixels, V: as many units as it has room for.
+const PIXELS: usize = PLACES * (96 + UNITS) * COLUMNS;
+/// Floats of the products of a tile of filters.
+const PRODUCTS: usize = UNITS * PLACES * 6 * COLUMNS;
+
+/// `y = max(source ⋆ weight + bias, floor)`; slices have exactly their lengths, none is empty.
+pub(super) struct Winograd<'a> {
+    pub(super) form: Form,
+    /// Examples; one in lanes.
+    pub(super) n: usize,
+    /// Source planes.
+    pub(super) planes: usize,
+    /// Planes of results.
+    pub(super) rows: usize,
+    /// Height and width of the source.
+    pub(super) source_size: [usize; 2],
+    /// Height and width of the results.
+    pub(super) size: [usize; 2],
+    /// How far result 0 lies before the source.
+    pub(super) padding: [isize; 2],
+    pub(super) source: &'a [f32],
+    pub(super) panels: &'a [f32],
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) floor: f32,
+    pub(super) y: &'a mut [f32],
+}
+
+/// The stack of the kernel.
+#[repr(align(64))]
+struct Scratch {
+    pixels: [MaybeUninit<f32>; PIXELS],
+    products: [MaybeUninit<f32>; PRODUCTS],
+}
+
+/// The tile of an image that a column is.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    example: usize,
+    /// Its first result.
+    row: usize,
+    column: usize,
+}
+
+impl Kernel for Winograd<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(mut self, lane: V) {
+        const { assert!(2 * V::LANES == COLUMNS && V::LANES == 8) };
+        let mut scratch = Scratch {
+            pixels: [const { MaybeUninit::uninit() }; PIXELS],
+            products: [const { MaybeUninit::uninit() }; PRODUCTS],
+        };
+        let tiles_of = self.size.map(|size| size.div_ceil(OUT));
+        let all = self.n * tiles_of[0] * tiles_of[1];
+        let units = if self.form == Form::Lanes { all } else { all.div_ceil(COLUMNS) };
+        let channels = self.planes.min(CHANNELS);
+        let at_a_time = (96 / channels).clamp(1, UNITS);
+        for unit in (0..units).step_by(at_a_time) {
+            let units = unit..units.min(unit + at_a_time);
+            for channel in (0..self.planes).step_by(channels) {
+                let channels = channel..self.planes.min(channel + channels);
+                // Sixteen floats more, so that the places do not fight for the same sets of the cache.
+                let pitch = (channels.len() + 1) * COLUMNS;
+                assert!(units.len() * PLACES * pitch <= PIXELS, "{units:?} {channels:?}");
+                for (index, unit) in units.clone().enumerate() {
+                    for channel in channels.clone() {
+                        let to = scratch.pixels.as_mut_ptr().cast::<f32>();
+                        let to = to.wrapping_add(index * PLACES * pitch + (channel - channels.start) * COLUMNS);
+                        for half in 0..2 {
+                            // SAFETY: V has room for `units` times 36 places of `pitch` floats, as asserted.
+                            unsafe {
+                                let to = to.add(half * V::LANES);
+                                if self.form == Form::Lanes {
+                                    self.pixels_in_lanes(lane, self.place(unit, tiles_of), channel, half, to, pitch);
+                                } else {
+                                    self.pixels_of_tiles(lane, unit * COLUMNS + half * 8, tiles_of, channel, to, pitch);
+                                }
+                            }
+                        }
+                    }
+                }
+                for tile in tiles(0..self.rows) {
+                    let panel = tile.first * PLACES * self.planes + channels.start * tile.height;
+                    let products = Products {
+                        units: units.len(),
+                        channels: channels.len(),
+                        panel: self.panels[panel..].as_ptr(),
+                        panel_place: self.planes * tile.height,
+                        pixels: scratch.pixels.as_ptr().cast(),
+                        pitch,
+                        y: scratch.products.as_mut_ptr().cast(),
+                    };
+                    // SAFETY: the panel of the tile holds its height for each channel of each place, V sixteen floats for
+                    // each channel of each place and unit, and there is room for 36 · 6 · 16 products of each unit.
+                    unsafe { products.run(lane, tile.height) }
+                    let part = [channels.start > 0, channels.end == self.planes];
+                    for (index, unit) in units.clone().enumerate() {
+                        let products = scratch.products.as_ptr().cast::<f32>();
+                        let products = products.wrapping_add(index * PLACES * tile.height * COLUMNS);
+                        for row in 0..tile.height {
+                            for half in 0..2 {
+                                let from = products.wrapping_add(row * COLUMNS + half * V::LANES);
+                                // SAFETY: `products` are those of the unit.
+                                let results = unsafe { results(lane, from, tile.height * COLUMNS) };
+                                let row = tile.first + row;
+                                if self.form == Form::Lanes {
+                                    self.write_lanes(results, row, self.place(unit, tiles_of), half, part);
+                                } else {
+                                    self.write_tiles(results, row, unit * COLUMNS + half * 8, tiles_of, part);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Winograd<'_> {
+    /// The tile of a number, counted through all examples.
+    #[inline(always)]
+    fn place(&self, tile: usize, [down, right]: [usize; 2]) -> Place {
+        Place { example: tile / (down * right), row: tile / right % down * OUT, column: tile % right * OUT }
+    }
+
+    /// Transforms half a tile of the examples of a shard.
+    ///
+    /// # Safety
+    /// `to` must be writable for 8 floats at each of 36 places, `pitch` apart.
+    #[inline(always)]
+    unsafe fn pixels_in_lanes<V: Lane>(
+        &self,
+        lane: V,
+        place: Place,
+        channel: usize,
+        half: usize,
+        to: *mut f32,
+        pitch: usize,
+    ) {
+        let [height, width] = self.source_size;
+        let plane = &self.source[channel * height * width * COLUMNS..][..height * width * COLUMNS];
+        let first = [place.row as isize - self.padding[0], place.column as isize - self.padding[1]];
+        let inside = |first: isize, size: usize| first >= 0 && first as usize + IN <= size;
+        let mut d = [[lane.splat(0.0); IN]; IN];
+        if inside(first[0], height) && inside(first[1], width) {
+            let start = (first[0] as usize * width + first[1] as usize) * COLUMNS + half * V::LANES;
+            for (i, row) in d.iter_mut().enumerate() {
+                for (j, pixel) in row.iter_mut().enumerate() {
+                    // SAFETY: all pixels of the tile lie within the plane.
+                    *pixel = unsafe { lane.load(plane.as_ptr().add(start + (i * width + j) * COLUMNS)) };
+                }
+            }
+        } else {
+            for (row, d) in (first[0]..).zip(&mut d) {
+                for (column, pixel) in (first[1]..).zip(d) {
+                    if (0..height as isize).contains(&row) && (0..width as isize).contains(&column) {
+                        let at = (row as usize * width + column as usize) * COLUMNS + half * V::LANES;
+                        // SAFETY: the pixel lies within the plane.
+                        *pixel = unsafe { lane.load(plane.as_ptr().add(at)) };
+                    }
+                }
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { transformed(&d, to, pitch) }
+    }
+
+    /// Transforms eight tiles from number `first` on; those that do not exist are zeros.
+    ///
+    /// # Safety
+    /// As [`pixels_in_lanes`](Self::pixels_in_lanes).
+    #[inline(always)]
+    unsafe fn pixels_of_tiles<V: Lane>(
+        &self,
+        lane: V,
+        first: usize,
+        tiles_of: [usize; 2],
+        channel: usize,
+        to: *mut f32,
+        pitch: usize,
+    ) {
+        let [height, width] = self.source_size;
+        let zero = lane.splat(0.0);
+        let all = self.n * tiles_of[0] * tiles_of[1];
+        let mut places = [Place::default(); 8];
+        let count = all.saturating_sub(first).min(8);
+        for (index, place) in places.iter_mut().enumerate().take(count) {
+            *place = self.place(first + index, tiles_of);
+        }
+        let mut d = [[zero; IN]; IN];
+        for (i, d) in d.iter_mut().enumerate() {
+            let mut rows = [zero; 8];
+            for (pixels, place) in rows.iter_mut().zip(&places).take(count) {
+                let row = (place.row + i) as isize - self.padding[0];
+                if row < 0 || row >= height as isize {
+                    continue;
+                }
+                let line = ((place.example * self.planes + channel) * height + row as usize) * width;
+                let line = &self.source[line..][..width];
+                let column = place.column as isize - self.padding[1];
+                let mut few = [0.0; 8];
+                *pixels = if column >= 0 && column as usize + 8 <= width {
+                    // SAFETY: the line has eight floats from there on.
+                    unsafe { lane.load(line.as_ptr().add(column as usize)) }
+                } else {
+                    for (to, column) in few.iter_mut().zip(column..).take(IN) {
+                        if column >= 0 && column < width as isize {
+                            *to = line[column as usize];
+                        }
+                    }
+                    // SAFETY: the array has eight floats.
+                    unsafe { lane.load(few.as_ptr()) }
+                };
+            }
+            d.copy_from_slice(&transposed(rows)[..IN]);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { transformed(&d, to, pitch) }
+    }
+
+    /// Writes the results of half a tile of the examples of a shard.
+    #[inline(always)]
+    fn write_lanes<V: Lane>(
+        &mut self,
+        results: [[V; OUT]; OUT],
+        row: usize,
+        place: Place,
+        half: usize,
+        part: [bool; 2],
+    ) {
+        let [height, width] = self.size;
+        let finish = self.finish(results[0][0], row, part);
+        let plane = &mut self.y[row * height * width * COLUMNS..][..height * width * COLUMNS];
+        let [lines, columns] = [OUT.min(height - place.row), OUT.min(width - place.column)];
+        let first = plane[(place.row * width + place.column) * COLUMNS + half * V::LANES..].as_mut_ptr();
+        for i in 0..OUT {
+            for j in 0..OUT {
+                if i < lines && j < columns {
+                    let y = first.wrapping_add((i * width + j) * COLUMNS);
+                    // SAFETY: line and column lie within the plane.
+                    unsafe { finish.one(results[i][j], |result| result.load(y)).store(y) }
+                }
+            }
+        }
+    }
+
+    /// Writes the results of eight tiles from number `first` on.
+    #[inline(always)]
+    fn write_tiles<V: Lane>(
+        &mut self,
+        results: [[V; OUT]; OUT],
+        row: usize,
+        first: usize,
+        tiles_of: [usize; 2],
+        part: [bool; 2],
+    ) {
+        let [height, width] = self.size;
+        let finish = self.finish(results[0][0], row, part);
+        let all = self.n * tiles_of[0] * tiles_of[1];
+        let count = all.saturating_sub(first).min(8);
+        let mut places = [Place::default(); 8];
+        for (index, place) in places.iter_mut().enumerate().take(count) {
+            *place = self.place(first + index, tiles_of);
+        }
+        for i in 0..OUT {
+            let [a, b, c, d] = results[i];
+            let rows = transposed([a, b, c, d, a, b, c, d]);
+            for index in 0..count {
+                let (place, result) = (places[index], rows[index]);
+                if place.row + i >= height {
+                    continue;
+                }
+                let at = ((place.example * self.rows + row) * height + place.row + i) * width + place.column;
+                let y = &mut self.y[at..][..OUT.min(width - place.column)];
+                let mut four = [0.0; 8];
+                if finish.accumulate {
+                    four[..y.len()].copy_from_slice(y);
+                }
+                // SAFETY: the array has eight floats.
+                unsafe { finish.one(result, |result| result.load(four.as_ptr())).store(four.as_mut_ptr()) }
+                match y.first_chunk_mut::<OUT>() {
+                    Some(y) => y.copy_from_slice(&four[..OUT]),
+                    None => y.copy_from_slice(&four[..y.len()]),
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn finish<V: Lane>(&self, lane: V, row: usize, [accumulate, last]: [bool; 2]) -> Finish<V> {
+        Finish {
+            accumulate,
+            bias: lane.splat(self.bias.filter(|_| last).map_or(0.0, |bias| bias[row])),
+            floor: lane.splat(if last { self.floor } else { f32::NEG_INFINITY }),
+        }
+    }
+}
+
+/// What is done to the results of a plane.
+struct Finish<V> {
+    /// Whether to add to what is there: earlier channels.
+    accumulate: bool,
+    bias: V,
+    floor: V,
+}
+
+impl<V: Lane> Finish<V> {
+    #[inline(always)]
+    fn one(&self, result: V, there: impl FnOnce(V) -> V) -> V {
+        let result = if self.accumulate { there(result) + result } else { result };
+        (result + self.bias).at_least(self.floor)
+    }
+}
+
+/// The products of a tile of filters by some units, at all places.
+struct Products {
+    units: usize,
+    channels: usize,
+    panel: *const f32,
+    /// Floats from the weights of one place to the next.
+    panel_place: usize,
+    pixels: *const f32,
+    /// Floats from the pixels of one place to the next.
+    pitch: usize,
+    /// For each unit [places, height, 16].
+    y: *mut f32,
+}
+
+impl Products {
+    /// # Safety
+    /// The panel must be readable for `height` filters and all channels and places, the pixels for these of all units,
+    /// and the products writable.
+    #[inline(always)]
+    unsafe fn run<V: Lane>(&self, lane: V, height: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match height {
+                6 => self.tile::<V, 6>(lane),
+                5 => self.tile::<V, 5>(lane),
+                4 => self.tile::<V, 4>(lane),
+                3 => self.tile::<V, 3>(lane),
+                2 => self.tile::<V, 2>(lane),
+                _ => self.tile::<V, 1>(lane),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run), with MR filters.
+    #[inline(always)]
+    unsafe fn tile<V: Lane, const MR: usize>(&self, lane: V) {
+        for place in 0..PLACES {
+            for unit in 0..self.units {
+                let mut a = self.panel.wrapping_add(place * self.panel_place);
+                let mut b = self.pixels.wrapping_add((unit * PLACES + place) * self.pitch);
+                let mut acc = [[lane.splat(0.0); 2]; MR];
+                for _ in 0..self.channels {
+                    // SAFETY: the caller's promise for this channel.
+                    unsafe {
+                        let pixels = [lane.load(b), lane.load(b.add(V::LANES))];
+                        for (i, acc) in acc.iter_mut().enumerate() {
+                            let a = lane.splat(*a.add(i));
+                            acc[0] = a.mul_add(pixels[0], acc[0]);
+                            acc[1] = a.mul_add(pixels[1], acc[1]);
+                        }
+                    }
+                    a = a.wrapping_add(MR);
+                    b = b.wrapping_add(COLUMNS);
+                }
+                for i in 0..MR {
+                    let acc = &acc[i];
+                    let y = self.y.wrapping_add(((unit * PLACES + place) * MR + i) * COLUMNS);
+                    // SAFETY: the caller's promise for the products of this unit.
+                    unsafe {
+                        acc[0].store(y);
+                        acc[1].store(y.add(V::LANES));
+                    }
+                }
+            }
+        }
+    }
+}
+
+// Vectors are moved by plain loops here and above: the iterators of arrays and their `map` are not always inlined, and only
+// what is inlined is compiled for the instruction set.
+
+/// Bᵀ d B, place after place.
+///
+/// # Safety
+/// `to` must be writable for LANES floats at each of 36 places, `pitch` apart.
+#[inline(always)]
+unsafe fn transformed<V: Lane>(d: &[[V; IN]; IN], to: *mut f32, pitch: usize) {
+    let mut by_columns = [[d[0][0]; IN]; IN];
+    for j in 0..IN {
+        let column = forth([d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]]);
+        for i in 0..IN {
+            by_columns[i][j] = column[i];
+        }
+    }
+    for i in 0..IN {
+        let row = forth(by_columns[i]);
+        for j in 0..IN {
+            // SAFETY: the caller's promise.
+            unsafe { row[j].store(to.add((i * IN + j) * pitch)) }
+        }
+    }
+}
+
+/// Bᵀ by a column.
+#[inline(always)]
+fn forth<V: Lane>(d: [V; IN]) -> [V; IN] {
+    let (two, four) = (d[0].splat(2.0), d[0].splat(4.0));
+    let (minus_four, minus_five) = (d[0].splat(-4.0), d[0].splat(-5.0));
+    let (a, b) = (minus_four.mul_add(d[2], d[4]), minus_four.mul_add(d[1], d[3]));
+    let (c, e) = (d[4] - d[2], two * (d[3] - d[1]));
+    let first = four.mul_add(d[0], minus_five.mul_add(d[2], d[4]));
+    let last = four.mul_add(d[1], minus_five.mul_add(d[3], d[5]));
+    [first, a + b, a - b, c + e, c - e, last]
+}
+
+/// Aᵀ m A of half the columns.
+///
+/// # Safety
+/// LANES floats of m must be readable at each of 36 places, `pitch` apart.
+#[inline(always)]
+unsafe fn results<V: Lane>(lane: V, m: *const f32, pitch: usize) -> [[V; OUT]; OUT] {
+    let mut by_columns = [[lane; IN]; OUT];
+    for j in 0..IN {
+        let mut column = [lane; IN];
+        for i in 0..IN {
+            // SAFETY: the caller's promise.
+            column[i] = unsafe { lane.load(m.add((i * IN + j) * pitch)) };
+        }
+        let column = back(column);
+        for i in 0..OUT {
+            by_columns[i][j] = column[i];
+        }
+    }
+    [back(by_columns[0]), back(by_columns[1]), back(by_columns[2]), back(by_columns[3])]
+}
+
+/// Aᵀ by a column.
+#[inline(always)]
+fn back<V: Lane>(m: [V; IN]) -> [V; OUT] {
+    let (two, four, eight) = (m[0].splat(2.0), m[0].splat(4.0), m[0].splat(8.0));
+    let (a, b, c, d) = (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]);
+    [m[0] + a + c, two.mul_add(d, b), four.mul_add(c, a), eight.mul_add(d, b) + m[5]]
+}
+
+/// G g Gᵀ of the 3×3 weights of a filter, row by row.
+pub(super) fn transform(g: [[f32; 3]; 3]) -> [[f32; IN]; IN] {
+    let by = |[a, b, c]: [f32; 3]| {
+        let (outer, middle) = ((a + c) / -6.0, b / 6.0);
+        let (uneven, half) = (a / 24.0 + c / 6.0, b / 12.0);
+        [a / 4.0, outer - middle, outer + middle, uneven + half, uneven - half, c]
+    };
+    let columns = [0, 1, 2].map(|j| by([g[0][j], g[1][j], g[2][j]]));
+    [0, 1, 2, 3, 4, 5].map(|i| by([columns[0][i], columns[1][i], columns[2][i]]))
+}
