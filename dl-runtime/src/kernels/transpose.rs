@@ -114,24 +114,12 @@ impl Plane {
                 for (place, lanes) in block.iter_mut().enumerate().take(width) {
                     *lanes = load(lane, &x[(column + place) * self.x_stride + row..][..height]);
                 }
-                for (place, lanes) in transposed(block).into_iter().enumerate().take(height) {
+                for (place, lanes) in V::transpose(block).into_iter().enumerate().take(height) {
                     store(lanes, &mut y[(row + place) * self.y_stride + column..][..width]);
                 }
             }
         }
     }
-}
-
-/// The transpose of a block: three perfect shuffles, each of which moves one bit of the row's number into the column's.
-#[inline(always)]
-fn transposed<V: Lane>(block: [V; BLOCK]) -> [V; BLOCK] {
-    let mut block = block;
-    for _ in 0..3 {
-        let [a, b, c, d, e, f, g, h] = block;
-        let ((a, b), (c, d), (e, f), (g, h)) = (a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h));
-        block = [a, b, c, d, e, f, g, h];
-    }
-    block
 }
 
 #[cfg(test)]

@@ -155,6 +155,31 @@ impl Vector for Avx2 {
         })
     }
     #[inline(always)]
+    fn transpose(block: [Self; 8]) -> [Self; 8] {
+        avx2!({
+            let [a, b, c, d, e, f, g, h] = block.map(|row| row.0);
+            // Pairs of rows, then fours: each register holds column i of four rows below column i + 4 of them.
+            let four = |a, b, c, d| {
+                let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+                [
+                    _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd),
+                    _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd),
+                    _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+                    _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+                ]
+            };
+            let (upper, lower) = (four(a, b, c, d), four(e, f, g, h));
+            std::array::from_fn(|i| {
+                Avx2(if i < 4 {
+                    _mm256_permute2f128_ps::<0x20>(upper[i], lower[i])
+                } else {
+                    _mm256_permute2f128_ps::<0x31>(upper[i - 4], lower[i - 4])
+                })
+            })
+        })
+    }
+    #[inline(always)]
     fn greatest(self) -> f32 {
         avx2!({
             let four = _mm_max_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));

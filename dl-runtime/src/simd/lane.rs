@@ -141,6 +141,18 @@ pub trait Vector: Copy {
     fn deinterleave(self, next: Self) -> (Self, Self);
     /// The inverse of [`deinterleave`](Vector::deinterleave): elements of `self` and `odd` in turn.
     fn interleave(self, odd: Self) -> (Self, Self);
+    /// Eight rows of eight become their columns; for vectors of eight.
+    #[inline(always)]
+    fn transpose(block: [Self; 8]) -> [Self; 8] {
+        // Three perfect shuffles, each of which moves one bit of the row's number into the column's.
+        let mut block = block;
+        for _ in 0..3 {
+            let [a, b, c, d, e, f, g, h] = block;
+            let ((a, b), (c, d), (e, f), (g, h)) = (a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h));
+            block = [a, b, c, d, e, f, g, h];
+        }
+        block
+    }
     /// The greater of both; `self` where it is NaN, and where `low` is.
     fn at_least(self, low: Self) -> Self;
     /// The lesser of both; `self` where it is NaN, and where `high` is.
