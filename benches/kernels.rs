@@ -9,11 +9,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use dln::runtime::{
-    BatchedMatMul, Block, Epilogue, Gather, Lane, MatMul, Operand, Pack, Pointwise, Rng, Segments, Softmax, Sum,
-    Team, Transpose,
-};
 use dln::runtime as rt;
+use dln::runtime::{
+    BatchedMatMul, Block, Epilogue, Gather, Lane, MatMul, Operand, Pack, Pointwise, Rng, Segments, Softmax, Sum, Team,
+    Transpose,
+};
 
 fn main() {
     let bench = Bench::from_arguments();
@@ -52,7 +52,6 @@ fn products(bench: &Bench) {
     for &(name, m, n, k) in PRODUCTS {
         let shape = MatMul { rows: 1, inputs: k, outputs: n };
         let layout = Pack { inputs: k, outputs: n, transposed: false };
-        let back = Pack { inputs: n, outputs: k, transposed: true };
         let (x, weight) = (values(m * k), values(k * n));
         let (mut panels, mut y) = (values(layout.len()), values(m * n));
         rt::pack(&layout, weight.as_slice(), panels.as_mut_slice());
@@ -60,14 +59,10 @@ fn products(bench: &Bench) {
         bench.product(name, "prepared", size, || {
             rt::matmul(&shape, m, x.as_slice(), panels.as_slice(), Epilogue::NONE, y.as_mut_slice());
         });
-        bench.product(name, "packed each time", size, || {
-            rt::pack(&layout, weight.as_slice(), panels.as_mut_slice());
-            rt::matmul(&shape, m, x.as_slice(), panels.as_slice(), Epilogue::NONE, y.as_mut_slice());
-        });
-        if name.contains("dx") {
-            bench.product(name, "packed transposed each time", size, || {
-                rt::pack(&back, weight.as_slice(), panels.as_mut_slice());
-                rt::matmul(&shape, m, x.as_slice(), panels.as_slice(), Epilogue::NONE, y.as_mut_slice());
+        for (how, transposed) in [("unpacked", false), ("unpacked, transposed", true)] {
+            bench.product(name, how, size, || {
+                let (x, weight, y) = (x.as_slice(), weight.as_slice(), y.as_mut_slice());
+                rt::matmul_unpacked(&shape, m, x, weight, transposed, Epilogue::NONE, y);
             });
         }
     }
@@ -259,18 +254,19 @@ fn memory(bench: &Bench) {
     });
 }
 
-/// A fork and a join of two threads that do nothing.
+/// A fork and a join of two threads that do nothing, one after another and after a gap. Not to be pinned to one core.
 fn teams(bench: &Bench) {
     let team = Team::new(2);
     let mut floats = [0.0; 2];
-    bench.fork("team", || team.split(&mut floats, 1, |_, part| part[0] += 1.0));
-    if bench.wants("fork rayon") {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
-        pool.install(|| bench.fork("rayon", || drop(rayon::join(|| black_box(1), || black_box(2)))));
-    }
-    if bench.wants("fork chili") {
-        let mut scope = chili::Scope::global();
-        bench.fork("chili", || drop(scope.join(|_| black_box(1), |_| black_box(2))));
+    bench.fork("team", 0, || team.split(&mut floats, 1, |_, part| part[0] += 1.0));
+    bench.fork("team after 50 µs", 50, || team.split(&mut floats, 1, |_, part| part[0] += 1.0));
+    if bench.wants("fork rayon")
+        && let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(2).build()
+    {
+        pool.install(|| {
+            bench.fork("rayon", 0, || _ = rayon::broadcast(|_| black_box(1)));
+            bench.fork("rayon after 50 µs", 50, || _ = rayon::broadcast(|_| black_box(1)));
+        });
     }
 }
 
@@ -309,7 +305,8 @@ impl Bench {
         while let Some(argument) = arguments.next() {
             if argument == "--seconds" {
                 let seconds = arguments.next().and_then(|value| value.parse().ok());
-                bench.time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(bench.time);
+                bench.time =
+                    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(bench.time);
             } else {
                 bench.name = Some(argument);
             }
@@ -367,12 +364,20 @@ impl Bench {
         );
     }
 
-    /// A fork and join.
-    fn fork(&self, who: &str, body: impl FnMut()) {
-        if self.wants(&format!("fork {who}")) {
-            let pairs = self.pairs(body, || ());
-            println!("{{\"fork\":\"{who}\",{}}}", pairs.times());
+    /// A fork and join, each after so many microseconds of other work.
+    fn fork(&self, who: &str, gap: u64, mut body: impl FnMut()) {
+        if !self.wants(&format!("fork {who}")) {
+            return;
         }
+        let mut pairs = Vec::new();
+        let start = Instant::now();
+        while start.elapsed() < self.time || pairs.len() < 15 {
+            let (inner, gap) = if gap == 0 { (20, Duration::ZERO) } else { (1, Duration::from_micros(gap)) };
+            let work = Instant::now();
+            while work.elapsed() < gap {}
+            pairs.push((seconds(inner, &mut body), 0.0));
+        }
+        println!("{{\"fork\":\"{who}\",{}}}", Pairs(pairs).times());
     }
 
     /// Runs the case and its yardstick in turn.

@@ -15,7 +15,7 @@ const DEPTH: usize = 1024;
 /// Rows that all panels meet before the next rows' turn, so that these stay in the second-level cache.
 const ROWS: usize = 96;
 /// Rows that are multiplied while their panel is packed: a tile.
-const FIRST: usize = 4;
+const FIRST: usize = 6;
 
 /// The shape of a matrix product for each example: x [rows, inputs] by [inputs, outputs] to y [rows, outputs].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,7 +307,7 @@ impl Kernel for Unpacked<'_> {
                                 copy_columns(lane, rows, outputs, column..column + width, panel);
                             }
                             product.panel(lane, part, packed);
-                        } else if rows < 8 {
+                        } else if rows < 2 * FIRST {
                             product.panel(lane, part, in_place(column, start));
                         } else {
                             let (left, right) = (product.left(part), in_place(column, start));

@@ -200,7 +200,8 @@ unsafe fn pack_tiles<'a, V: Lane>(
     tiles: *mut f32,
 ) {
     for (k, row) in rows {
-        let row = &row[first..first + height];
+        let row = &row[first..];
+        assert!(height <= row.len());
         let mut column = 0;
         while column < height {
             let count = tile_height(height - column);
@@ -208,8 +209,8 @@ unsafe fn pack_tiles<'a, V: Lane>(
             // A whole lane is written where what lies past the step belongs to later steps of the same tile.
             unsafe {
                 let (from, to) = (row.as_ptr().add(column), tiles.add(column * depth + k * count));
-                if k + V::LANES < depth {
-                    lane.load_first(from, count).store(to);
+                if k + V::LANES < depth && column + V::LANES <= row.len() {
+                    lane.load(from).store(to);
                 } else {
                     for i in 0..count {
                         *to.add(i) = *from.add(i);

@@ -151,23 +151,69 @@ pub(super) unsafe fn copy_columns<V: Lane>(
 /// At `panel`, sixteen floats for each of the steps must be writable.
 #[inline(always)]
 pub(super) unsafe fn turn<V: Lane>(lane: V, rows: &[f32], pitch: usize, steps: Range<usize>, panel: *mut f32) {
-    const { assert!(V::LANES == 8) };
     let height = rows.len() / pitch.max(1);
-    // Whole cache lines of a row are read at a time.
-    for line in steps.clone().step_by(COLUMNS) {
+    for start in steps.clone().step_by(TURN) {
+        let some = start..steps.end.min(start + TURN);
         for half in [0, 8] {
-            for first in (line..steps.end.min(line + COLUMNS)).step_by(8) {
-                let count = 8.min(steps.end - first);
-                let mut block = [lane; 8];
-                for (i, row) in block.iter_mut().enumerate().take(height.saturating_sub(half)) {
-                    *row = load(lane, &rows[(half + i) * pitch + first..][..count]);
-                }
-                for (k, column) in V::transpose(block).into_iter().enumerate().take(count) {
-                    // SAFETY: step first + k is one of the steps.
-                    unsafe { column.store(panel.add((first - steps.start + k) * COLUMNS + half)) }
-                }
+            let rows = &rows[(half * pitch).min(rows.len())..];
+            // SAFETY: the steps from `start` on lie that many times sixteen floats on, and have a second half.
+            unsafe {
+                let panel = panel.add((start - steps.start) * COLUMNS + half);
+                turn_half(lane, rows, height.saturating_sub(half).min(8), pitch, some.clone(), panel);
             }
         }
+    }
+}
+
+/// Steps that are written before the other half of their panel, so that it is still in the first-level cache.
+const TURN: usize = 128;
+
+/// Some steps of `height` rows, at most eight, become one half of a panel's.
+///
+/// # Safety
+/// At `panel`, eight floats out of sixteen for each of the steps must be writable.
+#[inline(always)]
+unsafe fn turn_half<V: Lane>(lane: V, rows: &[f32], height: usize, pitch: usize, steps: Range<usize>, panel: *mut f32) {
+    const { assert!(V::LANES == 8) };
+    let count = steps.len();
+    let mut k = 0;
+    if height == 8 {
+        let from = rows[steps.start..7 * pitch + steps.end].as_ptr();
+        // SAFETY: the slice, which leads from the first row's first step to the last row's last, holds all that is read.
+        unsafe {
+            let from: [*const f32; 8] = [
+                from,
+                from.add(pitch),
+                from.add(2 * pitch),
+                from.add(3 * pitch),
+                from.add(4 * pitch),
+                from.add(5 * pitch),
+                from.add(6 * pitch),
+                from.add(7 * pitch),
+            ];
+            while k + 8 <= count {
+                let mut block = [lane; 8];
+                for (row, from) in block.iter_mut().zip(from) {
+                    *row = lane.load(from.add(k));
+                }
+                for (i, column) in V::transpose(block).into_iter().enumerate() {
+                    column.store(panel.add((k + i) * COLUMNS));
+                }
+                k += 8;
+            }
+        }
+    }
+    while k < count {
+        let width = 8.min(count - k);
+        let mut block = [lane; 8];
+        for (i, row) in block.iter_mut().enumerate().take(height) {
+            *row = load(lane, &rows[i * pitch + steps.start + k..][..width]);
+        }
+        for (i, column) in V::transpose(block).into_iter().enumerate().take(width) {
+            // SAFETY: step k + i is one of the steps.
+            unsafe { column.store(panel.add((k + i) * COLUMNS)) }
+        }
+        k += 8;
     }
 }
 

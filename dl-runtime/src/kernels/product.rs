@@ -138,19 +138,36 @@ unsafe fn tile<V: Lane, A: Steps, B: Steps, const MR: usize>(
     right: Right<B>,
 ) -> [[V; 2]; MR] {
     let mut acc = [[lane.splat(0.0); 2]; MR];
-    // SAFETY: all offsets are those the caller vouches for.
-    unsafe {
-        let a = left.base.add(row * left.row);
-        for k in 0..depth {
-            let b = right.base.add(right.steps.at(k));
-            let b = [lane.load(b), lane.load(b.add(V::LANES))];
-            let a = a.add(left.steps.at(k));
-            for (i, acc) in acc.iter_mut().enumerate() {
-                let a = lane.splat(*a.add(i * left.row));
-                acc[0] = a.mul_add(b[0], acc[0]);
-                acc[1] = a.mul_add(b[1], acc[1]);
+    let a = left.base.wrapping_add(row * left.row);
+    // A macro, since a closure need not be inlined, and then is not compiled for the instruction set.
+    macro_rules! step {
+        ($k:expr) => {{
+            let k = $k;
+            // SAFETY: all offsets are those the caller vouches for.
+            unsafe {
+                let b = right.base.add(right.steps.at(k));
+                let b = [lane.load(b), lane.load(b.add(V::LANES))];
+                let a = a.add(left.steps.at(k));
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    let a = lane.splat(*a.add(i * left.row));
+                    acc[0] = a.mul_add(b[0], acc[0]);
+                    acc[1] = a.mul_add(b[1], acc[1]);
+                }
             }
-        }
+        }};
+    }
+    // Four steps a turn, so that the end of a short loop is foreseen.
+    let mut k = 0;
+    while k + 4 <= depth {
+        step!(k);
+        step!(k + 1);
+        step!(k + 2);
+        step!(k + 3);
+        k += 4;
+    }
+    while k < depth {
+        step!(k);
+        k += 1;
     }
     acc
 }
@@ -181,10 +198,11 @@ pub(crate) unsafe fn few_rows<V: Lane, const MR: usize, const P: usize>(
             for (p, acc) in acc.iter_mut().enumerate() {
                 let b = right_k.add(p * pitch);
                 prefetch(b.wrapping_add(AHEAD * right.steps.0));
-                let b = [lane.load(b), lane.load(b.add(V::LANES))];
-                for (acc, a) in acc.iter_mut().zip(a) {
-                    acc[0] = a.mul_add(b[0], acc[0]);
-                    acc[1] = a.mul_add(b[1], acc[1]);
+                for half in 0..2 {
+                    let b = lane.load(b.add(half * V::LANES));
+                    for (acc, a) in acc.iter_mut().zip(a) {
+                        acc[half] = a.mul_add(b, acc[half]);
+                    }
                 }
             }
         }
