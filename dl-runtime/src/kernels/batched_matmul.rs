@@ -3,7 +3,8 @@
 //! The left matrix is read where it is, transposed or not. Sixteen columns of the right one at a time are read where they
 //! are too, if they lie side by side; a transposed one, or fewer columns than sixteen, is first packed on the stack.
 
-use super::product::{COLUMNS, Left, Right, Rows, Stride, product};
+use super::pack::{Aligned, copy_columns, turn};
+use super::product::{COLUMNS, Left, Right, Stride, Sums, product};
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 
 /// Steps of the depth that are packed at a time: 16 KiB.
@@ -73,7 +74,7 @@ impl Kernel for Products<'_> {
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
         let BatchedMatMul { count, rows, inner, columns, shared_a, shared_b, .. } = self.shape;
-        let mut panel = Panel([0.0; DEPTH * COLUMNS]);
+        let mut panel = Panel::uninit();
         for place in 0..self.n * count {
             let of = |shared: bool| if shared { place % count } else { place };
             let a = &self.a[of(shared_a) * rows * inner..][..rows * inner];
@@ -84,9 +85,8 @@ impl Kernel for Products<'_> {
     }
 }
 
-/// A packed part of the right matrix, at a multiple of a cache line.
-#[repr(align(64))]
-struct Panel([f32; DEPTH * COLUMNS]);
+/// A packed part of the right matrix.
+type Panel = Aligned<{ DEPTH * COLUMNS }>;
 
 /// One product; the slices have exactly the lengths of the shape.
 #[inline(always)]
@@ -103,55 +103,30 @@ fn one<V: Lane>(lane: V, shape: &BatchedMatMul, a: &[f32], b: &[f32], y: &mut [f
             let right = if in_place {
                 Right { base: b.as_ptr().wrapping_add(column), steps: Stride(columns) }
             } else {
-                pack(shape, b, start..start + depth, column..column + width, panel);
-                Right { base: panel.0.as_ptr(), steps: Stride(COLUMNS) }
+                let (panel, steps) = (panel.as_mut_ptr(), start..start + depth);
+                // SAFETY: the panel has room for DEPTH ≥ depth steps.
+                unsafe {
+                    if shape.transposed_b {
+                        turn(lane, &b[column * inner..][..width * inner], inner, steps, panel);
+                    } else {
+                        let rows = &b[start * columns..][..depth * columns];
+                        copy_columns(lane, rows, columns, column..column + width, panel);
+                    }
+                }
+                Right { base: panel.cast_const(), steps: Stride(COLUMNS) }
             };
             // SAFETY: a holds rows · inner floats, of which row i and step k < inner are at i · row + k · step; the right
             // operand is the panel of `depth` steps, or b, of which sixteen columns from `column` on exist in each of its
             // `inner` rows; y holds rows · columns floats and column + width ≤ columns.
             unsafe {
                 let left = Left { base: a.as_ptr().add(start * step), row, steps: Stride(step) };
-                let sink = Rows {
-                    base: y.as_mut_ptr().add(column),
-                    row: columns,
-                    columns: width,
-                    accumulate: start > 0,
-                    bias: None,
-                    floor: f32::NEG_INFINITY,
-                };
+                let base = y.as_mut_ptr().add(column);
+                let sink = Sums { base, row: columns, columns: width, accumulate: start > 0 };
                 product(lane, rows, depth, left, right, &sink);
             }
             start += depth;
         }
         column += width;
-    }
-}
-
-/// Copies a part of the right matrix to a panel: sixteen columns for each step, zeros where there are fewer.
-#[inline(always)]
-fn pack(
-    shape: &BatchedMatMul,
-    b: &[f32],
-    steps: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
-    panel: &mut Panel,
-) {
-    let width = columns.len();
-    let places = panel.0.chunks_exact_mut(COLUMNS).take(steps.len());
-    if shape.transposed_b {
-        for place in places {
-            place[width..].fill(0.0);
-        }
-        for (column, row) in b.chunks_exact(shape.inner).skip(columns.start).take(width).enumerate() {
-            for (place, value) in panel.0.chunks_exact_mut(COLUMNS).zip(&row[steps.clone()]) {
-                place[column] = *value;
-            }
-        }
-    } else {
-        for (place, row) in places.zip(b.chunks_exact(shape.columns).skip(steps.start)) {
-            place[..width].copy_from_slice(&row[columns.clone()]);
-            place[width..].fill(0.0);
-        }
     }
 }
 

@@ -9,7 +9,6 @@
 //! vectors, whatever the shape. Sixteen lanes are computed always: it pays from some examples on ([`Form::of`]).
 //! [`interleave`] and [`deinterleave`] lead from one form to the other.
 
-use super::transpose::transposed;
 use crate::segments::SHARD;
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 
@@ -141,7 +140,7 @@ impl Kernel for Interleave<'_> {
                         // SAFETY: x holds `len` floats of each example below n, and at + LANES ≤ len.
                         *row = unsafe { lane.load(x.as_ptr().add(example * len + at)) };
                     }
-                    for (i, row) in transposed(rows).into_iter().enumerate() {
+                    for (i, row) in V::transpose(rows).into_iter().enumerate() {
                         // SAFETY: y holds sixteen floats for each of `len`; `first` is 0 or 8.
                         unsafe { row.store(y.as_mut_ptr().add((at + i) * SHARD + first)) }
                     }
@@ -180,7 +179,7 @@ impl Kernel for Deinterleave<'_> {
                         // SAFETY: x holds sixteen floats for each of `len`; at + i < len, and `first` is 0 or 8.
                         *row = unsafe { lane.load(x.as_ptr().add((at + i) * SHARD + first)) };
                     }
-                    for (i, row) in transposed(rows).into_iter().enumerate() {
+                    for (i, row) in V::transpose(rows).into_iter().enumerate() {
                         if first + i < n {
                             // SAFETY: y holds `len` floats of each example below n, and at + LANES ≤ len.
                             unsafe { row.store(y.as_mut_ptr().add((first + i) * len + at)) }

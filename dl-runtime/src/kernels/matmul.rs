@@ -1,22 +1,21 @@
-//! Products of matrices: activations by weights, and the gradient of the weights.
+//! Products of activations by weights.
 //!
-//! A weight [inputs, outputs] is first packed into panels of sixteen columns ([`Pack`], [`pack`]); [`matmul`]
-//! multiplies rows by the panels, forward (`y = x W`) and, with the transposed panels, backward (`d_x = d_y Wᵀ`).
-//! [`matmul_weights`] sums `xᵀ d_y` over the batch. Shapes are constants of the call; nothing is allocated.
+//! A weight [inputs, outputs] is first packed into panels of sixteen columns ([`Pack`]); [`matmul`] multiplies rows by the
+//! panels, forward (`y = x W`) and, with the transposed panels, backward (`d_x = d_y Wᵀ`). [`matmul_unpacked`] takes the
+//! weight as it is. Shapes are constants of the call; nothing is allocated.
 
 use super::epilogue::Epilogue;
-use super::product::{COLUMNS, Left, Right, Rows, Stride, product};
-use crate::simd::{Isa, Kernel, Lane, copy, dispatch, isa};
-use crate::{Segments, Team};
-use std::ops::Range;
+use super::pack::{Aligned, Pack, copy_columns, turn};
+use super::product::{COLUMNS, Left, Right, Rows, Sink, Stride, few_rows, packing_tile, product};
+use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 
 /// Steps of the depth that a tile runs through before the next tile's turn, so that the part of the panel in use
 /// stays in the second-level cache.
 const DEPTH: usize = 1024;
-/// Examples' rows that [`matmul_weights`] sums up at a time.
-const BATCH: usize = 128;
-/// Inputs that [`matmul_weights`] has at hand on its stack.
-const INPUTS: usize = 48;
+/// Rows that all panels meet before the next rows' turn, so that these stay in the second-level cache.
+const ROWS: usize = 96;
+/// Rows that are multiplied while their panel is packed: a tile.
+const FIRST: usize = 6;
 
 /// The shape of a matrix product for each example: x [rows, inputs] by [inputs, outputs] to y [rows, outputs].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,68 +26,6 @@ pub struct MatMul {
     pub inputs: usize,
     /// The length of a row of y.
     pub outputs: usize,
-}
-
-/// How a weight [inputs, outputs], row by row, lies in panels of sixteen columns, padded with zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pack {
-    /// Rows of the weight.
-    pub inputs: usize,
-    /// Columns of the weight.
-    pub outputs: usize,
-    /// Whether the panels are of the transposed weight, as `d_y Wᵀ` needs them: panel p holds, for each output, the
-    /// inputs 16p to 16p + 15; else, for each input, the outputs 16p to 16p + 15.
-    pub transposed: bool,
-}
-
-impl Pack {
-    /// Depth and columns of the packed matrix.
-    const fn depth_and_columns(&self) -> (usize, usize) {
-        if self.transposed { (self.outputs, self.inputs) } else { (self.inputs, self.outputs) }
-    }
-
-    /// How many floats the panels take.
-    pub const fn len(&self) -> usize {
-        let (depth, columns) = self.depth_and_columns();
-        columns.next_multiple_of(COLUMNS) * depth
-    }
-
-    /// Whether the panels are empty.
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Packs a weight [inputs, outputs] into panels.
-///
-/// # Panics
-/// If the weight is shorter than inputs · outputs, or `panels` shorter than [`Pack::len`].
-pub fn pack(pack: &Pack, weight: &[f32], panels: &mut [f32]) {
-    let (depth, columns) = pack.depth_and_columns();
-    let weight = &weight[..pack.inputs * pack.outputs];
-    let panels = &mut panels[..pack.len()];
-    if weight.is_empty() {
-        return;
-    }
-    for (p, panel) in panels.chunks_exact_mut(depth * COLUMNS).enumerate() {
-        let first = p * COLUMNS;
-        let width = COLUMNS.min(columns - first);
-        if pack.transposed {
-            if width < COLUMNS {
-                panel.fill(0.0);
-            }
-            for (column, row) in weight[first * depth..].chunks_exact(depth).take(width).enumerate() {
-                for (place, value) in panel.chunks_exact_mut(COLUMNS).zip(row) {
-                    place[column] = *value;
-                }
-            }
-        } else {
-            for (place, row) in panel.chunks_exact_mut(COLUMNS).zip(weight.chunks_exact(columns)) {
-                place[..width].copy_from_slice(&row[first..first + width]);
-                place[width..].fill(0.0);
-            }
-        }
-    }
 }
 
 /// `y = activation(x W + bias)` for `n` examples, with W packed. With the transposed panels of W it is `x Wᵀ`, where
@@ -115,182 +52,284 @@ pub(crate) fn matmul_on(
     let panels = &panels[..Pack { inputs: shape.inputs, outputs: shape.outputs, transposed: false }.len()];
     let bias = epilogue.bias.map(|bias| &bias[..shape.outputs]);
     let y = &mut y[..rows * shape.outputs];
-    let floor = epilogue.floor();
-    dispatch(isa, Forward { shape: *shape, rows, x, panels, bias, floor, y: &mut *y });
+    let product = Product { shape: *shape, rows, x, bias, floor: epilogue.floor(), y: &mut *y };
+    dispatch(isa, Packed { product, panels });
     epilogue.finish(isa, y);
 }
 
-/// The arguments of [`matmul`]; slices have exactly the lengths of the shape.
-struct Forward<'a> {
+/// [`matmul`] with W as it is, for products that are worth no panels kept: `[inputs, outputs]`, or `[outputs, inputs]` if
+/// `transposed`. Panels are packed on the stack, most of them while their first rows are multiplied.
+///
+/// # Panics
+/// If x, the weight, the bias or y are shorter than the shape says.
+pub fn matmul_unpacked(
+    shape: &MatMul,
+    n: usize,
+    x: &[f32],
+    weight: &[f32],
+    transposed: bool,
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
+    matmul_unpacked_on(isa(), shape, n, x, (weight, transposed), epilogue, y);
+}
+
+/// [`matmul_unpacked`] on a given instruction set; with the weight, whether it is transposed.
+pub(crate) fn matmul_unpacked_on(
+    isa: Isa,
+    shape: &MatMul,
+    n: usize,
+    x: &[f32],
+    (weight, transposed): (&[f32], bool),
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
+    let rows = n * shape.rows;
+    let x = &x[..rows * shape.inputs];
+    let weight = &weight[..shape.inputs * shape.outputs];
+    let bias = epilogue.bias.map(|bias| &bias[..shape.outputs]);
+    let y = &mut y[..rows * shape.outputs];
+    let product = Product { shape: *shape, rows, x, bias, floor: epilogue.floor(), y: &mut *y };
+    dispatch(isa, Unpacked { product, weight, transposed });
+    epilogue.finish(isa, y);
+}
+
+/// What every product of rows with a weight has; slices have exactly the lengths of the shape.
+struct Product<'a> {
     shape: MatMul,
     rows: usize,
     x: &'a [f32],
-    panels: &'a [f32],
     bias: Option<&'a [f32]>,
     floor: f32,
     y: &'a mut [f32],
 }
 
-impl Kernel for Forward<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Lane>(self, lane: V) {
-        let MatMul { inputs, outputs, .. } = self.shape;
-        let mut column = 0;
-        while column < outputs {
-            let columns = COLUMNS.min(outputs - column);
-            let mut start = 0;
-            loop {
-                let depth = DEPTH.min(inputs - start);
-                let last = start + depth == inputs;
-                // SAFETY: x holds rows · inputs floats, the panel at `column` holds inputs · 16, y rows · outputs, the
-                // bias outputs, all by the slicing in `matmul_on`; start + depth ≤ inputs, column + columns ≤ outputs.
-                unsafe {
-                    let sink = Rows {
-                        base: self.y.as_mut_ptr().wrapping_add(column),
-                        row: outputs,
-                        columns,
-                        accumulate: start > 0,
-                        bias: self.bias.filter(|_| last).map(|bias| &bias[column..]),
-                        floor: if last { self.floor } else { f32::NEG_INFINITY },
-                    };
-                    let left = Left { base: self.x.as_ptr().add(start), row: inputs, steps: Stride(1) };
-                    let panel = self.panels.as_ptr().add(column * inputs + start * COLUMNS);
-                    let right = Right { base: panel, steps: Stride(COLUMNS) };
-                    product(lane, self.rows, depth, left, right, &sink);
-                }
-                start += depth;
-                if last {
-                    break;
-                }
-            }
-            column += columns;
-        }
-    }
-}
-
-/// `d_weight = Σ xᵀ d_y` over the rows of `n` examples, overwritten: x has rows · inputs floats for each example, d_y
-/// rows · outputs, d_weight is [inputs, outputs]. The team shares the rows of d_weight; the order of each sum is that
-/// of the examples, so the bits do not depend on the number of threads.
-///
-/// # Panics
-/// If an operand is shorter than the shape says.
-pub fn matmul_weights(shape: &MatMul, n: usize, x: Segments<'_>, d_y: Segments<'_>, d_weight: &mut [f32], team: &Team) {
-    matmul_weights_on(isa(), shape, n, x, d_y, d_weight, team);
-}
-
-/// [`matmul_weights`] on a given instruction set.
-pub(crate) fn matmul_weights_on(
-    isa: Isa,
-    shape: &MatMul,
-    n: usize,
-    x: Segments<'_>,
-    d_y: Segments<'_>,
-    d_weight: &mut [f32],
-    team: &Team,
-) {
-    let MatMul { rows, inputs, outputs } = *shape;
-    assert!(x.example_len() >= rows * inputs, "x has {} floats of {rows} × {inputs}", x.example_len());
-    assert!(d_y.example_len() >= rows * outputs, "d_y has {} floats of {rows} × {outputs}", d_y.example_len());
-    let d_weight = &mut d_weight[..inputs * outputs];
-    if n * rows == 0 || d_weight.is_empty() {
-        d_weight.fill(0.0);
-        return;
-    }
-    team.split(d_weight, outputs, |start, part| {
-        dispatch(isa, Weights { shape: *shape, n, x, d_y, first: start / outputs, part });
-    });
-}
-
-/// The arguments of [`matmul_weights`] for the rows of d_weight from `first` on that `part` holds.
-struct Weights<'a> {
-    shape: MatMul,
-    n: usize,
-    x: Segments<'a>,
-    d_y: Segments<'a>,
-    first: usize,
-    part: &'a mut [f32],
-}
-
-/// The rows of all examples as one matrix.
-struct Tall<'a> {
-    segments: Segments<'a>,
+/// A block of a product: some rows, a part of the depth, and the columns of a panel.
+#[derive(Clone, Copy)]
+struct Part {
+    row: usize,
     rows: usize,
-    columns: usize,
+    start: usize,
+    depth: usize,
+    column: usize,
 }
 
-impl Tall<'_> {
-    /// Copies a block to rows of `pitch` floats.
+impl Product<'_> {
+    /// The parts of the depth; one, if empty, where there is none, since the epilogue is due all the same.
+    fn depths(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let inputs = self.shape.inputs;
+        (0..inputs.max(1)).step_by(DEPTH).map(move |start| (start, DEPTH.min(inputs - start)))
+    }
+
+    /// The blocks of rows; the last takes what would be too few for tiles.
+    fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (rows, count) = (self.rows, (self.rows / ROWS).max(1));
+        (0..count).map(move |block| (block * ROWS, if block + 1 == count { rows - block * ROWS } else { ROWS }))
+    }
+
+    /// The columns of y from `part.column` on, at most sixteen, as seen from the part's first row.
+    ///
+    /// # Safety
+    /// The part must lie within the shape.
     #[inline(always)]
-    fn gather<V: Lane>(&self, lane: V, rows: Range<usize>, columns: Range<usize>, pitch: usize, to: &mut [f32]) {
-        for (row, to) in rows.zip(to.chunks_exact_mut(pitch)) {
-            let from = &self.segments.example(row / self.rows)[row % self.rows * self.columns..][..self.columns];
-            let from = &from[columns.clone()];
-            let to = &mut to[..from.len()];
-            // SAFETY: both slices have from.len() floats.
-            unsafe { copy(lane, from.as_ptr(), to.as_mut_ptr(), from.len()) }
+    unsafe fn sink(&mut self, part: Part) -> Rows<'_> {
+        let MatMul { inputs, outputs, .. } = self.shape;
+        let last = part.start + part.depth == inputs;
+        Rows {
+            // SAFETY: y holds rows · outputs floats.
+            base: unsafe { self.y.as_mut_ptr().add(part.row * outputs + part.column) },
+            row: outputs,
+            columns: COLUMNS.min(outputs - part.column),
+            accumulate: part.start > 0,
+            bias: self.bias.filter(|_| last).map(|bias| &bias[part.column..]),
+            floor: if last { self.floor } else { f32::NEG_INFINITY },
+        }
+    }
+
+    /// The part's rows of x.
+    ///
+    /// # Safety
+    /// The part must lie within the shape.
+    #[inline(always)]
+    unsafe fn left(&self, part: Part) -> Left<Stride> {
+        let inputs = self.shape.inputs;
+        // SAFETY: x holds rows · inputs floats.
+        Left { base: unsafe { self.x.as_ptr().add(part.row * inputs + part.start) }, row: inputs, steps: Stride(1) }
+    }
+
+    /// Up to three rows, several panels at once; panel p of a part starts `p · pitch` floats behind `right`, which is asked
+    /// for the first of them by its column and the start of the depth. Only the first `columns` columns are computed.
+    ///
+    /// # Safety
+    /// `right` must lead to `depth` steps of whole panels for all columns below `columns`, a multiple of sixteen or all.
+    #[inline(always)]
+    unsafe fn few_rows<V: Lane>(
+        &mut self,
+        lane: V,
+        columns: usize,
+        pitch: usize,
+        right: impl Fn(usize, usize) -> Right<Stride>,
+    ) {
+        for (start, depth) in self.depths() {
+            let mut column = 0;
+            while column < columns {
+                let panels = (columns - column).div_ceil(COLUMNS);
+                let part = Part { row: 0, rows: self.rows, start, depth, column };
+                let right = right(column, start);
+                macro_rules! tiles {
+                    ($rows:literal: $($panels:literal)*) => {
+                        match panels {
+                            // SAFETY: the caller's promise, for that many rows and panels.
+                            $($panels.. => unsafe { self.few_panels::<V, $rows, $panels>(lane, part, right, pitch) },)*
+                            _ => return,
+                        }
+                    };
+                }
+                column += COLUMNS
+                    * match self.rows {
+                        1 => tiles!(1: 6 5 4 3 2 1),
+                        2 => tiles!(2: 3 2 1),
+                        3 => tiles!(3: 2 1),
+                        _ => return,
+                    };
+            }
+        }
+    }
+
+    /// `R` rows by `P` panels; returns P.
+    ///
+    /// # Safety
+    /// As for [`few_rows`], and the part must lie within the shape.
+    #[inline(always)]
+    unsafe fn few_panels<V: Lane, const R: usize, const P: usize>(
+        &mut self,
+        lane: V,
+        part: Part,
+        right: Right<Stride>,
+        pitch: usize,
+    ) -> usize {
+        // SAFETY: the caller's promise; panel p has the columns from part.column + 16 p on.
+        unsafe {
+            let acc = few_rows::<V, R, P>(lane, part.depth, self.left(part), right, pitch);
+            for (p, acc) in acc.into_iter().enumerate() {
+                self.sink(Part { column: part.column + p * COLUMNS, ..part }).write(0, acc);
+            }
+        }
+        P
+    }
+
+    /// A part by one panel.
+    ///
+    /// # Safety
+    /// The part must lie within the shape and `right` lead to its depth.
+    #[inline(always)]
+    unsafe fn panel<V: Lane>(&mut self, lane: V, part: Part, right: Right<Stride>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let left = self.left(part);
+            product(lane, part.rows, part.depth, left, right, &self.sink(part));
         }
     }
 }
 
-/// Floats at a multiple of a cache line.
-#[repr(align(64))]
-struct Aligned<const N: usize>([f32; N]);
+/// The arguments of [`matmul`].
+struct Packed<'a> {
+    product: Product<'a>,
+    panels: &'a [f32],
+}
 
-impl Kernel for Weights<'_> {
+impl Kernel for Packed<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let MatMul { rows, inputs, outputs } = self.shape;
-        let x = Tall { segments: self.x, rows, columns: inputs };
-        let d_y = Tall { segments: self.d_y, rows, columns: outputs };
-        let total = self.n * rows;
-        let part_inputs = self.part.len() / outputs;
-        let mut lefts = Aligned([0.0; BATCH * INPUTS]);
-        let mut rights = Aligned([0.0; BATCH * COLUMNS]);
-        let mut start = 0;
-        while start < total {
-            let depth = BATCH.min(total - start);
-            let mut input = 0;
-            while input < part_inputs {
-                let height = INPUTS.min(part_inputs - input);
-                let columns = self.first + input..self.first + input + height;
-                x.gather(lane, start..start + depth, columns, INPUTS, &mut lefts.0);
-                let mut column = 0;
-                while column < outputs {
-                    let columns = COLUMNS.min(outputs - column);
-                    d_y.gather(lane, start..start + depth, column..column + columns, COLUMNS, &mut rights.0);
-                    // SAFETY: `lefts` holds depth rows of `INPUTS` floats, of which `height` are used; `rights` depth
-                    // rows of 16; `part` holds part_inputs · outputs floats, input + height ≤ part_inputs and
-                    // column + columns ≤ outputs.
-                    unsafe {
-                        let sink = Rows {
-                            base: self.part.as_mut_ptr().add(input * outputs + column),
-                            row: outputs,
-                            columns,
-                            accumulate: start > 0,
-                            bias: None,
-                            floor: f32::NEG_INFINITY,
-                        };
-                        let left = Left { base: lefts.0.as_ptr(), row: 1, steps: Stride(INPUTS) };
-                        let right = Right { base: rights.0.as_ptr(), steps: Stride(COLUMNS) };
-                        product(lane, height, depth, left, right, &sink);
-                    }
-                    column += columns;
+        let Self { mut product, panels } = self;
+        let MatMul { inputs, outputs, .. } = product.shape;
+        let right = |column: usize, start: usize| {
+            // SAFETY: the panel at `column`, a multiple of 16, starts at column · inputs and holds inputs · 16 floats.
+            let base = unsafe { panels.as_ptr().add(column * inputs + start * COLUMNS) };
+            Right { base, steps: Stride(COLUMNS) }
+        };
+        if product.rows <= 3 {
+            // SAFETY: the panels hold all columns, `inputs` · 16 floats apart.
+            return unsafe { product.few_rows(lane, outputs, inputs * COLUMNS, right) };
+        }
+        for (start, depth) in product.depths() {
+            for (row, rows) in product.blocks() {
+                for column in (0..outputs).step_by(COLUMNS) {
+                    // SAFETY: the part lies within the shape, and the panel holds start + depth ≤ inputs steps.
+                    unsafe { product.panel(lane, Part { row, rows, start, depth, column }, right(column, start)) }
                 }
-                input += height;
             }
-            start += depth;
+        }
+    }
+}
+
+/// The arguments of [`matmul_unpacked`].
+struct Unpacked<'a> {
+    product: Product<'a>,
+    weight: &'a [f32],
+    transposed: bool,
+}
+
+impl Kernel for Unpacked<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let Self { mut product, weight, transposed } = self;
+        let MatMul { inputs, outputs, .. } = product.shape;
+        let mut panel = Aligned::<{ DEPTH * COLUMNS }>::uninit();
+        // Whole panels of rows that lie as they are read can be multiplied where they are.
+        let whole = if transposed { 0 } else { outputs / COLUMNS * COLUMNS };
+        let in_place = |column: usize, start: usize| {
+            // SAFETY: row `start` of the weight holds `outputs` floats; column ≤ outputs.
+            Right { base: unsafe { weight.as_ptr().add(start * outputs + column) }, steps: Stride(outputs) }
+        };
+        let few = product.rows <= 3;
+        if few {
+            // SAFETY: sixteen columns from each multiple of 16 below `whole` on lie side by side in the rows.
+            unsafe { product.few_rows(lane, whole, COLUMNS, in_place) }
+        }
+        for (start, depth) in product.depths() {
+            for (row, rows) in product.blocks() {
+                for column in (if few { whole } else { 0 }..outputs).step_by(COLUMNS) {
+                    let part = Part { row, rows, start, depth, column };
+                    let width = COLUMNS.min(outputs - column);
+                    let packed = Right { base: panel.as_mut_ptr().cast_const(), steps: Stride(COLUMNS) };
+                    // SAFETY: the part lies within the shape; the panel holds `depth` steps once it is packed.
+                    unsafe {
+                        if column >= whole {
+                            let panel = panel.as_mut_ptr();
+                            if transposed {
+                                let columns = &weight[column * inputs..][..width * inputs];
+                                turn(lane, columns, inputs, start..start + depth, panel);
+                            } else {
+                                let rows = &weight[start * outputs..][..depth * outputs];
+                                copy_columns(lane, rows, outputs, column..column + width, panel);
+                            }
+                            product.panel(lane, part, packed);
+                        } else if rows < 2 * FIRST {
+                            product.panel(lane, part, in_place(column, start));
+                        } else {
+                            let (left, right) = (product.left(part), in_place(column, start));
+                            let acc = packing_tile::<V, FIRST>(lane, depth, left, right, panel.as_mut_ptr());
+                            product.sink(part).write(0, acc);
+                            let rest = Part { row: row + FIRST, rows: rows - FIRST, ..part };
+                            product.panel(lane, rest, packed);
+                        }
+                    }
+                }
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::matmul_weights::matmul_weights_on;
+    use super::super::pack::pack_on;
     use super::*;
-    use crate::reference;
     use crate::simd::available;
-    use crate::{Activation, Rng};
+    use crate::{Activation, Rng, Segments, Team, matmul_weights, pack, reference};
     use proptest::prelude::*;
 
     fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -312,6 +351,10 @@ mod tests {
         }
     }
 
+    fn same_bits(a: &[f32], b: &[f32]) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+    }
+
     const ACTIVATIONS: [Activation; 4] =
         [Activation::Identity, Activation::Relu, Activation::Sigmoid, Activation::Tanh];
 
@@ -321,10 +364,19 @@ mod tests {
         let weight = values(inputs * outputs, seed + 1);
         let bias = values(outputs, seed + 2);
         let layout = Pack { inputs, outputs, transposed: false };
-        let (mut panels, mut expected_panels) = (vec![f32::NAN; layout.len()], vec![0.0; layout.len()]);
-        pack(&layout, &weight, &mut panels);
-        reference::pack(&layout, &weight, &mut expected_panels);
-        assert_eq!(panels, expected_panels);
+        let mut panels = vec![];
+        for transposed in [true, false] {
+            let layout = Pack { transposed, ..layout };
+            let mut expected_panels = vec![0.0; layout.len()];
+            panels = vec![f32::NAN; layout.len() + 3];
+            reference::pack(&layout, &weight, &mut expected_panels);
+            for isa in available() {
+                panels.fill(f32::NAN);
+                pack_on(*isa, &layout, &weight, &mut panels);
+                assert_eq!(panels[..layout.len()], expected_panels);
+                assert!(panels[layout.len()..].iter().all(|panel| panel.is_nan()), "{layout:?} writes past the end");
+            }
+        }
 
         let activation = ACTIVATIONS[seed as usize % 4];
         let epilogue = Epilogue { bias: (!seed.is_multiple_of(3)).then_some(&bias[..]), activation };
@@ -347,9 +399,15 @@ mod tests {
             matmul_on(*isa, &shape, n, &x, &panels, epilogue, &mut y);
             assert!(y[expected.len()..].iter().all(|y| y.is_nan()), "{what:?} writes past the end");
             close(&y[..expected.len()], &expected, tolerance(inputs), &what);
+            let mut unpacked = vec![f32::NAN; expected.len() + 3];
+            matmul_unpacked_on(*isa, &shape, n, &x, (&weight, false), epilogue, &mut unpacked);
+            assert!(same_bits(&unpacked, &y), "{what:?}: other bits unpacked");
             let mut d_x = vec![f32::NAN; x.len()];
+            matmul_unpacked_on(*isa, &back_shape, n, d_y, (&weight, true), Epilogue::NONE, &mut d_x);
+            let unpacked = std::mem::replace(&mut d_x, vec![f32::NAN; x.len()]);
             matmul_on(*isa, &back_shape, n, d_y, &back_panels, Epilogue::NONE, &mut d_x);
             close(&d_x, &d_x_expected, scale * tolerance(outputs), &what);
+            assert!(same_bits(&unpacked, &d_x), "{what:?}: other bits unpacked and transposed");
             let mut d_weight = vec![f32::NAN; weight.len()];
             matmul_weights_on(*isa, &shape, n, x_seen, d_y_seen, &mut d_weight, &Team::serial());
             close(&d_weight, &d_weight_expected, scale * tolerance(n * rows), &what);
@@ -371,8 +429,13 @@ mod tests {
     fn depths_and_batches_longer_than_a_block() {
         check(MatMul { rows: 1, inputs: DEPTH + 1, outputs: 17 }, 7, 1);
         check(MatMul { rows: 3, inputs: 2 * DEPTH, outputs: 3 }, 2, 4);
-        check(MatMul { rows: 9, inputs: INPUTS + 1, outputs: 18 }, 2 * BATCH / 9 + 1, 6);
-        check(MatMul { rows: 1, inputs: 2 * INPUTS, outputs: 16 }, BATCH + 1, 7);
+        for rows in [ROWS - 1, ROWS, ROWS + 1, 2 * ROWS + 7] {
+            check(MatMul { rows: 1, inputs: 5, outputs: 17 }, rows, 5);
+        }
+        // Gradients: the depth, the panels and the tiles of a block are 256, 256 (or more) and 48.
+        check(MatMul { rows: 9, inputs: 49, outputs: 18 }, 2 * 256 / 9 + 1, 6);
+        check(MatMul { rows: 1, inputs: 96, outputs: 273 }, 257, 7);
+        check(MatMul { rows: 1, inputs: 7, outputs: 1100 }, 64, 8);
     }
 
     proptest! {

@@ -8,7 +8,7 @@
 //! Every result is one chain of additions in the order of k, whatever the height of its tile, so how rows are dealt to
 //! tiles, shards or threads cannot change a bit. Nothing here checks lengths: the kernels do, at their entrance.
 
-use crate::simd::Lane;
+use crate::simd::{Lane, prefetch};
 
 /// Columns of a panel and of a tile.
 pub(crate) const COLUMNS: usize = 16;
@@ -67,6 +67,12 @@ pub(crate) struct Right<S> {
 
 /// Where tiles of results go.
 pub(crate) trait Sink {
+    /// Told that rows `row..row + height` come next, so that their memory can be fetched in the meantime.
+    #[inline(always)]
+    fn expect(&self, row: usize, height: usize) {
+        let _ = (row, height);
+    }
+
     /// Takes rows `row..row + MR` of the sixteen columns at hand.
     ///
     /// # Safety
@@ -76,7 +82,7 @@ pub(crate) trait Sink {
 
 /// The height of the next row tile when `rows` are left: 6 and 4, with a 5 where those do not suffice. Tiles of fewer
 /// rows cannot fill the multipliers; they remain for 1, 2, 3 and 7 rows.
-fn tile_height(rows: usize) -> usize {
+pub(crate) fn tile_height(rows: usize) -> usize {
     match rows {
         0..=6 => rows,
         7 | 8 => 4,
@@ -103,6 +109,7 @@ pub(crate) unsafe fn product<V: Lane, A: Steps, B: Steps, S: Sink>(
     let mut row = 0;
     while row < rows {
         let height = tile_height(rows - row);
+        sink.expect(row, height);
         // SAFETY: the tile's rows are below `rows`; the rest is the caller's promise.
         unsafe {
             match height {
@@ -131,13 +138,100 @@ unsafe fn tile<V: Lane, A: Steps, B: Steps, const MR: usize>(
     right: Right<B>,
 ) -> [[V; 2]; MR] {
     let mut acc = [[lane.splat(0.0); 2]; MR];
+    let a = left.base.wrapping_add(row * left.row);
+    // A macro, since a closure need not be inlined, and then is not compiled for the instruction set.
+    macro_rules! step {
+        ($k:expr) => {{
+            let k = $k;
+            // SAFETY: all offsets are those the caller vouches for.
+            unsafe {
+                let b = right.base.add(right.steps.at(k));
+                let b = [lane.load(b), lane.load(b.add(V::LANES))];
+                let a = a.add(left.steps.at(k));
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    let a = lane.splat(*a.add(i * left.row));
+                    acc[0] = a.mul_add(b[0], acc[0]);
+                    acc[1] = a.mul_add(b[1], acc[1]);
+                }
+            }
+        }};
+    }
+    // Four steps a turn, so that the end of a short loop is foreseen.
+    let mut k = 0;
+    while k + 4 <= depth {
+        step!(k);
+        step!(k + 1);
+        step!(k + 2);
+        step!(k + 3);
+        k += 4;
+    }
+    while k < depth {
+        step!(k);
+        k += 1;
+    }
+    acc
+}
+
+/// `MR` rows by `P` panels at once, for so few rows that a single panel's sums would wait for each other. Panel p's
+/// sixteen floats of step k are those of `right` at step k, `p · pitch` floats on.
+///
+/// # Safety
+/// `depth` steps of each row of `left` and of each panel must be readable. `V` must have eight lanes.
+#[inline(always)]
+pub(crate) unsafe fn few_rows<V: Lane, const MR: usize, const P: usize>(
+    lane: V,
+    depth: usize,
+    left: Left<Stride>,
+    right: Right<Stride>,
+    pitch: usize,
+) -> [[[V; 2]; MR]; P] {
+    const { assert!(2 * V::LANES == COLUMNS) };
+    let mut acc = [[[lane.splat(0.0); 2]; MR]; P];
     // SAFETY: all offsets are those the caller vouches for.
     unsafe {
-        let a = left.base.add(row * left.row);
+        for k in 0..depth {
+            let mut a = [lane; MR];
+            for (i, a) in a.iter_mut().enumerate() {
+                *a = lane.splat(*left.base.add(i * left.row + left.steps.at(k)));
+            }
+            let right_k = right.base.add(right.steps.at(k));
+            for (p, acc) in acc.iter_mut().enumerate() {
+                let b = right_k.add(p * pitch);
+                prefetch(b.wrapping_add(AHEAD * right.steps.0));
+                for half in 0..2 {
+                    let b = lane.load(b.add(half * V::LANES));
+                    for (acc, a) in acc.iter_mut().zip(a) {
+                        acc[half] = a.mul_add(b, acc[half]);
+                    }
+                }
+            }
+        }
+    }
+    acc
+}
+
+/// The first `MR` rows by sixteen columns of a right operand that is not packed yet; packs it on the way.
+///
+/// # Safety
+/// As [`product`] for `MR` rows; `panel` must have room for `depth · 16` floats.
+#[inline(always)]
+pub(crate) unsafe fn packing_tile<V: Lane, const MR: usize>(
+    lane: V,
+    depth: usize,
+    left: Left<Stride>,
+    right: Right<Stride>,
+    panel: *mut f32,
+) -> [[V; 2]; MR] {
+    let mut acc = [[lane.splat(0.0); 2]; MR];
+    // SAFETY: all offsets are those the caller vouches for.
+    unsafe {
         for k in 0..depth {
             let b = right.base.add(right.steps.at(k));
+            prefetch(b.wrapping_add(AHEAD * right.steps.0));
             let b = [lane.load(b), lane.load(b.add(V::LANES))];
-            let a = a.add(left.steps.at(k));
+            b[0].store(panel.add(k * COLUMNS));
+            b[1].store(panel.add(k * COLUMNS + V::LANES));
+            let a = left.base.add(left.steps.at(k));
             for (i, acc) in acc.iter_mut().enumerate() {
                 let a = lane.splat(*a.add(i * left.row));
                 acc[0] = a.mul_add(b[0], acc[0]);
@@ -146,6 +240,62 @@ unsafe fn tile<V: Lane, A: Steps, B: Steps, const MR: usize>(
         }
     }
     acc
+}
+
+/// Steps that are fetched ahead where the multipliers wait for memory.
+const AHEAD: usize = 24;
+
+/// Sums that lie in rows of a matrix, at most sixteen columns of it, with nothing done to them.
+pub(crate) struct Sums {
+    /// The first sum of row 0.
+    pub(crate) base: *mut f32,
+    /// Floats from one row to the next.
+    pub(crate) row: usize,
+    /// How many columns there are; the others of a tile are dropped.
+    pub(crate) columns: usize,
+    /// Whether to add to what is there.
+    pub(crate) accumulate: bool,
+}
+
+impl Sink for Sums {
+    #[inline(always)]
+    fn expect(&self, row: usize, height: usize) {
+        for i in row..row + height {
+            prefetch(self.base.wrapping_add(i * self.row));
+            prefetch(self.base.wrapping_add(i * self.row + self.columns - 1));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]) {
+        let lane = acc[0][0];
+        // SAFETY: `columns` floats of each row are writable by the caller's promise; masked accesses touch no others.
+        unsafe {
+            let base = self.base.add(row * self.row);
+            if self.columns == COLUMNS {
+                for (i, acc) in acc.into_iter().enumerate() {
+                    let y = base.add(i * self.row);
+                    let halves = [y, y.add(V::LANES)];
+                    for (y, mut sum) in halves.into_iter().zip(acc) {
+                        if self.accumulate {
+                            sum = lane.load(y) + sum;
+                        }
+                        sum.store(y);
+                    }
+                }
+            } else {
+                let rows = Rows {
+                    base,
+                    row: self.row,
+                    columns: self.columns,
+                    accumulate: self.accumulate,
+                    bias: None,
+                    floor: f32::NEG_INFINITY,
+                };
+                rows.write(0, acc);
+            }
+        }
+    }
 }
 
 /// Results that lie in rows of a matrix, at most sixteen columns of it.

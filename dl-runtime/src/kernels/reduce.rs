@@ -135,7 +135,7 @@ impl Kernel for Rows<'_> {
             if inner == 1 {
                 y[0] = total(lane, x);
             } else {
-                columns(lane, x.chunks_exact(inner), 0, |y, sum| store(sum, y), y);
+                columns(lane, x.chunks_exact(inner), 0, false, y);
             }
         }
     }
@@ -185,27 +185,38 @@ fn total<V: Lane>(lane: V, x: &[f32]) -> f32 {
     ((sums[0] + sums[2]) + (sums[1] + sums[3])).total()
 }
 
-/// Sums rows element by element, from element `start` on, as many as `y` has, and hands each lane of sums over.
+/// Sums rows element by element, from element `start` on, as many as `y` has; adds them to y or writes them there.
 #[inline(always)]
 fn columns<'x, V: Lane>(
     lane: V,
     rows: impl Iterator<Item = &'x [f32]> + Clone,
     start: usize,
-    give: impl Fn(&mut [f32], V),
+    accumulate: bool,
     y: &mut [f32],
 ) {
-    for (strip, y) in y.chunks_mut(ABREAST * V::LANES).enumerate() {
-        let start = start + strip * ABREAST * V::LANES;
-        let mut sums = [lane; ABREAST];
+    const WIDTH: usize = 2 * ABREAST;
+    let mut at = 0;
+    while at + WIDTH * V::LANES <= y.len() {
+        let mut sums = [lane; WIDTH];
         for row in rows.clone() {
-            let row = &row[start..start + y.len()];
-            for (sum, x) in sums.iter_mut().zip(row.chunks(V::LANES)) {
-                *sum = *sum + load(lane, x);
+            let row = &row[start + at..][..WIDTH * V::LANES];
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: the slice holds WIDTH lanes.
+                *sum = *sum + unsafe { lane.load(row.as_ptr().add(i * V::LANES)) };
             }
         }
-        for (sum, y) in sums.into_iter().zip(y.chunks_mut(V::LANES)) {
-            give(y, sum);
+        for (sum, y) in sums.into_iter().zip(y[at..].chunks_exact_mut(V::LANES)) {
+            store(if accumulate { load(lane, y) + sum } else { sum }, y);
         }
+        at += WIDTH * V::LANES;
+    }
+    for (strip, y) in y[at..].chunks_mut(V::LANES).enumerate() {
+        let start = start + at + strip * V::LANES;
+        let mut sum = lane;
+        for row in rows.clone() {
+            sum = sum + load(lane, &row[start..start + y.len()]);
+        }
+        store(if accumulate { load(lane, y) + sum } else { sum }, y);
     }
 }
 
@@ -229,7 +240,7 @@ impl Kernel for Batch<'_> {
         for shard in 0..n.div_ceil(SHARD) {
             let rows = SHARD.min(n - shard * SHARD);
             let rows = x.shard(shard, rows).chunks_exact(x.example_len());
-            columns(lane, rows, start, |y, sum| store(load(lane, y) + sum, y), y);
+            columns(lane, rows, start, true, y);
         }
     }
 }

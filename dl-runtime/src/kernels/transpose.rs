@@ -107,31 +107,38 @@ impl Plane {
     fn run<V: Lane>(&self, lane: V, x: &[f32], y: &mut [f32]) {
         const { assert!(V::LANES == BLOCK) };
         for row in (0..self.rows).step_by(BLOCK) {
-            let height = BLOCK.min(self.rows - row);
             for column in (0..self.columns).step_by(BLOCK) {
-                let width = BLOCK.min(self.columns - column);
-                let mut block = [lane; BLOCK];
-                for (place, lanes) in block.iter_mut().enumerate().take(width) {
-                    *lanes = load(lane, &x[(column + place) * self.x_stride + row..][..height]);
-                }
-                for (place, lanes) in transposed(block).into_iter().enumerate().take(height) {
-                    store(lanes, &mut y[(row + place) * self.y_stride + column..][..width]);
-                }
+                self.block(lane, row, column, x, y);
             }
         }
     }
-}
 
-/// The transpose of a block: three perfect shuffles, each of which moves one bit of the row's number into the column's.
-#[inline(always)]
-pub(super) fn transposed<V: Lane>(block: [V; BLOCK]) -> [V; BLOCK] {
-    let mut block = block;
-    for _ in 0..3 {
-        let [a, b, c, d, e, f, g, h] = block;
-        let ((a, b), (c, d), (e, f), (g, h)) = (a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h));
-        block = [a, b, c, d, e, f, g, h];
+    /// The block at `row` and `column` of y.
+    #[inline(always)]
+    fn block<V: Lane>(&self, lane: V, row: usize, column: usize, x: &[f32], y: &mut [f32]) {
+        let (height, width) = (BLOCK.min(self.rows - row), BLOCK.min(self.columns - column));
+        let mut block = [lane; BLOCK];
+        if height == BLOCK && width == BLOCK {
+            let x = &x[column * self.x_stride + row..(column + BLOCK - 1) * self.x_stride + row + BLOCK];
+            let y = &mut y[row * self.y_stride + column..(row + BLOCK - 1) * self.y_stride + column + BLOCK];
+            // SAFETY: the slices lead from the first row's first float to the last row's last.
+            unsafe {
+                for (place, lanes) in block.iter_mut().enumerate() {
+                    *lanes = lane.load(x.as_ptr().add(place * self.x_stride));
+                }
+                for (place, lanes) in V::transpose(block).into_iter().enumerate() {
+                    lanes.store(y.as_mut_ptr().add(place * self.y_stride));
+                }
+            }
+            return;
+        }
+        for (place, lanes) in block.iter_mut().enumerate().take(width) {
+            *lanes = load(lane, &x[(column + place) * self.x_stride + row..][..height]);
+        }
+        for (place, lanes) in V::transpose(block).into_iter().enumerate().take(height) {
+            store(lanes, &mut y[(row + place) * self.y_stride + column..][..width]);
+        }
     }
-    block
 }
 
 #[cfg(test)]

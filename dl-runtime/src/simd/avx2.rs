@@ -124,8 +124,26 @@ impl Vector for Avx2 {
     }
     #[inline(always)]
     unsafe fn store_first(self, to: *mut f32, count: usize) {
-        // SAFETY: lanes past `count` are masked and not written; `self` proves AVX2.
-        unsafe { _mm256_maskstore_ps(to, mask(count), self.0) }
+        if count >= 8 {
+            // SAFETY: the caller guarantees eight writable floats.
+            return unsafe { self.store(to) };
+        }
+        // Four, two and one: masked stores are many times slower on some machines.
+        // SAFETY: the floats written are the first `count`; `self` proves AVX2.
+        unsafe {
+            let (mut rest, mut to) = (_mm256_castps256_ps128(self.0), to);
+            if count & 4 != 0 {
+                _mm_storeu_ps(to, rest);
+                (rest, to) = (_mm256_extractf128_ps::<1>(self.0), to.add(4));
+            }
+            if count & 2 != 0 {
+                _mm_storel_pd(to.cast(), _mm_castps_pd(rest));
+                (rest, to) = (_mm_movehl_ps(rest, rest), to.add(2));
+            }
+            if count & 1 != 0 {
+                _mm_store_ss(to, rest);
+            }
+        }
     }
     #[inline(always)]
     fn total(self) -> f32 {
@@ -152,6 +170,32 @@ impl Vector for Avx2 {
         avx2!({
             let (low, high) = (_mm256_unpacklo_ps(self.0, odd.0), _mm256_unpackhi_ps(self.0, odd.0));
             (Avx2(_mm256_permute2f128_ps::<0x20>(low, high)), Avx2(_mm256_permute2f128_ps::<0x31>(low, high)))
+        })
+    }
+    #[inline(always)]
+    fn transpose(block: [Self; 8]) -> [Self; 8] {
+        avx2!({
+            let [a, b, c, d, e, f, g, h] = block;
+            // Pairs of rows, then fours: each register holds column i of four rows below column i + 4 of them.
+            macro_rules! four {
+                ($a:ident $b:ident $c:ident $d:ident) => {{
+                    let (ab, ab_high) = (_mm256_unpacklo_ps($a.0, $b.0), _mm256_unpackhi_ps($a.0, $b.0));
+                    let (cd, cd_high) = (_mm256_unpacklo_ps($c.0, $d.0), _mm256_unpackhi_ps($c.0, $d.0));
+                    [
+                        _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd),
+                        _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd),
+                        _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+                        _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+                    ]
+                }};
+            }
+            let (upper, lower) = (four!(a b c d), four!(e f g h));
+            let mut columns = block;
+            for i in 0..4 {
+                columns[i] = Avx2(_mm256_permute2f128_ps::<0x20>(upper[i], lower[i]));
+                columns[i + 4] = Avx2(_mm256_permute2f128_ps::<0x31>(upper[i], lower[i]));
+            }
+            columns
         })
     }
     #[inline(always)]
@@ -192,6 +236,17 @@ impl Vector for Avx2 {
             let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(self.0), _mm256_set1_epi32(127));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
         }))
+    }
+    #[inline(always)]
+    fn times_power_of_two(self, n: Self) -> Self {
+        avx2!({
+            let n = _mm256_cvtps_epi32(n.0);
+            let half = _mm256_srai_epi32::<1>(n);
+            let bias = _mm256_set1_epi32(127);
+            let first = _mm256_slli_epi32::<23>(_mm256_add_epi32(half, bias));
+            let second = _mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_sub_epi32(n, half), bias));
+            Avx2(_mm256_mul_ps(_mm256_mul_ps(self.0, _mm256_castsi256_ps(first)), _mm256_castsi256_ps(second)))
+        })
     }
     #[inline(always)]
     fn split_exponent(self) -> (Self, Self) {

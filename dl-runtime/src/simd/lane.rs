@@ -66,12 +66,12 @@ pub trait Lane:
     fn log(self) -> Self {
         math::log(self)
     }
-    /// The hyperbolic tangent within 3 ulp.
+    /// The hyperbolic tangent within 2 ulp.
     #[inline(always)]
     fn tanh(self) -> Self {
         math::tanh(self)
     }
-    /// The logistic function 1 / (1 + e⁻ˣ) within 4 ulp.
+    /// The logistic function 1 / (1 + e⁻ˣ) within 2 ulp.
     #[inline(always)]
     fn sigmoid(self) -> Self {
         math::sigmoid(self)
@@ -81,17 +81,17 @@ pub trait Lane:
     fn softplus(self) -> Self {
         math::softplus(self)
     }
-    /// The error function within 3 ulp.
+    /// The error function within 2 ulp.
     #[inline(always)]
     fn erf(self) -> Self {
         math::erf(self)
     }
-    /// The sine within 3 ulp for all finite arguments; NaN for infinities.
+    /// The sine within 2 ulp for all finite arguments; NaN for infinities.
     #[inline(always)]
     fn sin(self) -> Self {
         math::sin(self)
     }
-    /// The cosine within 3 ulp for all finite arguments; NaN for infinities.
+    /// The cosine within 2 ulp for all finite arguments; NaN for infinities.
     #[inline(always)]
     fn cos(self) -> Self {
         math::cos(self)
@@ -141,6 +141,18 @@ pub trait Vector: Copy {
     fn deinterleave(self, next: Self) -> (Self, Self);
     /// The inverse of [`deinterleave`](Vector::deinterleave): elements of `self` and `odd` in turn.
     fn interleave(self, odd: Self) -> (Self, Self);
+    /// Eight rows of eight become their columns; for vectors of eight.
+    #[inline(always)]
+    fn transpose(block: [Self; 8]) -> [Self; 8] {
+        // Three perfect shuffles, each of which moves one bit of the row's number into the column's.
+        let mut block = block;
+        for _ in 0..3 {
+            let [a, b, c, d, e, f, g, h] = block;
+            let ((a, b), (c, d), (e, f), (g, h)) = (a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h));
+            block = [a, b, c, d, e, f, g, h];
+        }
+        block
+    }
     /// The greater of both; `self` where it is NaN, and where `low` is.
     fn at_least(self, low: Self) -> Self;
     /// The lesser of both; `self` where it is NaN, and where `high` is.
@@ -151,6 +163,15 @@ pub trait Vector: Copy {
     fn nearest(self) -> Self;
     /// 2 to the power of `self`, an integer in −126..=127.
     fn power_of_two(self) -> Self;
+    /// `self` · 2ⁿ for integers n in −252..=254, rounded once if the result is subnormal; as `self` if n is NaN.
+    #[inline(always)]
+    fn times_power_of_two(self, n: Self) -> Self
+    where
+        Self: Lane,
+    {
+        let half = (n * n.splat(0.5)).nearest();
+        self * half.power_of_two() * (n - half).power_of_two()
+    }
     /// For positive normal values (m, e) with `self` = m · 2ᵉ and √½ ≤ m < √2, up to rounding of the bounds.
     fn split_exponent(self) -> (Self, Self);
     /// Element by element.

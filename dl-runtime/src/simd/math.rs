@@ -6,14 +6,25 @@
 
 use super::lane::Lane;
 
-/// c₀ + c₁x + c₂x² + …, by Horner's rule.
+/// c₀ + c₁x + c₂x² + …: even and odd powers by Horner's rule in x², side by side, since long chains wait for each other;
+/// up to five coefficients in one chain.
 #[inline(always)]
 fn polynomial<V: Lane, const N: usize>(x: V, coefficients: [f32; N]) -> V {
-    let mut y = x.splat(coefficients[N - 1]);
-    let mut i = N - 1;
-    while i > 0 {
-        i -= 1;
-        y = y.mul_add(x, x.splat(coefficients[i]));
+    if N <= 5 {
+        return horner(x, x, 0, 1, coefficients);
+    }
+    let square = x * x;
+    horner(x, square, 1, 2, coefficients).mul_add(x, horner(x, square, 0, 2, coefficients))
+}
+
+/// The coefficients `first`, `first + step`, … by Horner's rule in `power`.
+#[inline(always)]
+fn horner<V: Lane, const N: usize>(lane: V, power: V, first: usize, step: usize, coefficients: [f32; N]) -> V {
+    let mut i = first + (N - 1 - first) / step * step;
+    let mut y = lane.splat(coefficients[i]);
+    while i > first {
+        i -= step;
+        y = y.mul_add(power, lane.splat(coefficients[i]));
     }
     y
 }
@@ -21,19 +32,28 @@ fn polynomial<V: Lane, const N: usize>(x: V, coefficients: [f32; N]) -> V {
 /// ln 2 in 14 bits, so that products with exponents are exact, and the rest.
 const LN_2: [f32; 2] = [0.693_115_23, 3.194_618_5e-5];
 
-/// eˣ = 2ⁿ · eʳ with |r| ≤ ln 2 / 2; 2ⁿ in two factors, since n may leave the range of exponents.
+/// (n, eʳ − 1) with x = n · ln 2 + r and |r| ≤ ln 2 / 2, for |x| below 2¹⁰.
 #[inline(always)]
-pub(super) fn exp<V: Lane>(x: V) -> V {
-    let x = x.at_least(x.splat(-105.0)).at_most(x.splat(90.0));
+fn reduced_exp<V: Lane>(x: V) -> (V, V) {
     let n = (x * x.splat(std::f32::consts::LOG2_E)).nearest();
     let r = n.mul_add(n.splat(-LN_2[0]), x);
     let r = n.mul_add(n.splat(-LN_2[1]), r);
     let p = polynomial(r, [0.499_999_93, 0.166_665_2, 0.041_668_4, 0.008_368_851, 0.001_381_432_5]);
-    let y = (r * r).mul_add(p, r) + r.splat(1.0);
-    let half = (n * n.splat(0.5)).nearest();
-    let scaled = y * half.power_of_two() * (n - half).power_of_two();
-    // A NaN has no exponent to scale by.
-    x.not_equal(x).select(x, scaled)
+    (n, (r * r).mul_add(p, r))
+}
+
+/// eˣ = 2ⁿ · eʳ; n may leave the range of exponents.
+#[inline(always)]
+pub(super) fn exp<V: Lane>(x: V) -> V {
+    let (n, y) = reduced_exp(x.at_least(x.splat(-105.0)).at_most(x.splat(90.0)));
+    (y + y.splat(1.0)).times_power_of_two(n)
+}
+
+/// eˣ for x in −87..=88, where neither it nor 2ⁿ leaves the normal numbers.
+#[inline(always)]
+fn normal_exp<V: Lane>(x: V) -> V {
+    let (n, y) = reduced_exp(x);
+    (y + y.splat(1.0)) * n.power_of_two()
 }
 
 /// ln x = e · ln 2 + ln m with √½ ≤ m < √2.
@@ -67,58 +87,61 @@ pub(super) fn log<V: Lane>(x: V) -> V {
     x.less(zero).select(x.splat(f32::NAN), y)
 }
 
-/// x + x³ P(x²) near 0; elsewhere 1 − 2 / (e²ˣ + 1).
+/// x + x³ P(x²) near 0; elsewhere e / (e + 2) with e = e²ˣ − 1 = 2ⁿ (eʳ − 1) + (2ⁿ − 1), which is 1 from 10 on.
 #[inline(always)]
 pub(super) fn tanh<V: Lane>(x: V) -> V {
-    let one = x.splat(1.0);
-    let a = x.abs();
     let z = x * x;
     let p = polynomial(z, [-0.333_332_8, 0.133_314_42, -0.053_739_714, 0.020_639_084, -0.005_704_985]);
     let near = (x * z).mul_add(p, x);
-    let far = one - x.splat(2.0) / (exp(a + a) + one);
+    let a = x.abs().at_most(x.splat(10.0));
+    let (n, y) = reduced_exp(a + a);
+    let power = n.power_of_two();
+    let e = power.mul_add(y, power - x.splat(1.0));
+    let far = e / (e + x.splat(2.0));
     a.less(x.splat(0.625)).select(near, far.with_sign_of(x))
 }
 
-/// 1 / (1 + e^−|x|) for positive x, times e^−|x| for negative: no overflow, no cancellation.
+/// q = 1 / (1 + e^−|x|) for positive x, e^−|x| in place of the 1 for negative: no overflow, no cancellation. What the sum
+/// of the divisor loses in rounding is given back, q · loss / divisor, where 1 / divisor is 1 − q for negative x.
 #[inline(always)]
 pub(super) fn sigmoid<V: Lane>(x: V) -> V {
-    let e = exp(-x.abs());
-    let positive = x.splat(1.0) / (e + x.splat(1.0));
-    x.less(x.splat(0.0)).select(e * positive, positive)
-}
-
-/// max(x, 0) + log(1 + e^−|x|), the logarithm with the rounding error of its argument put back.
-#[inline(always)]
-pub(super) fn softplus<V: Lane>(x: V) -> V {
     let one = x.splat(1.0);
     let e = exp(-x.abs());
-    let u = e + one;
-    let log1p = log(u) + (e - (u - one)) / u;
-    x.at_least(x.splat(0.0)) + log1p
+    let divisor = e + one;
+    let q = x.less(x.splat(0.0)).select(e, one) / divisor;
+    let loss = e - (divisor - one);
+    (q * loss).mul_add(q - one, q)
 }
 
-/// x P(x²) up to 1; then 1 − e^Q(|x|), which is 1 from 3.93 on.
+/// max(x, 0) + log(1 + e), e = e^−|x|; the logarithm is 2 artanh s with s = e / (2 + e) ≤ ⅓, by a polynomial in s².
+#[inline(always)]
+pub(super) fn softplus<V: Lane>(x: V) -> V {
+    let e = exp(-x.abs());
+    let s = e / (e + e.splat(2.0));
+    let z = s * s;
+    let p = polynomial(z, ARTANH);
+    let half = (s * z).mul_add(p, s);
+    x.at_least(x.splat(0.0)) + (half + half)
+}
+
+/// (artanh s / s − 1) / s² as a polynomial in s² ≤ 1/9.
+const ARTANH: [f32; 5] = [0.333_333_34, 0.199_998_53, 0.142_961_79, 0.108_532_876, 0.116_121_65];
+
+/// x + x P(x²) up to 1; then 1 − e^Q(|x|), which is 1 from 3.93 on.
 #[inline(always)]
 pub(super) fn erf<V: Lane>(x: V) -> V {
     let one = x.splat(1.0);
     let a = x.abs().at_most(x.splat(4.0));
-    let near = x * polynomial(
+    let p = polynomial(
         x * x,
-        [
-            std::f32::consts::FRAC_2_SQRT_PI,
-            -0.376_126_26,
-            0.112_835_85,
-            -0.026_853_81,
-            0.005_188_326_3,
-            -0.000_801_018_24,
-            7.853_827e-5,
-        ],
+        [0.128_379_17, -0.376_126_26, 0.112_835_85, -0.026_853_81, 0.005_188_326_3, -0.000_801_018_24, 7.853_827e-5],
     );
+    let near = x.mul_add(p, x);
     let q = polynomial(
         a,
         [-0.000_353_726_84, -1.127_04, -0.638_225_7, -0.103_037_32, 0.021_805_29, -0.002_939_6, 0.000_185_573_22],
     );
-    let far = one - exp(q);
+    let far = one - normal_exp(q);
     a.less(one).select(near, far.with_sign_of(x))
 }
 

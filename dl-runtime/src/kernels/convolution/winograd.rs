@@ -13,7 +13,7 @@
 
 use super::super::form::Form;
 use super::super::product::COLUMNS;
-use super::super::transpose::transposed;
+
 use super::filters::tiles;
 use crate::simd::{Kernel, Lane};
 use std::mem::MaybeUninit;
@@ -243,7 +243,7 @@ impl Winograd<'_> {
                     unsafe { lane.load(few.as_ptr()) }
                 };
             }
-            d.copy_from_slice(&transposed(rows)[..IN]);
+            d.copy_from_slice(&V::transpose(rows)[..IN]);
         }
         // SAFETY: the caller's promise.
         unsafe { transformed(&d, to, pitch) }
@@ -295,7 +295,7 @@ impl Winograd<'_> {
         }
         for i in 0..OUT {
             let [a, b, c, d] = results[i];
-            let rows = transposed([a, b, c, d, a, b, c, d]);
+            let rows = V::transpose([a, b, c, d, a, b, c, d]);
             for index in 0..count {
                 let (place, result) = (places[index], rows[index]);
                 if place.row + i >= height {

@@ -1,0 +1,232 @@
+//! Weights in panels of sixteen columns, as products read them.
+//!
+//! A weight [inputs, outputs] enters; panel after panel leaves, each with sixteen floats for every step of the depth. A
+//! transposed weight is turned in registers, eight by eight. Panels are made anew in each training step, so this runs at the
+//! speed of memory.
+
+use super::chunk::load;
+use super::product::COLUMNS;
+use crate::simd::{Isa, Kernel, Lane, dispatch, isa, prefetch};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Panels that are filled side by side, so that whole runs of a row are read.
+const ABREAST: usize = 4;
+/// Rows that are fetched ahead.
+const AHEAD: usize = 8;
+
+/// How a weight [inputs, outputs], row by row, lies in panels of sixteen columns, padded with zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pack {
+    /// Rows of the weight.
+    pub inputs: usize,
+    /// Columns of the weight.
+    pub outputs: usize,
+    /// Whether the panels are of the transposed weight, as `d_y Wᵀ` needs them: panel p holds, for each output, the
+    /// inputs 16p to 16p + 15; else, for each input, the outputs 16p to 16p + 15.
+    pub transposed: bool,
+}
+
+impl Pack {
+    /// Depth and columns of the packed matrix.
+    const fn depth_and_columns(&self) -> (usize, usize) {
+        if self.transposed { (self.outputs, self.inputs) } else { (self.inputs, self.outputs) }
+    }
+
+    /// How many floats the panels take.
+    pub const fn len(&self) -> usize {
+        let (depth, columns) = self.depth_and_columns();
+        columns.next_multiple_of(COLUMNS) * depth
+    }
+
+    /// Whether the panels are empty.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Packs a weight [inputs, outputs] into panels.
+///
+/// # Panics
+/// If the weight is shorter than inputs · outputs, or `panels` shorter than [`Pack::len`].
+pub fn pack(pack: &Pack, weight: &[f32], panels: &mut [f32]) {
+    pack_on(isa(), pack, weight, panels);
+}
+
+/// [`pack`] on a given instruction set.
+pub(crate) fn pack_on(isa: Isa, pack: &Pack, weight: &[f32], panels: &mut [f32]) {
+    let weight = &weight[..pack.inputs * pack.outputs];
+    let panels = &mut panels[..pack.len()];
+    if !weight.is_empty() {
+        dispatch(isa, Panels { pack: *pack, weight, panels });
+    }
+}
+
+/// The arguments of [`pack`]; slices have exactly the lengths of the layout.
+struct Panels<'a> {
+    pack: Pack,
+    weight: &'a [f32],
+    panels: &'a mut [f32],
+}
+
+impl Kernel for Panels<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let (depth, columns) = self.pack.depth_and_columns();
+        let groups = self.panels.chunks_mut(ABREAST * depth * COLUMNS);
+        for (group, panels) in groups.enumerate() {
+            let first = group * ABREAST * COLUMNS;
+            let width = (ABREAST * COLUMNS).min(columns - first);
+            if self.pack.transposed {
+                let rows = &self.weight[first * depth..][..width * depth];
+                let panels = panels.chunks_exact_mut(depth * COLUMNS);
+                for (rows, panel) in rows.chunks(COLUMNS * depth).zip(panels) {
+                    // SAFETY: the panel holds `depth` steps.
+                    unsafe { turn(lane, rows, depth, 0..depth, panel.as_mut_ptr()) }
+                }
+            } else if width == ABREAST * COLUMNS {
+                // SAFETY: each of the `depth` rows of the weight holds ABREAST · 16 floats from `first` on; the group holds
+                // as many panels of depth · 16 floats.
+                unsafe { spread(lane, self.weight.as_ptr().add(first), columns, depth, panels.as_mut_ptr()) }
+            } else {
+                for (p, panel) in panels.chunks_exact_mut(depth * COLUMNS).enumerate() {
+                    let first = first + p * COLUMNS;
+                    let width = COLUMNS.min(columns - first);
+                    // SAFETY: the panel holds a step for each row of the weight.
+                    unsafe { copy_columns(lane, self.weight, columns, first..first + width, panel.as_mut_ptr()) }
+                }
+            }
+        }
+    }
+}
+
+/// Copies columns to ABREAST panels: runs of a row each.
+///
+/// # Safety
+/// `depth` rows of ABREAST · 16 floats, `pitch` floats apart, must be readable, and ABREAST · depth · 16 floats writable.
+#[inline(always)]
+unsafe fn spread<V: Lane>(lane: V, weight: *const f32, pitch: usize, depth: usize, panels: *mut f32) {
+    for k in 0..depth {
+        // SAFETY: all accesses are below the caller's bounds.
+        unsafe {
+            let row = weight.add(k * pitch);
+            for p in 0..ABREAST {
+                prefetch(row.wrapping_add(AHEAD * pitch + p * COLUMNS));
+                let to = panels.add((p * depth + k) * COLUMNS);
+                let mut i = 0;
+                while i < COLUMNS {
+                    lane.load(row.add(p * COLUMNS + i)).store(to.add(i));
+                    i += V::LANES;
+                }
+            }
+        }
+    }
+}
+
+/// Copies up to sixteen columns of rows of `pitch` floats to one panel, with zeros beside them.
+///
+/// # Safety
+/// At `panel`, sixteen floats for each of the rows must be writable.
+#[inline(always)]
+pub(super) unsafe fn copy_columns<V: Lane>(
+    lane: V,
+    rows: &[f32],
+    pitch: usize,
+    columns: Range<usize>,
+    panel: *mut f32,
+) {
+    for (k, row) in rows.chunks_exact(pitch).enumerate() {
+        let row = &row[columns.clone()];
+        for i in (0..COLUMNS).step_by(V::LANES) {
+            // SAFETY: the caller's promise. Past the columns a load gives zeros.
+            unsafe { load(lane, &row[i.min(row.len())..]).store(panel.add(k * COLUMNS + i)) }
+        }
+    }
+}
+
+/// Some steps of rows of `pitch` floats, up to sixteen rows, become those of one panel, with zeros beside them.
+///
+/// # Safety
+/// At `panel`, sixteen floats for each of the steps must be writable.
+#[inline(always)]
+pub(super) unsafe fn turn<V: Lane>(lane: V, rows: &[f32], pitch: usize, steps: Range<usize>, panel: *mut f32) {
+    let height = rows.len() / pitch.max(1);
+    for start in steps.clone().step_by(TURN) {
+        let some = start..steps.end.min(start + TURN);
+        for half in [0, 8] {
+            let rows = &rows[(half * pitch).min(rows.len())..];
+            // SAFETY: the steps from `start` on lie that many times sixteen floats on, and have a second half.
+            unsafe {
+                let panel = panel.add((start - steps.start) * COLUMNS + half);
+                turn_half(lane, rows, height.saturating_sub(half).min(8), pitch, some.clone(), panel);
+            }
+        }
+    }
+}
+
+/// Steps that are written before the other half of their panel, so that it is still in the first-level cache.
+const TURN: usize = 128;
+
+/// Some steps of `height` rows, at most eight, become one half of a panel's.
+///
+/// # Safety
+/// At `panel`, eight floats out of sixteen for each of the steps must be writable.
+#[inline(always)]
+unsafe fn turn_half<V: Lane>(lane: V, rows: &[f32], height: usize, pitch: usize, steps: Range<usize>, panel: *mut f32) {
+    const { assert!(V::LANES == 8) };
+    let count = steps.len();
+    let mut k = 0;
+    if height == 8 {
+        let from = rows[steps.start..7 * pitch + steps.end].as_ptr();
+        // SAFETY: the slice, which leads from the first row's first step to the last row's last, holds all that is read.
+        unsafe {
+            let from: [*const f32; 8] = [
+                from,
+                from.add(pitch),
+                from.add(2 * pitch),
+                from.add(3 * pitch),
+                from.add(4 * pitch),
+                from.add(5 * pitch),
+                from.add(6 * pitch),
+                from.add(7 * pitch),
+            ];
+            while k + 8 <= count {
+                let mut block = [lane; 8];
+                for (row, from) in block.iter_mut().zip(from) {
+                    *row = lane.load(from.add(k));
+                }
+                for (i, column) in V::transpose(block).into_iter().enumerate() {
+                    column.store(panel.add((k + i) * COLUMNS));
+                }
+                k += 8;
+            }
+        }
+    }
+    while k < count {
+        let width = 8.min(count - k);
+        let mut block = [lane; 8];
+        for (i, row) in block.iter_mut().enumerate().take(height) {
+            *row = load(lane, &rows[i * pitch + steps.start + k..][..width]);
+        }
+        for (i, column) in V::transpose(block).into_iter().enumerate().take(width) {
+            // SAFETY: step k + i is one of the steps.
+            unsafe { column.store(panel.add((k + i) * COLUMNS)) }
+        }
+        k += 8;
+    }
+}
+
+/// Floats at a multiple of a cache line.
+#[repr(align(64))]
+pub(super) struct Aligned<const N: usize>([MaybeUninit<f32>; N]);
+
+impl<const N: usize> Aligned<N> {
+    pub(super) const fn uninit() -> Self {
+        Self([MaybeUninit::uninit(); N])
+    }
+
+    pub(super) fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.0.as_mut_ptr().cast()
+    }
+}
