@@ -103,7 +103,7 @@ impl Convolution2dShape {
 }
 
 /// Channels and filters from which Winograd's method is the faster one, as measured.
-const WINOGRAD: usize = 16;
+const WINOGRAD: usize = 32;
 
 /// The shape of a pooling over windows of `[channels, height, width]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
