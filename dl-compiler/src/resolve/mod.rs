@@ -29,6 +29,7 @@ mod held;
 mod instance;
 mod layer;
 mod limits;
+mod lookup;
 mod mention;
 mod names;
 mod network;
