@@ -180,7 +180,10 @@ impl<'a> Evaluator<'_, 'a> {
             BinaryOp::Divide if a.checked_rem(b).is_some_and(|rest| rest != 0) => {
                 let diagnostic = Diagnostic::new(Code::NotDivisible, span, format!("`{a} / {b}` is not an integer"))
                     .label(format!("leaves a remainder of {}", a % b))
-                    .help(format!("write `{a}.0 / {b}` for a quotient with fraction"));
+                    .help(format!(
+                        "round it down with `floor_div({a}, {b})` or up with `ceil_div({a}, {b})`, or write `{a}.0 / {b}` \
+                         for a quotient with fraction"
+                    ));
                 self.report(diagnostic);
                 return Value::Poison;
             }
