@@ -318,7 +318,7 @@ fn messages_read_well() {
         ),
         (
             "const A = 5 / 2; network N { input x: [2]; output y = x; }",
-            "help: write `5.0 / 2` for a quotient with fraction",
+            "help: round it down with `floor_div(5, 2)` or up with `ceil_div(5, 2)`, or write `5.0 / 2`",
         ),
         (
             "fn f(x) = g(x); fn g(x) = f(x); network N { input x: [2]; output y = x; }",
