@@ -438,7 +438,10 @@ impl Kernel {
     pub fn sums_over_batch(&self) -> bool {
         matches!(
             self,
-            Kernel::SumBatch(_) | Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(..) | Kernel::GatherGradient(_)
+            Kernel::SumBatch(_)
+                | Kernel::MatMulWeights(_)
+                | Kernel::Convolution2dWeight(..)
+                | Kernel::GatherGradient(_)
         )
     }
 

@@ -199,7 +199,9 @@ fn a_value_of_the_batch_stands_between_phases_of_shards() {
 /// The instances of the draws of each training step, in order.
 fn draws(network: &Network) -> Vec<Vec<u32>> {
     let instance = |step: &dl_compiler::program::Step| match step.kernel {
-        Kernel::Bernoulli { instance, .. } | Kernel::Uniform { instance } | Kernel::Normal { instance } => Some(instance),
+        Kernel::Bernoulli { instance, .. } | Kernel::Uniform { instance } | Kernel::Normal { instance } => {
+            Some(instance)
+        }
         _ => None,
     };
     network.programs.training.iter().map(|program| program.steps().filter_map(instance).collect()).collect()

@@ -187,12 +187,10 @@ impl<'a> Evaluator<'_, 'a> {
                 self.error(Code::NotDivisible, *b_place, message, "the divisor");
                 Value::Poison
             }
-            (Value::Integer(a), Value::Integer(b)) => {
-                match i64::try_from(quotient(i128::from(*a), i128::from(*b))) {
-                    Ok(quotient) => Value::Integer(quotient),
-                    Err(_) => self.overflow(at),
-                }
-            }
+            (Value::Integer(a), Value::Integer(b)) => match i64::try_from(quotient(i128::from(*a), i128::from(*b))) {
+                Ok(quotient) => Value::Integer(quotient),
+                Err(_) => self.overflow(at),
+            },
             (Value::Integer(_), other) => self.wrong_kind(shown, "an integer known at compile time", other, *b_place),
             (other, _) => self.wrong_kind(shown, "an integer known at compile time", other, *a_place),
         }
