@@ -48,7 +48,9 @@ impl Rule<'_> {
     pub fn apply(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> NodeId {
         let origin = Origin { span: self.graph.node(self.node).origin.span, name: self.name.clone() };
         let result = match op.into() {
-            op @ (Op::MatMulWeights(_) | Op::SumBatch(_)) => self.loops.over_all(self.graph, op, operands, origin),
+            op @ (Op::MatMulWeights(_) | Op::Convolution2dWeight(_) | Op::SumBatch(_)) => {
+                self.loops.over_all(self.graph, op, operands, origin)
+            }
             op => {
                 let operands: Result<Vec<_>, _> =
                     operands.iter().map(|&operand| self.loops.bring(self.graph, operand)).collect();

@@ -99,7 +99,7 @@ impl Assignment<'_> {
         let in_lanes = stance(&step.kernel) == Stance::Wants && laid(self) && self.can_follow(step);
         self.adapt(step, in_lanes, before);
         // Terms are products with the gradient, so lanes without an example count nothing once it is zero there.
-        if let (Kernel::Convolution2dWeight(_), true, Some(&d_y)) = (&step.kernel, in_lanes, step.operands.get(1)) {
+        if let (Kernel::Convolution2dWeight(..), true, Some(&d_y)) = (&step.kernel, in_lanes, step.operands.get(1)) {
             let floats = self.program.buffer(d_y).floats;
             let (kernel, operands) = (Kernel::Clear(floats), Vec::new());
             before.push(Step { kernel, operands, result: d_y, within: None, span: step.span });
@@ -185,7 +185,7 @@ fn stance(kernel: &Kernel) -> Stance {
     match kernel {
         Kernel::Convolution2d(..)
         | Kernel::Convolution2dInput(_)
-        | Kernel::Convolution2dWeight(_)
+        | Kernel::Convolution2dWeight(_, 1)
         | Kernel::MaxPool2d(_)
         | Kernel::MaxPool2dGradient(_)
         | Kernel::AvgPool2d(_)

@@ -73,14 +73,30 @@ pub fn run(source: Source, loader: Option<&Loader>) -> Output {
         }
     }
     if diagnostics.is_empty() && networks.is_empty() {
-        let span = Span { file: main, start: 0, end: 0 };
-        diagnostics.push(
-            Diagnostic::new(Code::Empty, span, "the program declares no network")
-                .help("declare one: `network Name { output y = …; }`"),
-        );
+        diagnostics.push(empty(&file, main));
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.file != FileId(0), diagnostic.span));
     Output { sources, imports, file, networks, skeletons, diagnostics }
+}
+
+/// A program of which no code is made.
+fn empty(file: &ast::File, main: FileId) -> Diagnostic {
+    let template = file.items.iter().find_map(|item| match item {
+        ast::Item::Network(network) if network.name.span.file == main => Some(network),
+        _ => None,
+    });
+    let Some(template) = template else {
+        let span = Span { file: main, start: 0, end: 0 };
+        return Diagnostic::new(Code::Empty, span, "the program declares no network")
+            .help("declare one: `network Name { output y = …; }`");
+    };
+    let open = template.arguments.iter().filter(|argument| argument.default.is_none());
+    let open: Vec<&str> = open.map(|argument| argument.name.text.as_str()).collect();
+    let name = &template.name.text;
+    let given: Vec<String> = open.iter().map(|attribute| format!("{attribute}: …")).collect();
+    Diagnostic::new(Code::Empty, template.name.span, format!("`{name}` is a template, of which no code is made"))
+        .label(format!("`{}` has no default", open.join("` and `")))
+        .help(format!("make an instance of it: `network My{name} = {name}({});`", given.join(", ")))
 }
 
 fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {

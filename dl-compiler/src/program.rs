@@ -224,8 +224,8 @@ pub enum Kernel {
     Convolution2d(Convolution2dShape, Epilogue),
     /// (d_y, weight) → d_x
     Convolution2dInput(Convolution2dShape),
-    /// (x, d_y) → d_weight, summed over the batch.
-    Convolution2dWeight(Convolution2dShape),
+    /// (x, d_y) → d_weight, summed over the batch and over as many images as each example has.
+    Convolution2dWeight(Convolution2dShape, usize),
     /// (x) → y
     MaxPool2d(Pool2dShape),
     /// (x, d_y) → d_x
@@ -448,7 +448,7 @@ impl Kernel {
             Kernel::MatMulWeights(_) => "matmul_weights",
             Kernel::Convolution2d(..) => "convolution2d",
             Kernel::Convolution2dInput(_) => "convolution2d_input",
-            Kernel::Convolution2dWeight(_) => "convolution2d_weight",
+            Kernel::Convolution2dWeight(..) => "convolution2d_weight",
             Kernel::MaxPool2d(_) => "max_pool2d",
             Kernel::MaxPool2dGradient(_) => "max_pool2d_gradient",
             Kernel::AvgPool2d(_) => "avg_pool2d",
@@ -500,7 +500,10 @@ impl Kernel {
     pub fn sums_over_batch(&self) -> bool {
         matches!(
             self,
-            Kernel::SumBatch(_) | Kernel::MatMulWeights(_) | Kernel::Convolution2dWeight(_) | Kernel::GatherGradient(_)
+            Kernel::SumBatch(_)
+                | Kernel::MatMulWeights(_)
+                | Kernel::Convolution2dWeight(..)
+                | Kernel::GatherGradient(_)
         )
     }
 

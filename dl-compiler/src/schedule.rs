@@ -487,24 +487,46 @@ fn lower(graph: &Graph, id: NodeId) -> Lowering {
     }
 }
 
-/// What each value is called: by its own name, else after the value it is computed for.
+/// What each value is called: by its own name, else after the value it is computed for and what it is (`h_split`).
 fn names(graph: &Graph) -> Vec<String> {
     let users = graph.users();
     let mut names: Vec<String> = graph.nodes.iter().map(|node| node.origin.name.replace('.', "_")).collect();
+    // The nearest value with a name of its own.
+    let mut named: Vec<String> = names.clone();
     for (id, node) in graph.iter().rev() {
         if !names[id.index()].is_empty() {
             continue;
         }
-        names[id.index()] =
-            match users[id.index()].iter().map(|user| (*user, &names[user.index()])).find(|(_, name)| !name.is_empty())
-            {
-                Some((user, name)) if matches!(lower(graph, user), Lowering::View) => name.clone(),
-                Some((user, name)) if matches!(graph.node(user).op, Op::Sum(_)) => format!("{name}_terms"),
-                Some((_, name)) => format!("{name}_part"),
-                None => node.op.name().to_owned(),
-            };
+        let user = users[id.index()].iter().copied().find(|user| !named[user.index()].is_empty());
+        let Some(user) = user else {
+            names[id.index()] = kind(&node.op);
+            continue;
+        };
+        let of = named[user.index()].clone();
+        names[id.index()] = match &graph.node(user).op {
+            _ if matches!(lower(graph, user), Lowering::View) => names[user.index()].clone(),
+            Op::Sum(_) => format!("{of}_terms"),
+            _ => format!("{of}_{}", kind(&node.op)),
+        };
+        named[id.index()] = of;
     }
     names
+}
+
+/// What the name of a value without one says of it.
+fn kind(op: &Op) -> String {
+    match op {
+        Op::Fused(fused) => {
+            let last = fused.expression.instructions.last();
+            last.map_or_else(|| "value".to_owned(), |last| format!("{:?}", last.function).to_lowercase())
+        }
+        Op::Stack(_) => "steps".to_owned(),
+        Op::ScanStep(_) => "step".to_owned(),
+        Op::Last(_) => "end".to_owned(),
+        Op::Splat(_) => "constant".to_owned(),
+        Op::Slice(_) => "part".to_owned(),
+        other => other.name().to_owned(),
+    }
 }
 
 /// Where the results of a phase live.

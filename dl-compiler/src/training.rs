@@ -1,7 +1,8 @@
 //! Which training step computes what: a model goes in, the graph of each of its steps comes out, without gradients.
 //!
 //! Before: a training graph with roots for all losses, metrics and updates. After: for each loss a graph with that root, and
-//! those metrics and updates of states that belong to it. A step has what its loss reaches and asks for no other field.
+//! those metrics and updates of states that belong to it. A step has what its loss reaches and asks for no other field; what it
+//! draws at random, no other step draws.
 //! With a single loss everything belongs to its step.
 
 use std::collections::BTreeSet;
@@ -9,6 +10,9 @@ use std::collections::BTreeSet;
 use crate::graph::{Graph, NodeId, Role};
 use crate::model::Model;
 use crate::ops::Op;
+use crate::ops::bernoulli::Bernoulli;
+use crate::ops::normal::Normal;
+use crate::ops::uniform::Uniform;
 
 /// The graph of each training step, in the order of [`Model::losses`]; none if the model does not train.
 pub fn training(model: &Model) -> Vec<Graph> {
@@ -32,7 +36,28 @@ pub fn training(model: &Model) -> Vec<Graph> {
             Role::Output(_) | Role::Loss(_) | Role::Gradient(_) => {}
         }
     }
-    steps.iter().map(|step| graph.with_roots(|role| step.roots.contains(&role))).collect()
+    let mut nodes = graph.nodes.clone();
+    let draws = nodes.iter_mut().filter_map(|node| instance(&mut node.op).copied()).max();
+    let draws = draws.map_or(0, |last| last + 1);
+    let graphs = (0..).zip(&steps).map(|(place, step)| {
+        let mut graph = graph.with_roots(|role| step.roots.contains(&role));
+        // Steps of one number and seed draw numbers of their own.
+        for instance in graph.nodes.iter_mut().filter_map(|node| instance(&mut node.op)) {
+            *instance += place * draws;
+        }
+        graph
+    });
+    graphs.collect()
+}
+
+/// Which random operation of the network it is, if it is one.
+fn instance(op: &mut Op) -> Option<&mut u32> {
+    match op {
+        Op::Bernoulli(Bernoulli { instance, .. })
+        | Op::Uniform(Uniform { instance, .. })
+        | Op::Normal(Normal { instance, .. }) => Some(instance),
+        _ => None,
+    }
 }
 
 /// What is known of one step.

@@ -8,7 +8,7 @@ use dl_compiler::ops::subtract::Subtract;
 use dl_compiler::ops::sum_batch::SumBatch;
 use dl_compiler::pipeline::{Network, run};
 use dl_compiler::plan::plan;
-use dl_compiler::program::{Home, Phase, Program};
+use dl_compiler::program::{Home, Kernel, Phase, Program};
 use dl_compiler::schedule::schedule;
 use dl_compiler::{Options, Source, Sources, compile};
 
@@ -194,4 +194,37 @@ fn a_value_of_the_batch_stands_between_phases_of_shards() {
     assert!(text.contains("forward_batch(n, fixed, team, x);"), "{text}");
     assert!(text.contains("fn forward_batch(n: usize, fixed: &mut [f32], team: &rt::Team, x: &[X]) {"), "{text}");
     assert!(text.contains("fn forward_shard(fixed: &[f32], x: &[X], shard: rt::Shard<'_>) {"), "{text}");
+}
+
+/// The instances of the draws of each training step, in order.
+fn draws(network: &Network) -> Vec<Vec<u32>> {
+    let instance = |step: &dl_compiler::program::Step| match step.kernel {
+        Kernel::Bernoulli { instance, .. } | Kernel::Uniform { instance } | Kernel::Normal { instance } => {
+            Some(instance)
+        }
+        _ => None,
+    };
+    network.programs.training.iter().map(|program| program.steps().filter_map(instance).collect()).collect()
+}
+
+/// Two losses that read one noise: a step of the one and a step of the other, of one number and seed, draw different numbers.
+#[test]
+fn the_steps_of_several_losses_draw_numbers_of_their_own() {
+    let networks = networks(
+        "network Two {
+            input x: [4];
+            noise = normal(like: x);
+            other = uniform(like: x);
+            a = (x * noise) |> dense(1);
+            b = (noise + other) |> dense(1);
+            output y = x;
+            loss first = mean(a) updates a.*;
+            loss second = mean(b * dropout(x, 0.5)) updates b.*;
+        }",
+    );
+    let found = draws(&networks[0]);
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 3], "{found:?}");
+    assert!(found[1].iter().all(|instance| !found[0].contains(instance)), "{found:?}");
+    let distinct: std::collections::BTreeSet<u32> = found[1].iter().copied().collect();
+    assert_eq!(distinct.len(), 3, "{found:?}");
 }

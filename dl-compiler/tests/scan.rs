@@ -291,3 +291,91 @@ fn a_program_does_not_grow_with_the_steps() {
     assert_eq!(short.programs.training[0].steps().count(), long.programs.training[0].steps().count());
     assert_eq!(short.graphs.training[0].nodes.len(), long.graphs.training[0].nodes.len());
 }
+
+#[test]
+fn steps_convolve_and_pool() {
+    gradients_agree(
+        "network A {
+            input film: [3, 2, 4, 5];
+            label y: [3];
+            param w: [4, 1, 3, 2] = glorot_uniform;
+            param u: [2, 2, 2, 2] = glorot_uniform;
+            frames = scan frame in film with h: [2, 4, 5] = 0 {
+                seen = convolution2d(frame + h, w, stride: 2, padding: [1, 1], groups: 2);
+                painted = convolution2d_transpose(avg_pool2d(slice(seen, axis: 0, start: 1, len: 2), 2, stride: 1), u, stride: [4, 3]);
+                h = tanh(h * 0.5 + sum(painted));
+                yield mean(max_pool2d(h, 2))
+            };
+            output z = frames;
+            loss mse(frames, y);
+        }",
+    );
+}
+
+/// However many steps there are, the gradient of a kernel is one sum behind the loop.
+#[test]
+fn the_gradient_of_a_kernel_leaves_the_loop() {
+    let network = network(
+        "network A {
+            input film: [7, 1, 5, 5];
+            label y: [7];
+            z = scan frame in film with h: [1, 5, 5] = 0 {
+                h = tanh(frame + (h |> conv2d(1, kernel: 3, padding: 1)));
+                yield mean(h)
+            };
+            output o = z;
+            loss mse(z, y);
+        }",
+    );
+    let program = &network.programs.training[0];
+    let sums: Vec<_> = program
+        .steps()
+        .filter(|step| matches!(step.kernel, dl_compiler::program::Kernel::Convolution2dWeight(_, 7)))
+        .collect();
+    assert!(sums.len() == 1 && sums[0].within.is_none(), "{program}");
+}
+
+const LOOK_UPS: &str = "
+    input words: index(5)[4];
+    input letters: index(3)[4, 2];
+    label tags: index(3)[4];
+    param table: [5, 3] = glorot_uniform;
+    param signs: [3, 3] = glorot_uniform;
+";
+
+#[test]
+fn indices_are_steps_too() {
+    let inside = format!(
+        "network A {{ {LOOK_UPS}
+            z, hits = scan word, spelling, tag in words, letters, tags with h: [3] = 0 {{
+                spelled = scan letter in spelling {{ yield gather(signs, letter) * float(letter) }};
+                row = gather(table, reshape(word, [1]));
+                h = tanh(h + flatten(row) + reshape(sum(spelled, over: 0), [3]) + 0 * sum(one_hot(flatten(word), 5)));
+                yield cross_entropy(h, tag), accuracy(h, tag)
+            }};
+            output o = float(words);
+            loss mean(z);
+            metric share = mean(hits);
+        }}"
+    );
+    gradients_agree(&inside);
+    let outside = format!(
+        "network A {{ {LOOK_UPS}
+            vectors = gather(table, words) + reshape(sum(gather(signs, letters) * reshape(float(letters), [4, 2, 1]), over: 1), [4, 3]);
+            h_of = scan x_t in vectors with h: [3] = 0 {{ h = tanh(h + x_t); yield h }};
+            output o = float(words);
+            loss mean(cross_entropy(h_of, tags));
+            metric share = mean(accuracy(h_of, tags));
+        }}"
+    );
+    let (inside, outside) = (network(&inside), network(&outside));
+    let data = Data::new(&inside);
+    let context = data.context(&data.parameters);
+    for role in [Role::Loss(0), Role::Metric(0)] {
+        let [found, expected] = [&inside, &outside].map(|network| {
+            let graph = &network.model.training;
+            root(graph, &eval(graph, &context), &context, role).unwrap().sum()
+        });
+        assert!((found - expected).abs() < 1e-12, "{role:?}: {found} for {expected}");
+    }
+}

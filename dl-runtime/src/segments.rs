@@ -13,6 +13,8 @@ pub struct Segments<'a> {
     floats: &'a [f32],
     shard_len: usize,
     len: usize,
+    /// Examples of a shard.
+    rows: usize,
 }
 
 impl<'a> Segments<'a> {
@@ -27,12 +29,21 @@ impl<'a> Segments<'a> {
             "{SHARD} × {len} floats at {offset} leave a shard of {shard_len}"
         );
         let floats = arena.get(offset..).unwrap_or(&[]);
-        Self { floats, shard_len, len }
+        Self { floats, shard_len, len, rows: SHARD }
     }
 
     /// Examples of `len` floats one after another, such as an input or the flat view of a batch.
     pub fn of_examples(flat: &'a [f32], len: usize) -> Self {
-        Self { floats: flat, shard_len: SHARD * len, len }
+        Self { floats: flat, shard_len: SHARD * len, len, rows: SHARD }
+    }
+
+    /// The same floats as `count` times as many examples, each of them a part of one: a sequence of images as images.
+    ///
+    /// # Panics
+    /// If an example does not fall into so many parts.
+    pub fn parts(self, count: usize) -> Self {
+        assert!(count > 0 && self.len.is_multiple_of(count), "{count} parts of {} floats", self.len);
+        Self { len: self.len / count, rows: self.rows * count, ..self }
     }
 
     /// Floats for each example.
@@ -45,17 +56,21 @@ impl<'a> Segments<'a> {
     /// # Panics
     /// If there is no such example.
     pub fn example(&self, index: usize) -> &'a [f32] {
-        let start = index / SHARD * self.shard_len + index % SHARD * self.len;
+        let start = self.start(index);
         &self.floats[start..start + self.len]
     }
 
-    /// The floats of the first `rows` examples of one shard, one example after another.
+    fn start(&self, example: usize) -> usize {
+        example / self.rows * self.shard_len + example % self.rows * self.len
+    }
+
+    /// The floats of the first `rows` of the examples from `SHARD * index` on, one example after another.
     ///
     /// # Panics
     /// If there is no such shard, or it has fewer rows.
     pub fn shard(&self, index: usize, rows: usize) -> &'a [f32] {
         assert!(rows <= SHARD, "{rows} rows of a shard of {SHARD}");
-        let start = index * self.shard_len;
+        let start = self.start(index * SHARD);
         &self.floats[start..start + rows * self.len]
     }
 
@@ -99,6 +114,24 @@ mod tests {
             sharded.copy_to(&mut y);
             assert_eq!(y, flat[..n * len], "{n} examples");
         }
+        let (sharded, whole) = (sharded.parts(5), whole.parts(5));
+        assert_eq!(sharded.example_len(), 1);
+        for part in 0..n * len {
+            assert_eq!(sharded.example(part), [part as f32]);
+            assert_eq!(whole.example(part), sharded.example(part));
+        }
+        for shard in 0..n * len / 16 {
+            assert_eq!(sharded.shard(shard, 16), whole.shard(shard, 16));
+        }
+        let mut y = vec![f32::NAN; 83];
+        sharded.copy_to(&mut y);
+        assert_eq!(y, flat[..83]);
+    }
+
+    #[test]
+    #[should_panic = "3 parts of 5 floats"]
+    fn an_example_that_does_not_fall_into_parts_is_refused() {
+        let _ = Segments::of_examples(&[0.0; 5], 5).parts(3);
     }
 
     #[test]

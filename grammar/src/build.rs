@@ -5,6 +5,8 @@
 //! declared are declared as [`Invalid`](ExprKind::Invalid), so that nobody misses them later.
 //! Bodies are in `statement.rs`, expressions in `expression.rs`.
 
+use std::collections::BTreeSet;
+
 use crate::ast::{
     Argument, Call, Const, Docs, Expr, ExprKind, File, Function, Import, Instance, Item, Layer, Name, Network, Pattern,
     PatternDim, Version,
@@ -14,7 +16,8 @@ use crate::expression::{Built, invalid};
 use crate::literal;
 use crate::report::Reporter;
 use crate::source::{FileId, Span};
-use crate::syntax::{Pair, Rule};
+use crate::statement::unknown_output;
+use crate::syntax::{Pair, Rule, is_keyword};
 
 /// So long may a piece of the source be that a message quotes.
 const EXCERPT: usize = 40;
@@ -30,12 +33,14 @@ pub(crate) struct Builder<'a> {
     /// The length of the text before braces were added at its end.
     length: usize,
     reporter: Reporter,
+    /// The keywords that were declared as names, which is reported once.
+    pub(crate) taken: BTreeSet<String>,
 }
 
 impl<'a> Builder<'a> {
     /// A builder for the prepared `text`, which had `length` bytes before.
     pub(crate) fn new(file: FileId, text: &'a str, length: usize, reporter: Reporter) -> Builder<'a> {
-        Builder { file, text, length, reporter }
+        Builder { file, text, length, reporter, taken: BTreeSet::new() }
     }
 
     /// All that was reported.
@@ -93,6 +98,14 @@ impl<'a> Builder<'a> {
             self.report(
                 Diagnostic::new(Code::Syntax, span, format!("`{text}` cannot be a name"))
                     .label("a name has a letter or a digit"),
+            );
+        }
+        let is_declared = matches!(pair.as_rule(), Rule::declared | Rule::declared_here | Rule::bound | Rule::dim_name);
+        if is_declared && is_keyword(text) && self.taken.insert(text.to_owned()) {
+            self.report(
+                Diagnostic::new(Code::Syntax, span, format!("`{text}` is a word of the language and cannot be a name"))
+                    .label("taken")
+                    .help(format!("choose another name, such as `{text}_`")),
             );
         }
         Name { text: text.to_owned(), span }
@@ -200,7 +213,7 @@ impl<'a> Builder<'a> {
         let mut value = invalid(self.span(&pair));
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared_here => name = Some(self.name(&piece)),
                 Rule::parameters => arguments = self.parameters(piece),
                 Rule::value => value = self.value(piece, noun).tree,
                 _ => {}
@@ -215,7 +228,7 @@ impl<'a> Builder<'a> {
         let mut body = None;
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared_here => name = Some(self.name(&piece)),
                 Rule::parameters => arguments = self.parameters(piece),
                 Rule::unexpected => self.unexpected(&piece, "arguments of a layer"),
                 Rule::block => body = Some(self.layer_body(piece)),
@@ -255,7 +268,7 @@ impl<'a> Builder<'a> {
             match piece.as_rule() {
                 Rule::kw_pub => public = true,
                 Rule::kw_inference => inference = true,
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared_here => name = Some(self.name(&piece)),
                 Rule::parameters => arguments = self.parameters(piece),
                 Rule::unexpected => self.unexpected(&piece, "head of a network"),
                 Rule::block => members = self.network_body(piece),
@@ -302,10 +315,13 @@ impl<'a> Builder<'a> {
         }
         let span = self.span(pair);
         let found = self.found(span.start as usize);
-        self.report(
+        let mut diagnostic =
             Diagnostic::new(Code::Syntax, span, format!("expected `{{` after the {after}, found {found}"))
-                .label("expected `{`"),
-        );
+                .label("expected `{`");
+        if pair.as_str().starts_with("->") {
+            diagnostic = diagnostic.help("leave it out: the shape of a result follows from its expression");
+        }
+        self.report(diagnostic);
     }
 
     /// The declared operands and attributes.
@@ -334,7 +350,7 @@ impl<'a> Builder<'a> {
         let mut default = None;
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared_here => name = Some(self.name(&piece)),
                 Rule::pattern => pattern = Some(self.pattern(piece).tree),
                 Rule::expr => default = Some(self.expr(piece).tree),
                 _ => {}
@@ -365,6 +381,10 @@ impl<'a> Builder<'a> {
                                     ),
                                 }
                                 rest = rest.or(Some(here));
+                            }
+                            Rule::dim_name => {
+                                let Name { text, span } = self.name(&part);
+                                dims.push(PatternDim::Dim(Expr { kind: ExprKind::Name(text), span }));
                             }
                             Rule::expr => {
                                 let built = self.expr(part);
@@ -444,7 +464,7 @@ impl<'a> Builder<'a> {
                 inference,
                 name,
                 arguments: Vec::new(),
-                members: Vec::new(),
+                members: vec![unknown_output(span)],
                 span,
             })),
             _ => None,

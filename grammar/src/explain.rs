@@ -8,6 +8,7 @@ use pest::error::{Error, ErrorVariant, InputLocation};
 
 use crate::build::Builder;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::literal::size;
 use crate::scan::MARK;
 use crate::spelling::closest;
 use crate::syntax::{ITEM_KEYWORDS, Pair, Rule, STATEMENT_KEYWORDS, Syntax, is_keyword};
@@ -39,6 +40,8 @@ struct Place<'a> {
     rule: Rule,
     /// The word before it.
     previous: &'a str,
+    /// The first word of the piece.
+    first: &'a str,
     /// Whether a condition of an `if` has just been read.
     is_condition: bool,
 }
@@ -139,12 +142,35 @@ impl Builder<'_> {
         let token = self.token(at).to_owned();
         let here = self.bytes(at, at + token.len());
 
+        // What keywords are where they are used as names was said where they were declared.
+        let read = self.text.get(start..at + token.len()).unwrap_or("");
+        let mut words = read.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        if !self.taken.is_empty() && words.any(|word| self.taken.contains(word)) {
+            return;
+        }
+
         let is_second = before.len() == first_at + first.len();
         let is_word = first.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !is_keyword(&first);
         let starts_anew = token.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '{');
         if rule == Rule::statement && is_second && is_word && starts_anew {
             self.not_a_statement(&first, self.bytes(first_at, before.len()));
             return;
+        }
+
+        if rule == Rule::item && ["layer", "network"].contains(&&*first) {
+            // A body without braces is seen as missing at the end of the file only.
+            let head = self.text.get(first_at + first.len()..).unwrap_or("").trim_start();
+            let name = head.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let colon = self.text.len() - name.trim_start().len();
+            if name.trim_start().starts_with(':') {
+                let message = format!("expected `{{` after the head of a {first}, found `:`");
+                self.report(
+                    Diagnostic::new(Code::Syntax, self.bytes(colon, colon + 1), message)
+                        .label("expected `{`")
+                        .help("the body stands in braces, and `;` ends a statement"),
+                );
+                return;
+            }
         }
 
         let needed: Vec<&str> = expected
@@ -209,7 +235,7 @@ impl Builder<'_> {
             Diagnostic::new(Code::Syntax, here, message).label(format!("expected {wanted}"))
         };
         let is_condition = list == ["`{`"] && expected.contains(&Expected::Possible("an operator"));
-        let place = Place { at, token: &token, before, list: &list, rule, previous, is_condition };
+        let place = Place { at, token: &token, before, list: &list, rule, previous, first: &first, is_condition };
         let diagnostic = self.with_help(diagnostic, &place);
         self.report(diagnostic);
     }
@@ -226,7 +252,7 @@ impl Builder<'_> {
 
     /// Adds what helps against common slips.
     fn with_help(&self, diagnostic: Diagnostic, place: &Place<'_>) -> Diagnostic {
-        let &Place { at, token, before, list, rule, previous, is_condition } = place;
+        let &Place { at, token, before, list, rule, previous, first, is_condition } = place;
         let is_adjacent = before.len() == at;
         let next = self.text.as_bytes().get(at + 1);
         if token == "." && is_adjacent && before.ends_with(|c: char| c.is_ascii_digit()) {
@@ -238,6 +264,35 @@ impl Builder<'_> {
         }
         if token.starts_with("//") {
             return diagnostic.help("documentation stands before what it documents; write `//` for a plain comment");
+        }
+        let follows = self.text.get(at + token.len()..).unwrap_or("").trim_start();
+        if token == "." && is_adjacent && follows.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return diagnostic.help(format!("there are no methods: write `|> {}`", self.token(at + 1)));
+        }
+        if let (true, Some(unit)) = (before.ends_with(|c: char| c.is_ascii_digit()), size(token)) {
+            return diagnostic.help(format!("a size is one word: `{previous}_{unit}`"));
+        }
+        if token == "=" && list == ["`:`"] {
+            return diagnostic.help(match (first, follows.starts_with('[')) {
+                ("param" | "state", _) => format!("it has dimensions: `{first} {previous}: [dimensions] = …;`"),
+                (_, true) => format!("write `{first} {previous}: [dimensions];`"),
+                _ => format!("what is computed has no `{first}` before it: `{previous} = …;`"),
+            });
+        }
+        if token == "{" && list == ["`=`"] && first == "fn" {
+            return diagnostic.help("a formula is one expression: `fn name(x) = …;`; a `layer` has a body in braces");
+        }
+        if list == [FIELD] {
+            return match token {
+                "int" | "integer" | "long" | "usize" | "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => {
+                    diagnostic
+                        .help("whole numbers from 0 up to a bound are `index(bound)`, many of them `index(bound)[n]`")
+                }
+                "float" | "f16" | "f64" | "double" | "number" | "tensor" => {
+                    diagnostic.help("numbers are `f32`, which goes without saying: write the dimensions, such as `[n]`")
+                }
+                _ => diagnostic,
+            };
         }
         if token == "=" && is_condition {
             return diagnostic.help("to compare, write `==`");
@@ -267,7 +322,9 @@ impl Builder<'_> {
             return diagnostic.help("declare it outside of the braces");
         }
         if rule == Rule::item && list == [DECLARATION] {
-            let follows = self.text.get(at + token.len()..).unwrap_or("").trim_start();
+            if let "def" | "function" | "func" | "class" | "struct" | "model" | "module" = token {
+                return diagnostic.help("a formula is a `fn`, what holds parameters a `layer`, the whole a `network`");
+            }
             if STATEMENT_KEYWORDS.contains(&token) || follows.starts_with('=') {
                 return diagnostic.help("statements stand within the braces of a `network` or `layer`");
             }
@@ -281,6 +338,7 @@ impl Builder<'_> {
 
 const VALUE: &str = "a value";
 const NAME: &str = "a name";
+const FIELD: &str = "`[dimensions]`, `f32` or `index(bound)`";
 const TEXT: &str = "a text in quotes";
 const TEMPLATE: &str = "a network template";
 const PATH: &str = "a parameter path such as `features.*`";
@@ -334,7 +392,14 @@ fn words(rule: Rule) -> Option<Expected> {
         | Rule::strict_param
         | Rule::strict_yield
         | Rule::bare => Needed(VALUE),
-        Rule::name | Rule::parameter | Rule::setting | Rule::carry | Rule::limit => Needed(NAME),
+        Rule::name
+        | Rule::declared
+        | Rule::declared_here
+        | Rule::bound
+        | Rule::parameter
+        | Rule::setting
+        | Rule::carry
+        | Rule::limit => Needed(NAME),
         Rule::template => Needed(TEMPLATE),
         Rule::constraint => Needed("a constraint"),
         Rule::path | Rule::paths => Needed(PATH),
@@ -357,7 +422,7 @@ fn words(rule: Rule) -> Option<Expected> {
         Rule::block | Rule::stages | Rule::open_brace => Needed("`{`"),
         Rule::parameters => Needed("`(`"),
         Rule::list | Rule::pattern | Rule::open_bracket => Possible("`[`"),
-        Rule::field => Needed("`[dimensions]`, `f32` or `index(bound)`"),
+        Rule::field => Needed(FIELD),
         Rule::statement => Needed("a statement"),
         Rule::item => Needed(DECLARATION),
         Rule::kw_network => Needed("`network`"),

@@ -214,8 +214,10 @@ impl Builder<'_> {
                 }
                 Rule::broken_element => {
                     let span = self.span(&piece);
+                    let more = commas(piece.as_str());
                     let name = self.broken_element(piece, Rule::argument);
                     arguments.push(CallArgument { name, value: invalid(span) });
+                    arguments.extend((0..more).map(|_| CallArgument { name: None, value: invalid(span) }));
                 }
                 _ => {}
             }
@@ -515,4 +517,19 @@ impl Row {
         self.too_deep |= !is_kept;
         self.operands.push(if is_kept { built } else { Built::leaf(invalid(built.tree.span)) });
     }
+}
+
+/// The commas of a piece that stand in no brackets and are followed by something: a word such as `scan` swallows them.
+fn commas(piece: &str) -> usize {
+    let mut depth = 0_usize;
+    let inner = piece.trim_end().trim_end_matches([',', ';']);
+    let is_comma = |c: &char| {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        *c == ',' && depth == 0
+    };
+    inner.chars().filter(is_comma).count()
 }

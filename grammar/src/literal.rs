@@ -29,12 +29,33 @@ pub(crate) fn number(written: &str, span: Span) -> Result<ExprKind, Box<Diagnost
             Ok(value) if is_float && value.is_finite() => return Ok(ExprKind::Float(value)),
             Ok(_) if is_float => Diagnostic::new(Code::NumberOutOfRange, span, "the number is too large")
                 .label(format!("the largest is about {:e}", f64::MAX)),
-            _ => Diagnostic::new(Code::Syntax, span, "this is not a number")
-                .label("letters follow the digits")
-                .note("numbers look like `784`, `64_000`, `256_KiB`, `0.5` or `1e-4`"),
+            _ => {
+                let diagnostic = Diagnostic::new(Code::Syntax, span, "this is not a number")
+                    .label("letters follow the digits")
+                    .note("numbers look like `784`, `64_000`, `256_KiB`, `0.5` or `1e-4`");
+                let letters = written.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+                let figures = &written[..written.len() - letters.len()];
+                match size(letters) {
+                    Some(unit) => diagnostic.help(format!("write `{figures}_{unit}`")),
+                    _ if !written.starts_with("0x") && letters.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                        diagnostic.help(format!("a product is `{figures} * {letters}`"))
+                    }
+                    _ => diagnostic,
+                }
+            }
         }
     };
     Err(Box::new(diagnostic))
+}
+
+/// The unit of a size as others write it.
+pub(crate) fn size(token: &str) -> Option<&'static str> {
+    match token {
+        "K" | "k" | "KB" | "kB" | "KiB" | "kb" => Some("KiB"),
+        "M" | "MB" | "MiB" | "mb" => Some("MiB"),
+        "G" | "GB" | "GiB" | "gb" => Some("GiB"),
+        _ => None,
+    }
 }
 
 /// Reads a text with its quotes; `span` is that of the whole.

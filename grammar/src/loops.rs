@@ -62,7 +62,7 @@ impl Builder<'_> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::kw_reversed => reversed = true,
-                Rule::name => steps.push(self.name(&piece)),
+                Rule::declared_here => steps.push(self.name(&piece)),
                 Rule::sequences => {
                     for piece in piece.into_inner().filter(|piece| piece.as_rule() == Rule::header) {
                         let built = self.expr(piece);
@@ -122,7 +122,7 @@ impl Builder<'_> {
         let mut depth = 0;
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared => name = Some(self.name(&piece)),
                 Rule::list => {
                     let built = self.list(piece);
                     depth = built.depth;

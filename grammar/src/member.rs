@@ -49,7 +49,7 @@ impl Builder<'_> {
         let mut span = self.span(&pair);
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => {
+                Rule::declared => {
                     let built = self.name(&piece);
                     span = built.span;
                     name = Some(built);
@@ -78,7 +78,7 @@ impl Builder<'_> {
         let mut value = invalid(span);
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared => name = Some(self.name(&piece)),
                 Rule::pattern => pattern = Some(self.pattern_of(piece, body)),
                 Rule::value => value = self.value_of(piece, "output", body),
                 _ => {}
@@ -107,7 +107,7 @@ impl Builder<'_> {
         let mut updates = Vec::new();
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared => name = Some(self.name(&piece)),
                 Rule::value => value = self.value_of(piece, noun, body),
                 Rule::strict_loss => {
                     let mut last = whole;
@@ -150,7 +150,7 @@ impl Builder<'_> {
         let mut constraint = None;
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared => name = Some(self.name(&piece)),
                 Rule::list => dims = self.dims_of(piece, body),
                 Rule::strict_param => {
                     let mut last = whole;
@@ -190,7 +190,7 @@ impl Builder<'_> {
         let mut initializer = invalid(whole);
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared => name = Some(self.name(&piece)),
                 Rule::list => dims = self.dims_of(piece, body),
                 Rule::value => initializer = self.value_of(piece, "state", body),
                 _ => {}
@@ -206,7 +206,7 @@ impl Builder<'_> {
         let mut value = invalid(self.span(&pair));
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => name = Some(self.name(&piece)),
+                Rule::declared => name = Some(self.name(&piece)),
                 Rule::value => value = self.value_of(piece, noun, body),
                 _ => {}
             }
@@ -364,7 +364,7 @@ impl Builder<'_> {
         let mut pattern: Option<Pattern> = None;
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::name => names.push(self.name(&piece)),
+                Rule::bound => names.push(self.name(&piece)),
                 Rule::pattern => pattern = Some(self.pattern_of(piece, body)),
                 Rule::value => value = self.value_of(piece, "binding", body),
                 _ => {}

@@ -4,15 +4,23 @@
 const MAX_LENGTH: usize = 64;
 
 /// The candidate that is nearest to `name` by edit distance (insertions, deletions, replacements, swapped neighbours),
-/// if it is near enough to be what was meant: at most one edit in three characters. The first of equals wins.
+/// if it is near enough to be what was meant: at most one edit in three characters. Letters of the other case count as
+/// the same, and the first of equals wins. If none is near, one that has a word in front or behind (`batch` for `batch_size`).
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name: Vec<char> = name.chars().take(MAX_LENGTH + 1).collect();
+    let letters = |name: &str| -> Vec<char> {
+        name.chars().take(MAX_LENGTH + 1).map(|letter| letter.to_ascii_lowercase()).collect()
+    };
+    let name = letters(name);
     if name.is_empty() || name.len() > MAX_LENGTH {
         return None;
     }
     let mut best: Option<(usize, &str)> = None;
+    let mut with_word = None;
     for candidate in candidates {
-        let other: Vec<char> = candidate.chars().take(MAX_LENGTH + 1).collect();
+        let other = letters(candidate);
+        if with_word.is_none() && (has_word(&name, &other) || has_word(&other, &name)) {
+            with_word = Some(candidate);
+        }
         let allowed = name.len().max(other.len()).div_ceil(3);
         if other.is_empty() || other.len() > MAX_LENGTH || name.len().abs_diff(other.len()) > allowed {
             continue;
@@ -22,7 +30,17 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             best = Some((distance, candidate));
         }
     }
-    best.map(|(_, candidate)| candidate)
+    best.map(|(_, candidate)| candidate).or(with_word)
+}
+
+/// Whether `longer` is `shorter` with a word before or behind it.
+fn has_word(longer: &[char], shorter: &[char]) -> bool {
+    const LEAST: usize = 4;
+    let is_apart = |place: usize| longer.get(place) == Some(&'_');
+    shorter.len() >= LEAST
+        && longer.len() > shorter.len()
+        && (longer.starts_with(shorter) && is_apart(shorter.len())
+            || longer.ends_with(shorter) && is_apart(longer.len() - shorter.len() - 1))
 }
 
 /// Optimal string alignment distance (Damerau 1964, without edits between swapped letters).
@@ -65,6 +83,11 @@ mod tests {
         assert_eq!(closest("dnese", names), Some("dense"));
         assert_eq!(closest("conv2", names), Some("conv2d"));
         assert_eq!(closest("relo", names), Some("relu"));
+        assert_eq!(closest("Relu", ["elu", "relu"]), Some("relu"));
+        assert_eq!(closest("DENSE", names), Some("dense"));
+        assert_eq!(closest("batch_size", ["epochs", "batch"]), Some("batch"));
+        assert_eq!(closest("norm", ["layer_norm", "softmax"]), Some("layer_norm"));
+        assert_eq!(closest("batches_a", ["batch"]), None);
         assert_eq!(closest("softmax", names), None);
         assert_eq!(closest("y", names), None);
         assert_eq!(closest("", names), None);

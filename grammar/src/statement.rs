@@ -11,6 +11,12 @@ use crate::source::Span;
 use crate::spelling::closest;
 use crate::syntax::{Pair, Rule, STATEMENT_KEYWORDS};
 
+/// An output of which nothing is known; no program can have its name, so it meets no other.
+pub(crate) fn unknown_output(span: Span) -> Member {
+    let name = Name { text: "output".to_owned(), span };
+    Member::Output(Binding { docs: Docs::new(), name, others: Vec::new(), pattern: None, value: invalid(span) })
+}
+
 /// What a pair of braces held.
 pub(crate) struct Body {
     pub(crate) members: Vec<Member>,
@@ -67,7 +73,7 @@ impl Builder<'_> {
         let close = self.last_of(body.span);
         let yields = match (body.yields, body.last) {
             (Some(yields), last) => {
-                if !yields.is_last {
+                if !yields.is_last && !body.is_broken {
                     self.report(
                         Diagnostic::new(Code::Syntax, yields.span, "`yield` is the last statement of a scan")
                             .label("statements follow it"),
@@ -172,7 +178,9 @@ impl Builder<'_> {
                 Rule::broken_statement => {
                     self.explain(&piece, Rule::statement, "statement");
                     body.is_broken = true;
+                    let named = self.named_within(&piece, &body.members);
                     body.members.extend(self.broken_statement(piece));
+                    body.members.extend(named);
                 }
                 _ => {}
             }
@@ -209,7 +217,11 @@ impl Builder<'_> {
         let diagnostic = Diagnostic::new(Code::Syntax, span, format!("`{word}` does not begin a statement"))
             .label("not a keyword of the language");
         self.report(match (word, closest(word, STATEMENT_KEYWORDS.iter().copied())) {
-            ("let" | "var" | "val", _) => diagnostic.help("a binding is written `name = …;`"),
+            ("let" | "var" | "val" | "mut" | "auto", _) => diagnostic.help("a binding is written `name = …;`"),
+            ("return", _) => diagnostic.help("a layer ends with its result: an expression without `return` and `;`"),
+            ("for" | "while" | "loop", _) => diagnostic.help(
+                "layers upon each other are `x |> repeat 3 { … }`, the steps of a sequence `scan x_t in x with … { … }`",
+            ),
             (_, Some(meant)) => diagnostic.help(format!("did you mean `{meant}`?")),
             _ => diagnostic,
         });
@@ -358,14 +370,40 @@ impl Builder<'_> {
             "shared" => Some(Member::Shared(Shared { docs, name: name?, value })),
             // The name, if any, is declared elsewhere.
             "assert" | "budget" | "freeze" | "penalty" | "update" | "yield" => None,
-            "output" => {
-                let name = name.unwrap_or(Name { text: "output".to_owned(), span });
-                Some(Member::Output(Binding { docs, name, others: Vec::new(), pattern: None, value }))
-            }
+            "output" => Some(match name {
+                Some(name) => Member::Output(Binding { docs, name, others: Vec::new(), pattern: None, value }),
+                None => unknown_output(span),
+            }),
             // An input whose dimensions are unknown would be an input without dimensions: a value of unknown shape is
             // what nobody complains about.
             _ => Some(Member::Binding(Binding { docs, name: name?, others: Vec::new(), pattern: None, value })),
         }
+    }
+
+    /// What statements within the braces of a piece that could not be read would have declared, unless it is known.
+    fn named_within(&self, pair: &Pair<'_>, known: &[Member]) -> Vec<Member> {
+        let (start, written) = (pair.as_span().start(), pair.as_str());
+        let mut names: Vec<Name> = Vec::new();
+        for (at, _) in written.match_indices('=') {
+            let (before, after) = (written[..at].trim_end(), &written[at + 1..]);
+            let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let rest = before.trim_end_matches(is_word);
+            let text = &before[rest.len()..];
+            let begins = text.starts_with(|c: char| c.is_ascii_alphabetic()) && !crate::syntax::is_keyword(text);
+            let is_first = rest.trim_end().ends_with(['{', ';']);
+            let is_known =
+                known.iter().any(|member| matches!(member, Member::Binding(binding) if binding.name.text == text))
+                    || names.iter().any(|name| name.text == text);
+            if begins && is_first && !after.starts_with(['=', '>']) && !is_known {
+                let span = self.bytes(start + rest.len(), start + before.len());
+                names.push(Name { text: text.to_owned(), span });
+            }
+        }
+        let binding = |name: Name| {
+            let value = invalid(name.span);
+            Member::Binding(Binding { docs: Docs::new(), name, others: Vec::new(), pattern: None, value })
+        };
+        names.into_iter().map(binding).collect()
     }
 
     /// Whether the word is followed by `=` or `:`.

@@ -157,9 +157,12 @@ impl Call<'_> {
                 let shape = shapes.constant(layer, false, "MatMul", matmul(shape));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y, team);)
             }
-            Kernel::Convolution2dWeight(shape) => {
+            Kernel::Convolution2dWeight(shape, images) => {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
-                quote!(rt::#name(#shape, #form, #n, #(#operands),*, #y, team);)
+                // Every image counts as an example.
+                let parts = (*images > 1).then(|| quote!(.parts(#images)));
+                let n = count(*images, Some(&n));
+                quote!(rt::#name(#shape, #form, #n, #(#operands #parts),*, #y, team);)
             }
             Kernel::MaxPool2d(shape)
             | Kernel::MaxPool2dGradient(shape)

@@ -253,8 +253,8 @@ fn docs(summary: &Summary, lines: &[String]) -> Vec<String> {
 /// What no function of the module uses, said to be used: a crate that does not call it has no dead code.
 fn used(module: &Module<'_>, infers: bool, prepares: bool) -> TokenStream {
     let network = &module.interface.network;
-    let mut used =
-        vec![quote!(super::#network), quote!(Workspace::new), quote!(Parameters::init), quote!(Parameters::prepare)];
+    let mut used = vec![quote!(super::#network), quote!(Workspace::new)];
+    used.extend([quote!(Parameters::init), quote!(Parameters::prepare), quote!(State::init)]);
     if infers {
         used.push(quote!(forward));
     }
@@ -268,17 +268,12 @@ fn used(module: &Module<'_>, infers: bool, prepares: bool) -> TokenStream {
     if module.model.trains() {
         used.push(quote!(TrainingWorkspace::new));
         used.extend(module.interface.steps.iter().map(|step| step.function("optimizer")).map(|name| quote!(#name)));
-    } else {
-        used.push(quote!(<State as rt::Tensors>::zeros));
     }
     for ((read, write, _), parameter) in module.interface.parameters.iter().zip(&module.model.parameters) {
         used.extend([quote!(Parameters::#read), quote!(Parameters::#write)]);
         if module.model.trains() && !parameter.frozen {
             used.push(quote!(Gradients::#read));
         }
-    }
-    if !module.model.states.is_empty() {
-        used.push(quote!(State::init));
     }
     for (read, write, _) in &module.interface.states {
         used.extend([quote!(State::#read), quote!(State::#write)]);

@@ -100,6 +100,12 @@ pub fn skeleton(skeleton: &Skeleton, options: &Options) -> TokenStream {
                     loop {}
                 }
             }
+            impl State {
+                #[doc = ""]
+                pub fn init(_seed: u64) -> State {
+                    loop {}
+                }
+            }
             impl Workspace {
                 #[doc = ""]
                 pub fn new(_capacity: usize) -> Workspace {

@@ -423,11 +423,6 @@ pub(super) fn network(module: &Module<'_>, steps: &[Step<'_>]) -> TokenStream {
     let (name, text) = (&module.interface.network, &module.model.name);
     let (rule, count) = (rule(module), steps.len());
     let optimizers: Vec<Ident> = steps.iter().map(|step| step.names(module).function("optimizer")).collect();
-    let state = if module.model.states.is_empty() {
-        quote!(<State as rt::Tensors>::zeros())
-    } else {
-        quote!(State::init(seed))
-    };
     let step = all_steps(module, steps);
     quote! {
         impl rt::Network for super::#name {
@@ -445,7 +440,7 @@ pub(super) fn network(module: &Module<'_>, steps: &[Step<'_>]) -> TokenStream {
                 settings()
             }
             fn initialize(seed: u64) -> (Parameters, State) {
-                (Parameters::init(seed), #state)
+                (Parameters::init(seed), State::init(seed))
             }
             fn optimizers(rule: #rule, seed: u64) -> [Optimizer; #count] {
                 [#(#optimizers(seed).with_rule(rule)),*]

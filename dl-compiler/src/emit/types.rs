@@ -69,24 +69,13 @@ pub(super) fn tensors(module: &Module<'_>, prepares: &TokenStream) -> TokenStrea
     let state = Tensors::states(module);
     let (accessors, table) = (parameters.accessors(true), parameters.initializers());
     let parameters_impl = block_impl("Parameters", &parameters.floats(), &parameters.infos());
-    let init = if parameters.declared.is_empty() {
-        quote! {
-            #[doc = " The parameters before training: there are none."]
-            pub fn init(_seed: u64) -> Parameters {
-                <Parameters as rt::Tensors>::zeros()
-            }
-        }
-    } else {
-        parameters.init()
-    };
+    let init = parameters.init();
     let state_impl = block_impl("State", &state.floats(), &state.infos());
-    let (state_doc, state_methods, state_table) = if state.declared.is_empty() {
-        (" What training updates without a gradient; this network has nothing of the kind.", None, None)
-    } else {
-        let (init, accessors) = (state.init(), state.accessors(true));
-        let methods = quote!(impl State { #init #accessors });
-        (" All tensors that training updates without a gradient.", Some(methods), Some(state.initializers()))
+    let state_doc = match state.declared.as_slice() {
+        [] => " What training updates without a gradient; this network has nothing of the kind.",
+        _ => " All tensors that training updates without a gradient.",
     };
+    let (state_init, state_accessors, state_table) = (state.init(), state.accessors(true), state.initializers());
     let gradients = module.model.trains().then(|| {
         let some_frozen = parameters.declared.iter().any(|(parameter, _)| parameter.frozen);
         let trained = Tensors { declared: parameters.trained(), ..Tensors::parameters(module) };
@@ -126,7 +115,10 @@ pub(super) fn tensors(module: &Module<'_>, prepares: &TokenStream) -> TokenStrea
         pub struct State {
             block: rt::Block,
         }
-        #state_methods
+        impl State {
+            #state_init
+            #state_accessors
+        }
         #state_impl
         #state_table
         #gradients
@@ -190,6 +182,15 @@ impl<'a> Tensors<'a> {
     /// `init`
     fn init(&self) -> TokenStream {
         let (ty, layout, initializers) = (super::names::plain(self.ty), &self.layout, &self.initializers);
+        if self.declared.is_empty() {
+            let doc = format!(" The {} before training: there is nothing of the kind.", self.ty.to_lowercase());
+            return quote! {
+                #[doc = #doc]
+                pub fn init(_seed: u64) -> #ty {
+                    <#ty as rt::Tensors>::zeros()
+                }
+            };
+        }
         let doc = format!(" The {} before training, a function of the seed alone.", self.ty.to_lowercase());
         let first = Literal::u32_unsuffixed(self.first);
         quote! {

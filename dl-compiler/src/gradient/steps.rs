@@ -2,7 +2,7 @@
 //!
 //! Every loop that a gradient reaches gets a *twin*. A gradient with respect to a value of the loop is a value of the twin;
 //! what a rule needs of the loop is stacked there and read here, step by step. Gradients of values outside of the loop
-//! are added up over the steps; those of matrices become one product over all steps, behind the twin.
+//! are added up over the steps; those of matrices and kernels become one sum over all steps, behind the twin.
 
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@ use super::attribute::{self, AttributeValue};
 use super::{Attribute, Constant, Lowering, Operation, Spec, Violation, shape};
 use crate::eval::{Context, Value};
 use crate::gradient::Rule;
-use crate::graph::{Element, NodeId, Type};
+use crate::graph::{NodeId, Type};
 
 /// The step of a sequence that a loop is at.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,7 @@ impl Operation for ScanStep {
             Attribute { name: "scan", default: None, doc: "Its scan in the graph" },
             Attribute { name: "length", default: None, doc: "How many steps the scan has" },
         ],
-        constraints: &["x holds no indices and its first dimension is the number of steps"],
+        constraints: &["the first dimension of x is the number of steps"],
         callable: false,
         pointwise: false,
         examples: &[("[4, 3]", &[("scan", Constant::Integer(0)), ("length", Constant::Integer(4))], "[3]")],
@@ -43,8 +43,8 @@ impl Operation for ScanStep {
 
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
         let x = operands[0];
-        let expected = format_args!("f32 with {} steps as the first dimension", self.length);
-        let holds = !matches!(x.element, Element::Index(_)) && x.dims.first() == Some(&self.length);
+        let expected = format_args!("{} steps as the first dimension", self.length);
+        let holds = x.dims.first() == Some(&self.length);
         shape::expect(holds, 1, 0, expected, x)?;
         Ok(Type { element: x.element, ..Type::per_example(x.dims.iter().skip(1).copied().collect::<Vec<_>>()) })
     }

@@ -103,10 +103,13 @@ impl fmt::Display for Kernel {
                 write!(f, "{}", if shape.method() == Method::Winograd { " winograd" } else { "" })?;
                 write!(f, "{}", if *transposed { " transposed" } else { "" })?;
             }
-            Kernel::Convolution2d(s, _) | Kernel::Convolution2dInput(s) | Kernel::Convolution2dWeight(s) => {
+            Kernel::Convolution2d(s, _) | Kernel::Convolution2dInput(s) | Kernel::Convolution2dWeight(s, _) => {
                 write!(f, " {}×{}×{} filters {}", s.channels, s.height, s.width, s.filters)?;
                 write!(f, " kernel {:?} stride {:?} padding {:?}", s.kernel, s.stride, s.padding)?;
                 write!(f, " dilation {:?} groups {}", s.dilation, s.groups)?;
+                if let Kernel::Convolution2dWeight(_, images @ 2..) = self {
+                    write!(f, " of {images} images")?;
+                }
             }
             Kernel::MaxPool2d(s)
             | Kernel::MaxPool2dGradient(s)

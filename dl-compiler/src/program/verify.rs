@@ -163,7 +163,7 @@ impl Kernel {
             | Kernel::Gather(_)
             | Kernel::GatherGradient(_)
             | Kernel::Convolution2dInput(_)
-            | Kernel::Convolution2dWeight(_)
+            | Kernel::Convolution2dWeight(..)
             | Kernel::MaxPool2dGradient(_)
             | Kernel::SoftmaxGradient(_)
             | Kernel::CrossEntropy(_)

@@ -1,5 +1,5 @@
-//! What resolve itself knows to call: reductions, parts of tensors, random numbers, initializers, and the two sides of
-//! a kernel size. Everything else is an operation or stands in the library.
+//! What resolve itself knows to call: reductions, parts of tensors, random numbers, initializers, quotients that are
+//! rounded, and the two sides of a kernel size. Everything else is an operation or stands in the library.
 
 use dl_grammar::{Code, Span};
 
@@ -31,6 +31,8 @@ enum Meaning {
     Concat,
     Side(usize),
     Bound,
+    FloorDiv,
+    CeilDiv,
     Constant,
     Uniform,
     Normal,
@@ -47,6 +49,8 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin { name: "height", arguments: &["size"], meaning: Meaning::Side(0) },
     Builtin { name: "width", arguments: &["size"], meaning: Meaning::Side(1) },
     Builtin { name: "bound", arguments: &["index"], meaning: Meaning::Bound },
+    Builtin { name: "floor_div", arguments: &["a", "b"], meaning: Meaning::FloorDiv },
+    Builtin { name: "ceil_div", arguments: &["a", "b"], meaning: Meaning::CeilDiv },
     Builtin { name: "constant", arguments: &["value"], meaning: Meaning::Constant },
     Builtin { name: "uniform", arguments: &["low", "high"], meaning: Meaning::Uniform },
     Builtin { name: "normal", arguments: &["mean", "deviation"], meaning: Meaning::Normal },
@@ -120,6 +124,8 @@ impl<'a> Evaluator<'_, 'a> {
             (Meaning::Concat, [parts @ .., axis]) => self.concat(parts, axis, at),
             (Meaning::Bound, [index]) => self.bound_of_index(index),
             (Meaning::Side(side), [size]) => self.side(builtin.name, side, size),
+            (Meaning::FloorDiv, [a, b]) => self.rounded(builtin.name, a, b, at, i128::div_euclid),
+            (Meaning::CeilDiv, [a, b]) => self.rounded(builtin.name, a, b, at, |a, b| -(-a).div_euclid(b)),
             (Meaning::Constant, [value]) => match self.number(builtin.name, value) {
                 Some(value) => Value::Initializer(Initializer::Constant(value)),
                 None => Value::Poison,
@@ -163,6 +169,30 @@ impl<'a> Evaluator<'_, 'a> {
                 _ => self.wrong_kind("bound", "a tensor of indices", value, *place),
             },
             other => self.wrong_kind("bound", "a tensor of indices", other, *place),
+        }
+    }
+
+    /// `floor_div(5, 2)` is 2, `ceil_div(5, 2)` is 3.
+    fn rounded(
+        &mut self,
+        shown: &str,
+        (a, a_place): &(Value<'a>, Span),
+        (b, b_place): &(Value<'a>, Span),
+        at: Span,
+        quotient: fn(i128, i128) -> i128,
+    ) -> Value<'a> {
+        match (a, b) {
+            (Value::Integer(_), Value::Integer(b)) if *b <= 0 => {
+                let message = format!("`{shown}` expects a divisor of at least 1, found {b}");
+                self.error(Code::NotDivisible, *b_place, message, "the divisor");
+                Value::Poison
+            }
+            (Value::Integer(a), Value::Integer(b)) => match i64::try_from(quotient(i128::from(*a), i128::from(*b))) {
+                Ok(quotient) => Value::Integer(quotient),
+                Err(_) => self.overflow(at),
+            },
+            (Value::Integer(_), other) => self.wrong_kind(shown, "an integer known at compile time", other, *b_place),
+            (other, _) => self.wrong_kind(shown, "an integer known at compile time", other, *a_place),
         }
     }
 

@@ -185,6 +185,7 @@ impl<'a> Evaluator<'_, 'a> {
         let mut is_complete = true;
         let mut surplus: Option<Span> = None;
         let positional = given.iter().filter(|given| given.name.is_none()).count();
+        let written = self.written(at, &given);
         for Given { name, value, span } in given {
             let place = match name {
                 None => free.next(),
@@ -224,8 +225,18 @@ impl<'a> Evaluator<'_, 'a> {
         if missing.is_empty() {
             return Some(bound);
         }
-        self.missing_arguments(callee, at, &missing);
+        self.missing_arguments(callee, at, &missing, &written);
         None
+    }
+
+    /// What is written between the parentheses of a call.
+    fn written(&self, at: Span, given: &[Given<'a>]) -> Vec<String> {
+        let is_written = |given: &&Given<'a>| given.span.file == at.file && given.span.start >= at.end;
+        let shown = |given: &Given<'a>| match given.name {
+            Some(name) => format!("{}: {}", name.text, self.excerpt(given.span)),
+            None => self.excerpt(given.span),
+        };
+        given.iter().filter(is_written).map(shown).collect()
     }
 
     fn unknown_attribute(&mut self, callee: Callee<'a>, slots: &[Slot<'a>], name: &Name) {
@@ -234,19 +245,24 @@ impl<'a> Evaluator<'_, 'a> {
         let mut diagnostic = Diagnostic::new(Code::UnknownAttribute, name.span, message)
             .label("no such attribute")
             .note(format!("it is declared as `{}`", callee.signature()));
-        if let Some(near) = closest(&name.text, slots.iter().map(|slot| slot.name)) {
+        let is_axis = matches!(name.text.as_str(), "axis" | "axes" | "dim" | "dims");
+        let takes_axes = slots.iter().any(|slot| slot.name == "over") || shown.ends_with("softmax");
+        if is_axis && takes_axes {
+            diagnostic = diagnostic.help("did you mean `over`?");
+        } else if let Some(near) = closest(&name.text, slots.iter().map(|slot| slot.name)) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
         self.report(diagnostic);
     }
 
     /// Reports arguments that a call leaves out.
-    pub(super) fn missing_arguments(&mut self, callee: Callee<'a>, at: Span, missing: &[&str]) {
+    fn missing_arguments(&mut self, callee: Callee<'a>, at: Span, missing: &[&str], written: &[String]) {
         let shown = callee.name();
         let list: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
         let verb = if missing.len() == 1 { "is" } else { "are" };
         let list = list.join(" and ");
-        let typed: Vec<String> = missing.iter().map(|name| format!("{name}: …")).collect();
+        let typed = written.iter().cloned().chain(missing.iter().map(|name| format!("{name}: …")));
+        let typed: Vec<String> = typed.collect();
         let diagnostic = Diagnostic::new(Code::MissingArgument, at, format!("`{shown}` needs {list}"))
             .label(format!("{list} {verb} missing"))
             .note(format!("it is declared as `{}`", callee.signature()))

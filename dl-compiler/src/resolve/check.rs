@@ -116,7 +116,7 @@ fn differ(span: Span, what: String, label: String) -> Diagnostic {
 }
 
 /// What inference yields for an example may ask for no label and may not depend on the other examples of the batch.
-fn outputs(network: &ast::Network, graph: &Graph, fields: &[Option<Field>]) -> Vec<Diagnostic> {
+pub(super) fn outputs(network: &ast::Network, graph: &Graph, fields: &[Option<Field>]) -> Vec<Diagnostic> {
     let declared = network.members.iter().filter_map(|member| match member {
         Member::Output(binding) => Some(binding),
         _ => None,

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use dl_grammar::ast::{self, Argument, Assert, Binding};
+use dl_grammar::ast::{self, Argument, Assert, Binding, ExprKind};
 use dl_grammar::{Code, Diagnostic, Span};
 
 use super::axes::is_axes;
@@ -20,6 +20,10 @@ impl<'a> Evaluator<'_, 'a> {
         at: Span,
         given: Vec<Given<'a>>,
     ) -> Value<'a> {
+        if function.arguments.is_empty() && function.value.kind == ExprKind::Invalid {
+            // It could not be read, so nothing is known of its arguments.
+            return Value::Poison;
+        }
         let order = ordered(&function.arguments, |argument| argument.default.is_none());
         let Some(values) = self.arguments(Callee::Function(function, home), at, &order, given) else {
             return Value::Poison;
@@ -44,6 +48,9 @@ impl<'a> Evaluator<'_, 'a> {
         given: Vec<Given<'a>>,
         prefix: Option<String>,
     ) -> Value<'a> {
+        if layer.arguments.is_empty() && layer.result.kind == ExprKind::Invalid {
+            return Value::Poison;
+        }
         let order = ordered(&layer.arguments, |argument| argument.pattern.is_some());
         let callee = Callee::Layer(layer, home);
         let Some(values) = self.arguments(callee, at, &order, given) else { return Value::Poison };

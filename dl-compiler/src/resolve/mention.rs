@@ -147,11 +147,17 @@ impl<'a> Check<'_, 'a> {
         let mut diagnostic =
             Diagnostic::new(Code::UnknownName, span, format!("there is no callable `{name}`")).label("not known");
         if self.find(name).is_some() || self.constant(name).is_some() {
-            diagnostic = diagnostic.note(format!("`{name}` is a value, which cannot be called"));
+            diagnostic = diagnostic
+                .note(format!("`{name}` is a value, which cannot be called"))
+                .help(format!("a layer is kept by `shared {name} = …;`"));
         } else if let Some(declared) = self.catalog.unseen(name, self.home) {
             diagnostic = diagnostic.related(declared, "declared in a file that is not imported here");
-        } else if let Some(near) = closest(name, self.catalog.callable_names()) {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        } else {
+            let shared = self.shared.iter().map(|name| name.text.as_str());
+            let known = shared.chain(self.attributes.iter().copied()).chain(self.catalog.callable_names());
+            if let Some(near) = closest(name, known) {
+                diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+            }
         }
         self.report(diagnostic);
     }
@@ -191,14 +197,33 @@ impl<'a> Check<'_, 'a> {
         }
         let mut diagnostic =
             Diagnostic::new(Code::UnknownName, span, format!("there is no value `{name}`")).label("not known");
-        let mut candidates: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
+        let mut candidates: Vec<&str> = Vec::new();
+        candidates.extend(self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()));
         candidates.extend(self.catalog.constant_names());
         builtin::initializer_names().for_each(|name| candidates.push(name));
+        candidates.extend(["true", "false", "training"]);
         if let Some(declared) = self.catalog.unseen(name, self.home) {
             diagnostic = diagnostic.related(declared, "declared in a file that is not imported here");
-        } else if let Some(near) = closest(name, candidates) {
+        } else if name == "batch" {
+            diagnostic =
+                diagnostic.help("leave it out: a program describes one example, the batch axis is written by nobody");
+        } else if let Some(near) = known_as(name).or_else(|| closest(name, candidates)) {
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        } else if let Some(near) = closest(name, self.catalog.callable_names()) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
         self.report(diagnostic);
+    }
+}
+
+/// What others call by another name.
+fn known_as(name: &str) -> Option<&'static str> {
+    match name.to_ascii_lowercase().as_str() {
+        "xavier" | "xavier_uniform" | "glorot" => Some("glorot_uniform"),
+        "xavier_normal" => Some("glorot_normal"),
+        "kaiming" | "kaiming_uniform" | "he" => Some("he_uniform"),
+        "kaiming_normal" => Some("he_normal"),
+        "lecun" => Some("lecun_uniform"),
+        _ => None,
     }
 }

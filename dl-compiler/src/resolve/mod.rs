@@ -29,6 +29,7 @@ mod held;
 mod instance;
 mod layer;
 mod limits;
+mod lookup;
 mod mention;
 mod names;
 mod network;
@@ -139,6 +140,8 @@ pub fn resolve(file: &ast::File, main: FileId, imports: &Imports, sources: &mut 
             found.extend(check::halves(&target, &training, &inference));
             found.extend(reserved::parameters(&training.parameters));
             found.extend(reserved::parameters(&training.states));
+        } else if check::has_input(target.network) {
+            found.extend(check::outputs(target.network, &inference.graph, &inference.fields));
         }
         let is_complete = found.is_empty() && !is_broken;
         diagnostics.extend(found);

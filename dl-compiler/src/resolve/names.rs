@@ -410,7 +410,8 @@ impl<'a> Check<'_, 'a> {
     fn twice(&mut self, name: &Name, before: Span) {
         let diagnostic = Diagnostic::new(Code::DuplicateName, name.span, format!("`{}` is declared twice", name.text))
             .label("declared again")
-            .related(before, "declared first here");
+            .related(before, "declared first here")
+            .help("give each value a name of its own");
         self.report(diagnostic);
     }
 

@@ -169,7 +169,7 @@ impl<'a> Evaluator<'_, 'a> {
         match op.infer(&types) {
             Ok(ty) => {
                 let ids: Vec<NodeId> = operands.iter().map(|&(id, _)| id).collect();
-                self.push(op, &ids, ty, span)
+                self.looked_up(&op, &ids, span).unwrap_or_else(|| self.push(op, &ids, ty, span))
             }
             Err(violation) => {
                 let code = code_of(&op, &types, &violation);

@@ -5,7 +5,7 @@ use dl_grammar::{Code, Diagnostic, Span};
 
 use super::evaluator::Evaluator;
 use super::value::Value;
-use crate::graph::NodeId;
+use crate::graph::{Element, NodeId};
 use crate::ops::{self, Op};
 use crate::program::Epilogue;
 
@@ -107,6 +107,9 @@ impl<'a> Evaluator<'_, 'a> {
         right: (Value<'a>, Span),
         span: Span,
     ) -> Value<'a> {
+        if let Some(wrong) = self.with_indices(op, at, &left, &right) {
+            return wrong;
+        }
         if let (BinaryOp::Power, Value::Tensor(base), Value::Integer(exponent)) = (op, &left.0, &right.0)
             && (1..=MAX_PRODUCT_EXPONENT).contains(&exponent.unsigned_abs())
         {
@@ -135,6 +138,33 @@ impl<'a> Evaluator<'_, 'a> {
         };
         let operands = if is_swapped { vec![right, left] } else { vec![left, right] };
         self.pointwise_at(text(op), operation, operands, at, span)
+    }
+
+    /// Reports operands that hold indices, if there are any: no operator takes them.
+    fn with_indices(
+        &mut self,
+        op: BinaryOp,
+        at: Span,
+        left: &(Value<'a>, Span),
+        right: &(Value<'a>, Span),
+    ) -> Option<Value<'a>> {
+        let mut place = None;
+        let mut shown = |(value, span): &(Value<'a>, Span)| match value {
+            Value::Tensor(id) if matches!(self.ty(*id).element, Element::Index(_)) => {
+                place.get_or_insert((*span, self.ty(*id).to_string()));
+                format!("float({})", self.excerpt(*span))
+            }
+            _ => self.excerpt(*span),
+        };
+        let (a, b) = (shown(left), shown(right));
+        let (span, found) = place?;
+        let op = text(op);
+        let diagnostic = Diagnostic::new(Code::ElementMismatch, at, format!("`{op}` takes numbers, not indices"))
+            .label("has an operand of indices")
+            .related(span, found)
+            .help(format!("make numbers of them: `{a} {op} {b}`"));
+        self.report(diagnostic);
+        Some(Value::Poison)
     }
 
     /// `x ^ n` for a small whole `n`: exact products, defined for negative `x` too.
@@ -180,7 +210,10 @@ impl<'a> Evaluator<'_, 'a> {
             BinaryOp::Divide if a.checked_rem(b).is_some_and(|rest| rest != 0) => {
                 let diagnostic = Diagnostic::new(Code::NotDivisible, span, format!("`{a} / {b}` is not an integer"))
                     .label(format!("leaves a remainder of {}", a % b))
-                    .help(format!("write `{a}.0 / {b}` for a quotient with fraction"));
+                    .help(format!(
+                        "round it down with `floor_div({a}, {b})` or up with `ceil_div({a}, {b})`, or write `{a}.0 / {b}` \
+                         for a quotient with fraction"
+                    ));
                 self.report(diagnostic);
                 return Value::Poison;
             }

@@ -12,7 +12,7 @@ use dl_grammar::{Code, Diagnostic, Span};
 use super::evaluator::Evaluator;
 use super::value::Value;
 use crate::graph::{self, Element, NodeId, Type};
-use crate::ops::{Op, carry, float, greater, last, next, scan_step, select, stack};
+use crate::ops::{carry, float, greater, last, next, scan_step, select, stack};
 
 /// A carry while the body is evaluated.
 struct Carried<'a> {
@@ -101,17 +101,9 @@ impl<'a> Evaluator<'_, 'a> {
             }
         };
         let ty = self.ty(id).clone();
-        if ty.dims.is_empty() || matches!(ty.element, Element::Index(_)) {
-            let message = format!("`scan` expects a sequence of numbers, found {ty}");
-            let mut diagnostic = Diagnostic::new(Code::ShapeMismatch, expr.span, message);
-            if let Element::Index(_) = ty.element {
-                diagnostic = Diagnostic { code: Code::ElementMismatch, ..diagnostic }
-                    .label("holds indices")
-                    .help("look them up first: `embedding(tokens, 32)`");
-            } else {
-                diagnostic = diagnostic.label("has no steps");
-            }
-            self.report(diagnostic);
+        if ty.dims.is_empty() {
+            let message = format!("`scan` expects a sequence, found {ty}");
+            self.error(Code::ShapeMismatch, expr.span, message, "has no steps");
             return None;
         }
         Some((id, expr.span))
@@ -246,25 +238,14 @@ impl<'a> Evaluator<'_, 'a> {
     /// Whether all nodes from `first` on may stand in a loop; reports those that may not.
     fn is_within(&mut self, first: usize, scan: usize) -> bool {
         self.regions.extend(&self.graph);
-        let mut found = None;
-        for (id, node) in self.graph.iter().skip(first) {
-            let inside = self.regions.of(id).is_some();
-            let is_convolution = matches!(node.op, Op::Convolution2d(_) | Op::Convolution2dTranspose(_));
-            if inside && !node.ty.per_example {
-                found = Some((node.origin.span, "sums over the batch", "reduce over `batch` before or after the loop"));
-                break;
-            }
-            if inside && is_convolution {
-                found = Some((node.origin.span, "convolves", "apply the convolution to all steps before the loop"));
-                break;
-            }
-        }
-        let Some((span, what, help)) = found else { return true };
-        let message = format!("a step of `scan` {what}, which a loop over steps cannot do");
+        let is_wrong = |&(id, node): &(NodeId, &graph::Node)| self.regions.of(id).is_some() && !node.ty.per_example;
+        let found = self.graph.iter().skip(first).find(is_wrong);
+        let Some(span) = found.map(|(_, node)| node.origin.span) else { return true };
+        let message = "a step of `scan` sums over the batch, which a loop over steps cannot do";
         let diagnostic = Diagnostic::new(Code::NotInScan, span, message)
             .label("stands within the loop")
             .related(self.graph.scans[scan].span, "this loop")
-            .help(help);
+            .help("reduce over `batch` for all steps, before or after the loop");
         self.report(diagnostic);
         false
     }

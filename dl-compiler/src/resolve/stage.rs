@@ -394,7 +394,7 @@ impl<'a> Evaluator<'_, 'a> {
             }
             _ => Diagnostic::new(Code::MissingArgument, span, format!("`{name}` needs an operand"))
                 .label("nothing is piped into it")
-                .help("write `x |> ` before it"),
+                .help(format!("write `x |> ` before it, or keep it as a layer: `shared name = {name} …;`")),
         };
         self.report(diagnostic);
         Value::Poison

@@ -210,7 +210,8 @@ impl<'a> Callee<'a> {
                     Some(_) => format!("{} = …", attribute.name),
                     None => attribute.name.to_owned(),
                 });
-                spec.operands.iter().map(|name| (*name).to_owned()).chain(attributes).collect()
+                let over = spec.name.ends_with("softmax").then(|| "over = …".to_owned());
+                spec.operands.iter().map(|name| (*name).to_owned()).chain(attributes).chain(over).collect()
             }
             Callee::Builtin(builtin) => {
                 let shown = |name: &&str| match name.strip_suffix('?') {

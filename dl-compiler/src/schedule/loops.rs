@@ -88,7 +88,9 @@ fn row_by_row(graph: &Graph, id: NodeId) -> Option<usize> {
     };
     match (&node.op, node.operands.as_slice()) {
         (Op::MatMul(_), &[x, ..]) => steps_of(x).filter(|_| node.ty.dims.len() > 1),
-        (Op::MatMulWeights(_), &[x, d]) => steps_of(x).filter(|steps| steps_of(d) == Some(*steps)),
+        (Op::MatMulWeights(_) | Op::Convolution2dWeight(_), &[x, d]) => {
+            steps_of(x).filter(|steps| steps_of(d) == Some(*steps))
+        }
         (Op::Fused(fused), operands) if node.ty.per_example => {
             let steps = node.ty.dims.first().copied()?;
             let elements = node.ty.len();

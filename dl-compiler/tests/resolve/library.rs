@@ -98,35 +98,79 @@ fn positions_are_sines_and_cosines() {
     }
 }
 
+/// Attention of two heads from the first `time` rows of width 4 to those at `memory`; every dense layer multiplies by the
+/// same matrix 1, 2, 3, …, here scaled down by the input.
+fn attention(example: usize, time: usize, memory: std::ops::Range<usize>, causal: bool) -> Vec<f64> {
+    const WIDTH: usize = 4;
+    let weight = |i: usize, j: usize| (i * WIDTH + j + 1) as f64;
+    let dense =
+        |row: &[f64]| -> Vec<f64> { (0..WIDTH).map(|j| (0..WIDTH).map(|i| row[i] * weight(i, j)).sum()).collect() };
+    let row = |t: usize| dense(&(0..WIDTH).map(|i| 0.01 * x(example, t * WIDTH + i)).collect::<Vec<_>>());
+    let (queries, keys): (Vec<_>, Vec<_>) = ((0..time).map(row).collect(), memory.map(row).collect());
+    let mut result = Vec::new();
+    for (t, query) in queries.iter().enumerate() {
+        let seen = if causal { t + 1 } else { keys.len() };
+        let mut heads = Vec::new();
+        for head in 0..2 {
+            let part = |row: &[f64]| [row[head * 2], row[head * 2 + 1]];
+            let score = |key: &Vec<f64>| {
+                let (a, b) = (part(query), part(key));
+                ((a[0] * b[0] + a[1] * b[1]) / 2_f64.sqrt()).exp()
+            };
+            let total: f64 = keys[..seen].iter().map(score).sum();
+            heads.extend((0..2).map(|i| keys[..seen].iter().map(|key| score(key) / total * part(key)[i]).sum::<f64>()));
+        }
+        result.extend(dense(&heads));
+    }
+    result
+}
+
 #[test]
 fn attention_weighs_values_by_how_keys_answer_queries() {
-    const TIME: usize = 3;
-    const WIDTH: usize = 4;
-    // Without biases every dense layer multiplies by the same matrix 1, 2, 3, …, here scaled down by the input.
-    let text =
-        "network N { input x: [3, 4]; output y = 0.01 * x |> multi_head_attention(2, causal: true, bias: false); }";
-    let found = output(text, false, &[TIME, WIDTH]);
-    let weight = |i: usize, j: usize| (i * WIDTH + j + 1) as f64;
-    for example in 0..BATCH {
-        let dense =
-            |row: &[f64]| -> Vec<f64> { (0..WIDTH).map(|j| (0..WIDTH).map(|i| row[i] * weight(i, j)).sum()).collect() };
-        let steps: Vec<Vec<f64>> = (0..TIME)
-            .map(|t| dense(&(0..WIDTH).map(|i| 0.01 * x(example, t * WIDTH + i)).collect::<Vec<_>>()))
-            .collect();
-        for t in 0..TIME {
-            let mut heads = Vec::new();
-            for head in 0..2 {
-                let part = |t: usize| &steps[t][head * 2..head * 2 + 2];
-                let score =
-                    |s: usize| (part(t).iter().zip(part(s)).map(|(a, b)| a * b).sum::<f64>() / 2_f64.sqrt()).exp();
-                let total: f64 = (0..=t).map(score).sum();
-                heads.extend((0..2).map(|i| (0..=t).map(|s| score(s) / total * part(s)[i]).sum::<f64>()));
-            }
-            let start = (example * TIME + t) * WIDTH;
-            for (found, expected) in found[start..start + WIDTH].iter().zip(dense(&heads)) {
-                assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+    let cases = [
+        ("[3, 4]", "0.01 * x |> multi_head_attention(2, causal: true, bias: false)", 3, 0..3, true),
+        ("[5, 4]", "few |> multi_head_attention(2, bias: false, memory: others)", 2, 2..5, false),
+        ("[5, 4]", "few |> multi_head_attention(2, causal: true, bias: false, memory: others)", 2, 2..5, true),
+    ];
+    for (dims, call, time, memory, causal) in cases {
+        let rows = memory.end;
+        let text = format!(
+            "network N {{ input x: {dims}; few = 0.01 * slice(x, axis: 0, start: 0, len: {time});
+             others = 0.01 * slice(x, axis: 0, start: {}, len: {}); output y = {call}; }}",
+            memory.start,
+            memory.len(),
+        );
+        let found = output(&text, false, &[rows, 4]);
+        let expected: Vec<f64> =
+            (0..BATCH).flat_map(|example| attention(example, time, memory.clone(), causal)).collect();
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-9, "{call}: {found} is not {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_transposed_convolution_paints_its_kernels() {
+    let layer = "conv_transpose2d(3, kernel: [2, 3], stride: 2, padding: [0, 1], output_padding: 1)";
+    let found = output(&network("[2, 2, 3]", layer), false, &[2, 2, 3]);
+    let (height, width) = (2 + 2 + 1, 4 + 3 + 1 - 2);
+    assert_eq!(found.len(), BATCH * 3 * height * width);
+    for (example, one) in found.chunks(3 * height * width).enumerate() {
+        let mut expected = vec![0.0; one.len()];
+        for (place, y) in expected.iter_mut().enumerate() {
+            *y = (place / (height * width)) as f64 + 1.0;
+        }
+        for (c, i, j) in (0..12_usize).map(|at| (at / 6, at / 3 % 2, at % 3)) {
+            for (f, p, q) in (0..18_usize).map(|at| (at / 6, at / 3 % 2, at % 3)) {
+                let (row, column) = (2 * i + p, (2 * j + q).wrapping_sub(1));
+                if row < height && column < width {
+                    let weight = (((c * 3 + f) * 2 + p) * 3 + q + 1) as f64;
+                    expected[(f * height + row) * width + column] += x(example, (c * 2 + i) * 3 + j) * weight;
+                }
             }
         }
+        assert_close(one, &expected);
     }
 }
 

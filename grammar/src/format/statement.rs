@@ -59,7 +59,7 @@ impl Formatter<'_> {
                     parts.push(if holds_members { block.broken_group() } else { block.group() });
                 }
                 Rule::instance => parts.push(self.statement(piece)),
-                Rule::name => parts.push(self.token(&piece)),
+                Rule::name | Rule::declared | Rule::declared_here | Rule::bound => parts.push(self.token(&piece)),
                 _ => parts.push(Doc::concat([self.token(&piece), Doc::text(" ")])),
             }
         }
@@ -109,7 +109,8 @@ impl Formatter<'_> {
                     parts.push(self.token(&piece));
                     is_word = true;
                 }
-                Rule::name | Rule::text | Rule::number => parts.push(self.token(&piece)),
+                Rule::name | Rule::declared | Rule::declared_here | Rule::bound => parts.push(self.token(&piece)),
+                Rule::text | Rule::number => parts.push(self.token(&piece)),
                 // Keywords and colons.
                 _ => {
                     parts.push(self.token(&piece));

@@ -135,6 +135,15 @@ fixture!(audio, audio, [wave, word], [wave], |y| [rt::flat(y)], [1, 3, 16, 17, 6
 fixture!(mobile, mobile, [image, class], [image], |y| [rt::flat(y)], [3, 16, 17, 64]);
 fixture!(resnet, resnet, [image, class], [image], |y| [rt::flat(y)], [3, 17]);
 fixture!(sentiment, sentiment, [words, length, kind], [words, length], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(
+    convlstm,
+    convlstm,
+    [film, next, busy],
+    [film],
+    |y| [rt::flat(y.picture), rt::flat(y.energy)],
+    [1, 3, 16, 17, 64]
+);
+fixture!(tagger, tagger, [words, letters, tags], [words, letters], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(translation, translation, [source, before, target], [source, before], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(unet, unet, [image, mask], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 

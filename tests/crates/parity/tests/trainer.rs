@@ -1,8 +1,8 @@
 //! The training loop trains networks of several losses and with state as any other.
 
 use dl_train::{Progress, Trainer};
-use dln::runtime::{Rng, Tensors};
-use parity::{Gan, Held, gan, held};
+use dln::runtime::{Examples as _, Rng, Tensors};
+use parity::{Gan, Held, Residual, gan, held, residual};
 
 fn number(rng: &mut Rng) -> f32 {
     rng.next_u32() as f32 / u32::MAX as f32 * 2.0 - 1.0
@@ -64,4 +64,42 @@ fn the_state_of_the_best_epoch_comes_with_its_parameters() {
     assert_eq!(trained.state.count(), &[3.0 * best as f32], "three batches in each epoch up to number {best}");
     let evaluation = trained.evaluate(&examples).unwrap();
     assert!((evaluation.loss - trained.history.best().unwrap().validation.loss).abs() < 1e-6);
+}
+
+/// Images of three kinds: each has one channel that is brighter than the others, by a number that only batch normalization
+/// brings to a common scale.
+#[test]
+fn batch_normalization_trains_and_its_averages_serve_inference() {
+    let mut rng = Rng::new(4);
+    let mut examples = residual::Examples::default();
+    for place in 0..96_u32 {
+        let mut image = residual::Image::default();
+        for (channel, plane) in image.iter_mut().enumerate() {
+            let bright = if channel as u32 == place % 3 { 1.0 } else { 0.0 };
+            plane.as_flattened_mut().iter_mut().for_each(|pixel| *pixel = 40.0 + bright + 0.3 * number(&mut rng));
+        }
+        examples.image.push(image);
+        examples.kind.push(place % 3);
+    }
+    let trainer = Trainer::<Residual>::new().seed(1).batch(16).learning_rate(0.02).epochs(20);
+    let trainer = trainer.patience(None).progress(Progress::Silent);
+    let trained = trainer.fit(&examples, &examples).unwrap();
+    let (first, last) = (trained.history.epochs.first().unwrap(), trained.history.epochs.last().unwrap());
+    assert!(last.train.loss < 0.2 * first.train.loss, "{} to {}", first.train.loss, last.train.loss);
+    // Inference sees one example at a time and has the averages alone; zeros and ones, as they begin, would not do.
+    let evaluation = trained.evaluate(&examples).unwrap();
+    assert!(evaluation.loss < 0.3, "{}", evaluation.loss);
+    let mut workspace = residual::Workspace::new(1);
+    let right = examples.image.iter().zip(&examples.kind).filter(|(image, kind)| {
+        let shares = residual::forward(&trained.prepare(), &mut workspace, std::slice::from_ref(*image)).unwrap()[0];
+        (0..3).all(|other| shares[other] <= shares[**kind as usize])
+    });
+    assert!(right.count() >= 92);
+    let start = residual::State::init(1);
+    let mut at_start = residual::Workspace::new(96);
+    let untrained = residual::evaluate(&trained.parameters.prepare(&start), &mut at_start, examples.batch()).unwrap();
+    assert!(f64::from(untrained.loss) > 2.0 * evaluation.loss, "{untrained:?}");
+    let [alone, threaded] =
+        [1, 3].map(|threads| trainer.clone().epochs(2).threads(threads).fit(&examples, &examples).unwrap());
+    assert_eq!(alone.state.as_slice(), threaded.state.as_slice());
 }
