@@ -184,3 +184,197 @@ fn ranges_are_checked() {
 fn lengths_are_checked() {
     Optimizer::new(Sgd::new(), 0, 2).update(&mut [0.0; 2], &[0.0; 3], &Team::serial());
 }
+
+/// Runs a test over all rules, with rates of one size and every setting in use.
+macro_rules! with_every_rule {
+    ($test:ident) => {{
+        $test(Sgd { learning_rate: 0.02, momentum: 0.9, nesterov: true, weight_decay: 0.1 });
+        $test(AdaGrad { learning_rate: 0.02, weight_decay: 0.1, ..AdaGrad::new() });
+        $test(RmsProp { learning_rate: 0.02, momentum: 0.5, centered: true, weight_decay: 0.1, ..RmsProp::new() });
+        $test(AdaDelta { weight_decay: 0.1, ..AdaDelta::new() });
+        $test(Adam { learning_rate: 0.02, weight_decay: 0.1, ..Adam::new() });
+        $test(AdamW { learning_rate: 0.02, weight_decay: 0.1, ..AdamW::new() });
+        $test(NAdam { learning_rate: 0.02, weight_decay: 0.1, ..NAdam::new() });
+        $test(AmsGrad { learning_rate: 0.02, weight_decay: 0.1, ..AmsGrad::new() });
+        $test(Lion { learning_rate: 0.02, weight_decay: 0.1, ..Lion::new() });
+        $test(Ftrl { l1: 0.01, l2: 0.1, ..Ftrl::new() });
+        $test(ProximalGradient { learning_rate: 0.02, l1: 0.01, l2: 0.1 });
+        $test(ProximalAdaGrad { learning_rate: 0.02, l1: 0.01, l2: 0.1, ..ProximalAdaGrad::new() });
+    }};
+}
+
+fn numbers(len: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    (0..len).map(|_| rng.next_u32() as f32 / u32::MAX as f32 - 0.5).collect()
+}
+
+/// Options that use all of the memory.
+fn all_options() -> Options {
+    Options { clip: Clip::GlobalNorm(0.7), accumulate: 2, ema: Some(0.9), decay: Vec::new() }
+}
+
+/// The parameters and the memory after some steps.
+fn after<R: Rule>(rule: R, options: &Options, start: &[f32], steps: u64, threads: usize) -> (Vec<f32>, Optimizer<R>) {
+    let (mut parameters, team) = (start.to_vec(), Team::new(threads));
+    let mut optimizer = Optimizer::new(rule, 0, start.len());
+    optimizer.set_options(options.clone()).unwrap();
+    go_on(&mut optimizer, &mut parameters, 0..steps, &team);
+    (parameters, optimizer)
+}
+
+fn go_on<R: Rule>(optimizer: &mut Optimizer<R>, parameters: &mut [f32], steps: Range<u64>, team: &Team) {
+    for step in steps {
+        optimizer.update(parameters, &numbers(parameters.len(), 100 + step), team);
+    }
+}
+
+#[test]
+fn bits_of_no_rule_depend_on_the_threads() {
+    fn test<R: Rule>(rule: R) {
+        let start = numbers(3 * UNIT + 77, 1);
+        for options in [Options::new(), all_options()] {
+            let (expected, _) = after(rule, &options, &start, 4, 1);
+            assert!(expected != start, "{rule:?}");
+            for threads in [2, 3] {
+                assert!(after(rule, &options, &start, 4, threads).0 == expected, "{rule:?}, {threads} threads");
+            }
+        }
+    }
+    with_every_rule!(test);
+}
+
+/// What becomes of a parameter does not depend on where it lies: every remainder length is right if single ones are.
+#[test]
+fn every_parameter_stands_alone() {
+    fn test<R: Rule>(rule: R) {
+        for len in (0..20).chain([33]) {
+            let start = numbers(len, 2);
+            let (mut all, mut alone) = (start.clone(), start);
+            let mut optimizer = Optimizer::new(rule, 0, len);
+            let mut optimizers = vec![Optimizer::new(rule, 0, 1); len];
+            for step in 0..5 {
+                let gradients = numbers(len, 50 + step);
+                optimizer.update(&mut all, &gradients, &Team::serial());
+                for (i, optimizer) in optimizers.iter_mut().enumerate() {
+                    optimizer.update(&mut alone[i..=i], &gradients[i..=i], &Team::serial());
+                }
+            }
+            assert_eq!(all, alone, "{rule:?}");
+        }
+    }
+    with_every_rule!(test);
+}
+
+#[test]
+fn a_run_goes_on_from_memory_and_steps_with_the_same_bits() {
+    fn test<R: Rule>(rule: R) {
+        let start = numbers(37, 3);
+        for options in [Options::new(), all_options()] {
+            for pause in [0, 3, 4] {
+                let (expected, whole) = after(rule, &options, &start, 9, 1);
+                let (mut parameters, paused) = after(rule, &options, &start, pause, 1);
+                let mut resumed = Optimizer::new(rule, 0, start.len());
+                resumed.set_options(options.clone()).unwrap();
+                resumed.memory_mut().copy_from_slice(paused.memory());
+                resumed.set_steps(paused.steps());
+                go_on(&mut resumed, &mut parameters, pause..9, &Team::serial());
+                assert_eq!(parameters, expected, "{rule:?}");
+                assert_eq!(resumed.memory(), whole.memory());
+                assert_eq!(
+                    resumed.memory().len(),
+                    start.len() * (R::SLOTS + if options.accumulate > 1 { 2 } else { 0 })
+                );
+            }
+        }
+    }
+    with_every_rule!(test);
+}
+
+#[test]
+fn frozen_parameters_stay_until_they_are_free_again() {
+    fn test<R: Rule>(rule: R) {
+        let start = numbers(40, 4);
+        let (mut parameters, mut optimizer) = after(rule, &Options::new(), &start, 0, 1);
+        optimizer.freeze(vec![30..40, 3..9]);
+        go_on(&mut optimizer, &mut parameters, 0..3, &Team::serial());
+        let is_frozen = |i: usize| (3..9).contains(&i) || i >= 30;
+        let (free, _) = after(rule, &Options::new(), &start, 3, 1);
+        for i in 0..40 {
+            assert_eq!(parameters[i], if is_frozen(i) { start[i] } else { free[i] }, "{rule:?}, {i}");
+        }
+        optimizer.freeze(Vec::new());
+        let before = parameters.clone();
+        go_on(&mut optimizer, &mut parameters, 3..6, &Team::serial());
+        assert!((0..40).all(|i| parameters[i] != before[i]), "{rule:?}");
+    }
+    with_every_rule!(test);
+}
+
+/// Frozen gradients count in no norm: what is updated is what would be without them.
+#[test]
+fn norms_are_of_what_is_updated() {
+    let options = Options { clip: Clip::GlobalNorm(0.1), ..Options::new() };
+    let rule = Sgd { learning_rate: 1.0, ..Sgd::new() };
+    let mut optimizer = Optimizer::new(rule, 0, 4);
+    optimizer.set_options(options).unwrap();
+    optimizer.freeze(vec![2..4]);
+    let mut parameters = [0.0; 4];
+    optimizer.update(&mut parameters, &[3.0, 4.0, 1e9, f32::NAN], &Team::serial());
+    assert!((parameters[0] + 0.06).abs() < 1e-6 && (parameters[1] + 0.08).abs() < 1e-6, "{parameters:?}");
+    assert_eq!(parameters[2..], [0.0; 2]);
+}
+
+/// The sum of gradients that are not finite is not, but the next one begins anew.
+#[test]
+fn a_gradient_that_is_not_finite_stays_where_it_is() {
+    fn test<R: Rule>(rule: R) {
+        for clip in [Clip::None, Clip::Value(1.0), Clip::Norm(1.0), Clip::GlobalNorm(1.0)] {
+            let mut optimizer = Optimizer::new(rule, 0, 3);
+            optimizer.set_options(Options { clip, ..Options::new() }).unwrap();
+            let mut parameters = [0.5; 3];
+            optimizer.update(&mut parameters, &[0.1, f32::NAN, -0.1], &Team::serial());
+            assert!(parameters[1].is_nan(), "{rule:?} {clip:?}: {parameters:?}");
+            assert!(parameters[0].is_finite() && parameters[2].is_finite(), "{rule:?} {clip:?}: {parameters:?}");
+        }
+        let mut optimizer = Optimizer::new(rule, 0, 1);
+        optimizer.set_options(Options { accumulate: 2, ..Options::new() }).unwrap();
+        optimizer.set_steps(2);
+        optimizer.memory_mut()[R::SLOTS] = f32::NAN;
+        let mut parameters = [0.5];
+        go_on(&mut optimizer, &mut parameters, 0..2, &Team::serial());
+        assert!(parameters[0].is_finite(), "{rule:?}");
+    }
+    with_every_rule!(test);
+}
+
+/// Between tensors all is zero, and stays so.
+#[test]
+fn zeros_without_gradient_stay_zero() {
+    fn test<R: Rule>(rule: R) {
+        let mut parameters = [0.0; 11];
+        let mut optimizer = Optimizer::new(rule, 0, 11);
+        for _ in 0..3 {
+            optimizer.update(&mut parameters, &[0.0; 11], &Team::serial());
+        }
+        assert_eq!(parameters, [0.0; 11], "{rule:?}");
+    }
+    with_every_rule!(test);
+}
+
+#[test]
+fn wrong_numbers_are_errors_before_a_step() {
+    fn test<R: Rule>(mut rule: R) {
+        assert_eq!(rule.check(), Ok(()));
+        for wrong in [f32::NAN, -1.0, f32::INFINITY] {
+            rule.set_learning_rate(wrong);
+            let error = Optimizer::new(rule, 0, 3).check(3).unwrap_err();
+            assert!(matches!(error, InputError::Setting(OutOfRange { setting: "learning_rate", .. })), "{error}");
+        }
+    }
+    with_every_rule!(test);
+    let error = |rule: Adam| rule.check().unwrap_err().to_string();
+    let below = "is a number from 0 up to, not including, 1, found";
+    assert_eq!(error(Adam { beta1: 1.0, ..Adam::new() }), format!("`beta1` of `adam` {below} 1"));
+    assert_eq!(error(Adam { beta2: f32::NAN, ..Adam::new() }), format!("`beta2` of `adam` {below} NaN"));
+    assert_eq!(error(Adam { epsilon: 0.0, ..Adam::new() }), "`epsilon` of `adam` is a finite number above 0, found 0");
+}
