@@ -176,3 +176,66 @@ fn schedules_agree_with_those_of_pytorch() {
         }
     }
 }
+
+/// Lengths are epochs: ten steps to the epoch stretch a curve, and it may fall between epochs.
+#[test]
+fn schedules_count_epochs() {
+    for name in ["exponential", "polynomial", "cosine", "cosine_restarts", "warm_up"] {
+        let schedule = schedule(name);
+        for epoch in 0..100 {
+            let (found, expected) = (schedule.factor(epoch * 10, 10), schedule.factor(epoch, 1));
+            assert!((found - expected).abs() < 1e-9, "{name}, epoch {epoch}: {found} instead of {expected}");
+        }
+        assert!(schedule.factor(5, 10) != schedule.factor(0, 10), "{name}");
+    }
+    let step = schedule("step");
+    assert_eq!([69, 70].map(|at| step.factor(at, 10)), [1.0, 0.5]);
+    // The ends are kept, and no number of steps is too large.
+    for (name, end) in [("polynomial", 0.0), ("cosine", 0.05), ("one_cycle", 4e-6)] {
+        assert!((schedule(name).factor(u64::MAX, 1) - end).abs() < 1e-12, "{name}");
+    }
+    assert!(schedule("cosine_restarts").factor(u64::MAX, 1).is_finite());
+    assert_eq!(Schedule::constant().rate(0.3, 7, 0), 0.3);
+}
+
+#[test]
+fn a_plateau_goes_on_from_its_state() {
+    let schedule = schedule("plateau");
+    let mut whole = schedule.plateau().unwrap();
+    for pause in 0..60 {
+        let mut resumed = schedule.plateau().unwrap();
+        resumed.set_state(whole.state());
+        assert_eq!(resumed.observe(plateau_loss(pause)), whole.observe(plateau_loss(pause)));
+        assert_eq!(resumed.state(), whole.state());
+    }
+    assert!(whole.factor() < 1.0);
+    // NaN improves on nothing.
+    let mut plateau = schedule.plateau().unwrap();
+    let factors = [1.0, f64::NAN, f64::NAN, f64::NAN].map(|loss| plateau.observe(loss));
+    assert_eq!(factors, [1.0, 1.0, 1.0, 0.5]);
+    assert!(Schedule::constant().plateau().is_none());
+}
+
+#[test]
+fn wrong_schedules_are_errors() {
+    let message = |shape| Schedule::new(shape).check().unwrap_err().to_string();
+    let above = "is a finite number above 0, found";
+    assert_eq!(message(Shape::Cosine { epochs: 0.0, end: 0.0 }), format!("`epochs` of `cosine` {above} 0"));
+    assert_eq!(message(Shape::Exponential { factor: f64::NAN }), format!("`factor` of `exponential` {above} NaN"));
+    assert_eq!(message(Shape::Step { every: -1.0, factor: 0.1 }), format!("`every` of `step` {above} -1"));
+    assert_eq!(
+        message(Shape::Piecewise { pieces: vec![(2.0, 0.1), (2.0, 0.01)] }),
+        "`epoch` of `piecewise` is after the epoch before it, found 2"
+    );
+    assert_eq!(
+        message(Shape::CosineRestarts { epochs: 1.0, growth: 0.5, end: 0.0 }),
+        "`growth` of `cosine_restarts` is a finite number of at least 1, found 0.5"
+    );
+    let share = "is a number from 0 to 1, found";
+    assert_eq!(
+        message(Shape::OneCycle { epochs: 1.0, rise: 2.0, start: 0.0, end: 0.0 }),
+        format!("`rise` of `one_cycle` {share} 2")
+    );
+    let warm = Schedule::constant().after_warm_up(1.0, -0.5);
+    assert_eq!(warm.check().unwrap_err().to_string(), format!("`start` of `warm_up` {share} -0.5"));
+}
