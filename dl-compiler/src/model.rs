@@ -6,6 +6,12 @@ use dl_grammar::Span;
 
 use crate::graph::{Element, Graph};
 
+mod train;
+
+pub use train::{
+    CLIPS, Chosen, DecayFactor, Form, Number, OPTIMIZERS, Range, SCHEDULES, STOPS, Setting, Train, WARM_UP,
+};
+
 /// A network whose names, shapes and attributes are known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
@@ -229,48 +235,6 @@ pub struct CallRow {
     pub depth: usize,
     /// Where it is written: the callee's name.
     pub span: Span,
-}
-
-/// The numbers of a `train` section.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Train {
-    /// The optimizer and its numbers.
-    pub optimizer: Optimizer,
-    /// Examples in a mini-batch.
-    pub batch: usize,
-    /// Passes over the training set.
-    pub epochs: usize,
-    /// `early(patience: 3)`
-    pub patience: Option<usize>,
-}
-
-/// An optimizer and its numbers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Optimizer {
-    /// Stochastic gradient descent, with momentum (Polyak, 1964) or Nesterov's (1983).
-    Sgd {
-        /// Step size.
-        learning_rate: f64,
-        /// How much of the last step is kept.
-        momentum: f64,
-        /// Whether the gradient is taken ahead.
-        nesterov: bool,
-        /// L2 decay added to the gradient.
-        weight_decay: f64,
-    },
-    /// Adam (Kingma and Ba, 2015).
-    Adam {
-        /// Step size.
-        learning_rate: f64,
-        /// Decay of the first moment.
-        beta1: f64,
-        /// Decay of the second moment.
-        beta2: f64,
-        /// Added to the root of the second moment.
-        epsilon: f64,
-        /// L2 decay added to the gradient.
-        weight_decay: f64,
-    },
 }
 
 impl Loss {

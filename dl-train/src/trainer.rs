@@ -204,7 +204,7 @@ impl<N: Network> Trainer<N> {
 
     fn check(&self) -> Result<(), TrainError> {
         const AT_LEAST_ONE: &str = "at least 1";
-        let Settings { optimizer, batch, epochs, patience } = &self.settings;
+        let Settings { optimizer, batch, epochs, patience, .. } = &self.settings;
         if *batch == 0 {
             return Err(TrainError::setting("batch", AT_LEAST_ONE, batch));
         }
@@ -234,7 +234,7 @@ impl<N: Network> Default for Trainer<N> {
 
 impl<N: Network> Clone for Trainer<N> {
     fn clone(&self) -> Self {
-        Self { plots: self.plots.clone(), ..*self }
+        Self { settings: self.settings.clone(), plots: self.plots.clone(), ..*self }
     }
 }
 

@@ -22,6 +22,7 @@ mod layout;
 mod loops;
 mod names;
 mod pointwise;
+mod settings;
 mod skeleton;
 mod steps;
 mod storage;
@@ -153,7 +154,7 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
             calls.extend(step.functions(module));
             batches.extend(step.batch_type(module));
         }
-        calls.extend(training::settings(module));
+        calls.extend(settings::settings(module));
         calls.extend(training::network(module, &steps));
     }
     let used = used(module, infers, !programs.inference.prepare.is_empty());

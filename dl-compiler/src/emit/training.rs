@@ -14,10 +14,11 @@ use super::calls::{Routine, blocks, call, checks, used_or_not};
 use super::layout::{OTHERS, TRAINED, UPDATED, all, each, ranges};
 use super::names::StepNames;
 use super::pointwise::float;
+use super::settings;
 use super::steps::Function;
 use super::types;
 use crate::graph::Role;
-use crate::model::{Constraint, Model, Optimizer};
+use crate::model::{Constraint, Model};
 use crate::plan::offsets;
 use crate::program::{Home, Program};
 
@@ -157,6 +158,13 @@ impl Step<'_> {
         let (gradients, step) = (self.gradients(module), self.step(module));
         let floats = self.floats(module);
         let optimizer = self.names(module).function("optimizer");
+        let (import, ranges) = match &self.writes.trained {
+            Part::Ranges(ranges) => {
+                let (layout, trained) = (&self.routine.layout.module, all(TRAINED, ranges));
+                (quote!(use self::#layout as layout;), quote!(.with_ranges(&#trained)))
+            }
+            Part::None | Part::Whole => Default::default(),
+        };
         let of = match &module.model.losses[self.loss].name {
             Some(loss) => format!(" of `{loss}`"),
             None => String::new(),
@@ -168,7 +176,8 @@ impl Step<'_> {
             #step
             #[doc = #doc]
             pub fn #optimizer(seed: u64) -> Optimizer {
-                Optimizer::new(settings().optimizer, seed, #floats)
+                #import
+                Optimizer::with_settings(&settings(), seed, #floats, <Parameters as rt::Tensors>::TENSORS)#ranges
             }
         }
     }
@@ -373,55 +382,10 @@ fn units(dims: &[usize]) -> (usize, usize, usize) {
     }
 }
 
-/// The type of the optimizers and `settings`.
-pub(super) fn settings(module: &Module<'_>) -> TokenStream {
-    let train = module.model.train;
-    let (batch, epochs) = (train.batch, train.epochs);
-    let patience = match train.patience {
-        Some(patience) => quote!(Some(#patience)),
-        None => quote!(None),
-    };
-    let rule = rule(module);
-    let numbers = match train.optimizer {
-        Optimizer::Sgd { learning_rate, momentum, nesterov, weight_decay } => {
-            let (rate, momentum, decay) = (float(learning_rate), float(momentum), float(weight_decay));
-            quote!(learning_rate: #rate, momentum: #momentum, nesterov: #nesterov, weight_decay: #decay)
-        }
-        Optimizer::Adam { learning_rate, beta1, beta2, epsilon, weight_decay } => {
-            let (rate, beta1, beta2) = (float(learning_rate), float(beta1), float(beta2));
-            let (epsilon, decay) = (float(epsilon), float(weight_decay));
-            let betas = quote!(beta1: #beta1, beta2: #beta2);
-            quote!(learning_rate: #rate, #betas, epsilon: #epsilon, weight_decay: #decay)
-        }
-    };
-    let train_doc = format!(" The numbers of the `train` section of `{}`.", module.model.name);
-    quote! {
-        #[doc = " The optimizer: its rule and its memory."]
-        pub type Optimizer = rt::Optimizer<#rule>;
-        #[doc = #train_doc]
-        pub fn settings() -> rt::Settings<#rule> {
-            rt::Settings {
-                optimizer: #rule { #numbers },
-                batch: #batch,
-                epochs: #epochs,
-                patience: #patience,
-            }
-        }
-    }
-}
-
-/// The type of the optimizers' rule.
-fn rule(module: &Module<'_>) -> TokenStream {
-    match module.model.train.optimizer {
-        Optimizer::Sgd { .. } => quote!(rt::Sgd),
-        Optimizer::Adam { .. } => quote!(rt::Adam),
-    }
-}
-
 /// The implementation of the runtime's `Network` for the type that stands for the network.
 pub(super) fn network(module: &Module<'_>, steps: &[Step<'_>]) -> TokenStream {
     let (name, text) = (&module.interface.network, &module.model.name);
-    let (rule, count) = (rule(module), steps.len());
+    let (rule, count) = (settings::rule(module), steps.len());
     let optimizers: Vec<Ident> = steps.iter().map(|step| step.names(module).function("optimizer")).collect();
     let step = all_steps(module, steps);
     quote! {

@@ -13,12 +13,18 @@ use super::names::{Check, Place};
 use super::value::Callee;
 
 impl<'a> Check<'_, 'a> {
-    /// The arguments of an optimizer; its own name is judged with the section.
+    /// The arguments of an optimizer or schedule, or of several; its own name is judged with the section.
     pub(super) fn setting(&mut self, value: &'a Expr) {
         match &value.kind {
             ExprKind::Call(call) => {
-                call.arguments.iter().for_each(|argument| self.expr(&argument.value, Place::Network));
+                for argument in &call.arguments {
+                    match &argument.name {
+                        Some(name) if name.text == "then" => self.setting(&argument.value),
+                        _ => self.expr(&argument.value, Place::Network),
+                    }
+                }
             }
+            ExprKind::List(elements) => elements.iter().for_each(|element| self.setting(element)),
             ExprKind::Name(name) if self.find(name).is_none() && self.constant(name).is_none() => {}
             _ => self.expr(value, Place::Network),
         }

@@ -241,7 +241,7 @@ fn model(target: &Target<'_>, training: Half, inference: Half) -> Model {
         states: training.states,
         losses: training.losses,
         budget: training.budget,
-        train: training.train.unwrap_or(train::DEFAULT),
+        train: training.train.unwrap_or_default(),
         training: if target.inference { training.graph.with_roots(|_| false) } else { training.graph },
         inference: inference.graph,
         bindings: inference.rows,

@@ -122,7 +122,7 @@ pub(super) fn half<'a>(program: &Program<'a>, target: &Target<'a>, training: boo
             Member::Penalty(penalty) => walk.evaluator.penalty(penalty),
             Member::Shared(shared) => walk.evaluator.shared(shared),
             Member::Budget(budget) => walk.budget.extend(walk.evaluator.allowance(budget)),
-            Member::Train(train) => walk.train = walk.train.or(walk.evaluator.train(train)),
+            Member::Train(train) if walk.train.is_none() => walk.train = walk.evaluator.train(train),
             _ => {}
         }
     }
@@ -317,6 +317,9 @@ impl<'a> Walk<'_, 'a> {
         let states: Vec<Parameter> = states.into_iter().map(|held| held.tensor).collect();
         let (losses, found) = objective::losses(&mut graph, &losses, &penalties, &parameters, target.name.span);
         diagnostics.extend(found);
+        if let Some(train) = train.as_ref().filter(|_| !is_poisoned) {
+            diagnostics.extend(super::train::unmatched(&train.decay, &parameters));
+        }
         let next = next.into_iter().enumerate();
         graph.roots.extend(next.filter_map(|(place, next)| Some((Role::Update(place), next?))));
         for node in &mut graph.nodes {

@@ -151,6 +151,86 @@ const CASES: &[(&str, &str)] = &[
         "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { optimizer: adam(beta1: 1) } }",
     ),
     ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { bach: 3 } }"),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { optimizer: adam(learning_rate: -1) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { optimizer: adam(epsilon: 1e-60) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { optimizer: lion(beta1: 0.99999999999) } }",
+    ),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { optimizer: 3 } }"),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { optimizer: ftrl(lambda: 1) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: cosin(epochs: 3) } }",
+    ),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: cosine } }"),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: cosine(epochs: 0) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: step(every: 2, factor: -1) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: piecewise(at: [1, 2], factors: [1]) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: piecewise(at: [2, 1], factors: [1, 1]) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: piecewise(at: 3, factors: [1]) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: warm_up(epochs: 3, then: cosin(epochs: 3)) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: warm_up(then: constant) } }",
+    ),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: warm_up(epochs: 1, then: warm_up(epochs: 1)) } }",
+    ),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { schedule: constant(1) } }"),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { clip: 1.0 } }"),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { clip: norm } }"),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { clip: value(0) } }"),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { clip: global_norm(limit: 1, 2) } }",
+    ),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { accumulate: 0 } }"),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { accumulate: 1.5 } }"),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { ema: 1 } }"),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { ema: true } }"),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { decay: factor(\"*.bias\") } }",
+    ),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { decay: factor(3, 0) } }"),
+    (
+        "E0404",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { decay: [factor(\"*.bias\", -1)] } }",
+    ),
+    ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { decay: 0.5 } }"),
+    (
+        "E0104",
+        "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { decay: factor(\"*.bas\", 0) } }",
+    ),
     ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { batch: 0 } }"),
     ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { stop: early } }"),
     ("E0404", "network N { input x: [2]; output y = x |> dense(2); loss mean(y); train { epochs: 2, epochs: 3 } }"),

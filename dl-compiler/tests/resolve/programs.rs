@@ -3,7 +3,7 @@
 use crate::support::{model, models};
 use dl_compiler::eval::{self, Context};
 use dl_compiler::graph::{Element, Role};
-use dl_compiler::model::{Initializer, Model, Optimizer};
+use dl_compiler::model::{Initializer, Model, Number};
 use dl_compiler::outline::{Part, outline};
 use ndarray::{ArrayD, IxDyn};
 
@@ -97,11 +97,14 @@ fn lenet_has_the_paths_and_shapes_of_the_paper() {
 #[test]
 fn the_train_section_fills_in_defaults() {
     let train = model(LENET).train;
-    let sgd = Optimizer::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
-    assert_eq!((train.optimizer, train.batch, train.epochs, train.patience), (sgd, 64, 10, Some(3)));
+    let [rate, momentum, decay] = [0.05, 0.9, 0.0].map(Number::Float);
+    assert_eq!(train.optimizer.form.name, "sgd");
+    assert_eq!(train.optimizer.numbers, [rate, momentum, Number::Truth(false), decay]);
+    assert_eq!((train.batch, train.epochs, train.patience), (64, 10, Some(3)));
     let train = model("network N { input x: [2]; output y = relu(x); }").train;
-    let adam = Optimizer::Adam { learning_rate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
-    assert_eq!((train.optimizer, train.batch, train.epochs, train.patience), (adam, 32, 10, None));
+    assert_eq!(train.optimizer.form.name, "adam");
+    assert_eq!(train.optimizer.numbers, [0.001, 0.9, 0.999, 1e-8, 0.0].map(Number::Float));
+    assert_eq!((train.batch, train.epochs, train.patience), (32, 10, None));
 }
 
 #[test]
