@@ -136,9 +136,9 @@ mod tests {
     use proptest::prelude::*;
 
     const INFOS: &[TensorInfo] = &[
-        TensorInfo { name: "hidden.weight", dims: &[2, 3], offset: 0 },
-        TensorInfo { name: "hidden.bias", dims: &[3], offset: 16 },
-        TensorInfo { name: "scale", dims: &[], offset: 32 },
+        TensorInfo { name: "hidden.weight", dims: &[2, 3], offset: 0, place: "" },
+        TensorInfo { name: "hidden.bias", dims: &[3], offset: 16, place: "" },
+        TensorInfo { name: "scale", dims: &[], offset: 32, place: "" },
     ];
     const LEN: usize = 48;
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_file_written_by_hand_is_read() {
-        const ONE: &[TensorInfo] = &[TensorInfo { name: "w", dims: &[2], offset: 3 }];
+        const ONE: &[TensorInfo] = &[TensorInfo { name: "w", dims: &[2], offset: 3, place: "" }];
         let header =
             r#"{"__metadata__":{"hash":"01234567890123456789"},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         let read = reading(ONE, &file(header, &[1.5, -2.0])).unwrap();
@@ -207,7 +207,7 @@ mod tests {
             "`hidden.weight` has shape [3, 2] in the network, found [2, 3]"
         );
         let header = r#"{"w":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}"#;
-        const ONE: &[TensorInfo] = &[TensorInfo { name: "w", dims: &[1], offset: 0 }];
+        const ONE: &[TensorInfo] = &[TensorInfo { name: "w", dims: &[1], offset: 0, place: "" }];
         assert_eq!(
             reading(ONE, &file(header, &[0.0])).unwrap_err().to_string(),
             "`w` is of type F32 in the network, found I32"
@@ -216,9 +216,9 @@ mod tests {
 
     #[test]
     fn a_table_that_leaves_its_block_is_an_error() {
-        let infos = [TensorInfo { name: "w", dims: &[usize::MAX, 2], offset: 0 }];
+        let infos = [TensorInfo { name: "w", dims: &[usize::MAX, 2], offset: 0, place: "" }];
         assert!(matches!(save(&infos, &[0.0]), Err(LoadError::OutOfBlock { name: "w", .. })));
-        let infos = [TensorInfo { name: "w", dims: &[4], offset: usize::MAX }];
+        let infos = [TensorInfo { name: "w", dims: &[4], offset: usize::MAX, place: "" }];
         assert!(matches!(save(&infos, &[0.0]), Err(LoadError::OutOfBlock { .. })));
         assert_eq!(copy(&infos, &mut [0.0], &infos, &[1.0], ""), 0);
     }
@@ -266,7 +266,7 @@ mod tests {
             format!("{{{}}}", overflowing.join(",")),
             r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"v":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#.to_owned(),
         ];
-        const ONE: &[TensorInfo] = &[TensorInfo { name: "w", dims: &[1], offset: 0 }];
+        const ONE: &[TensorInfo] = &[TensorInfo { name: "w", dims: &[1], offset: 0, place: "" }];
         for header in headers {
             let bytes = file(&header, &[1.0]);
             let shown: String = header.chars().take(80).collect();
@@ -304,9 +304,9 @@ mod tests {
     #[test]
     fn copying_takes_equal_names_and_shapes() {
         let from = [
-            TensorInfo { name: "hidden.bias", dims: &[3], offset: 0 },
-            TensorInfo { name: "hidden.weight", dims: &[3, 2], offset: 3 },
-            TensorInfo { name: "scale", dims: &[], offset: 9 },
+            TensorInfo { name: "hidden.bias", dims: &[3], offset: 0, place: "" },
+            TensorInfo { name: "hidden.weight", dims: &[3, 2], offset: 3, place: "" },
+            TensorInfo { name: "scale", dims: &[], offset: 9, place: "" },
         ];
         let values: Vec<f32> = (100..110).map(|x| x as f32).collect();
         let mut to = block();
