@@ -147,12 +147,13 @@ pub struct Optimizer<R> {
     /// Floats of the parameters; a rule without slots has no other memory of it.
     len: usize,
     slots: Block,
+    frozen: Vec<Range<usize>>,
 }
 
 impl<R: Rule> Optimizer<R> {
     /// An optimizer of `len` parameters before its first step.
     pub fn new(rule: R, seed: u64, len: usize) -> Self {
-        Self { rule, seed, steps: 0, len, slots: Block::zeroed(R::SLOTS.saturating_mul(len)) }
+        Self { rule, seed, steps: 0, len, slots: Block::zeroed(R::SLOTS.saturating_mul(len)), frozen: vec![] }
     }
 
     /// The same optimizer with other numbers.
@@ -163,6 +164,31 @@ impl<R: Rule> Optimizer<R> {
     /// The number of the step about to run, from 1.
     pub fn step(&self) -> u64 {
         self.steps + 1
+    }
+
+    /// All slots, one after another.
+    pub fn memory(&self) -> &[f32] {
+        self.slots.as_slice()
+    }
+
+    /// All slots, one after another.
+    pub fn memory_mut(&mut self) -> &mut [f32] {
+        self.slots.as_mut_slice()
+    }
+
+    /// How many steps were done.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Sets how many steps were done.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Leaves these ranges of the parameters alone.
+    pub fn freeze(&mut self, ranges: Vec<Range<usize>>) {
+        self.frozen = ranges;
     }
 
     /// Checks that the optimizer was made for `len` parameters, which its updates rely on.
@@ -190,6 +216,7 @@ impl<R: Rule> Optimizer<R> {
     /// If a range leaves the slices, or the ranges together are not as long as what the optimizer was made for.
     pub fn update_ranges(&mut self, parameters: &mut [f32], gradients: &[f32], ranges: &[Range<usize>], team: &Team) {
         let step = self.step();
+        let kept: Vec<Vec<f32>> = self.frozen.iter().map(|range| parameters[range.clone()].to_vec()).collect();
         let mut slots = self.slots.as_mut_slice();
         for range in ranges {
             let (memory, rest) = slots.split_at_mut(R::SLOTS * range.len());
@@ -199,6 +226,9 @@ impl<R: Rule> Optimizer<R> {
         }
         assert!(slots.is_empty(), "ranges as long as the {} parameters of the optimizer", self.len);
         self.steps += 1;
+        for (range, kept) in self.frozen.iter().zip(kept) {
+            parameters[range.clone()].copy_from_slice(&kept);
+        }
     }
 }
 
