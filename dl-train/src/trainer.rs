@@ -5,6 +5,8 @@
 //! evaluates the validation set. After the first epoch a step allocates nothing. What a step computes is the
 //! generated code's matter; nothing here looks into a network.
 
+#[cfg(test)]
+mod resume_tests;
 mod run;
 
 use std::fmt;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use dl_runtime::{Block, Network, Tensors};
 use proptest::prelude::*;
@@ -25,6 +26,15 @@ fn run() -> (TempDir, std::path::PathBuf) {
     trainer().callback(ModelCheckpoint::new(folder.path())).fit(&points(), &points()).unwrap();
     let file = folder.path().join("epoch-000003.safetensors");
     (folder, file)
+}
+
+/// The bytes of that file, made once.
+fn bytes_of_run() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| {
+        let (_folder, file) = run();
+        fs::read(file).unwrap()
+    })
 }
 
 /// A file by hand, as the format is described: length of the header, header, numbers.
@@ -230,8 +240,9 @@ proptest! {
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         digit in any::<prop::sample::Index>(),
     ) {
-        let (_folder, file) = run();
-        let mut bytes = fs::read(&file).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("changed.safetensors");
+        let mut bytes = bytes_of_run().to_vec();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;
