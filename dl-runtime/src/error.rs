@@ -76,6 +76,9 @@ pub enum InputError {
         /// The first such number.
         found: f32,
     },
+    /// A number of the optimizer that it cannot work with.
+    #[error(transparent)]
+    Setting(#[from] crate::OutOfRange),
     /// Weights that leave nothing to average.
     #[error("the example weights sum to {sum}, expected a finite number above 0")]
     WeightsUnusable {
@@ -215,7 +218,7 @@ pub fn check_weights(weights: Option<&[f32]>, n: usize) -> Result<f32, InputErro
     if sum.is_finite() && sum > 0.0 { Ok(sum) } else { Err(InputError::WeightsUnusable { sum }) }
 }
 
-fn quoted(names: &[&str]) -> String {
+pub(crate) fn quoted(names: &[&str]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }

@@ -14,6 +14,7 @@ mod optimizer;
 mod random;
 #[doc(hidden)]
 pub mod reference;
+mod schedule;
 mod segments;
 mod simd;
 mod team;
@@ -26,8 +27,12 @@ pub use error::{
 pub use initializer::Initializer;
 pub use kernels::*;
 pub use network::{Examples, Network, Report, Settings, TensorInfo, Tensors};
-pub use optimizer::{Adam, Optimizer, Rule, Sgd};
+pub use optimizer::{
+    AdaDelta, AdaGrad, Adam, AdamW, AmsGrad, Clip, Decay, Ftrl, Gradients, Lion, MAX_SLOTS, NAdam, Optimizer, Options,
+    OutOfRange, Part, ProximalAdaGrad, ProximalGradient, RmsProp, Rule, SettingError, Sgd, path_matches,
+};
 pub use random::{Draw, Rng, bernoulli, draw_bits, normal, philox, uniform};
+pub use schedule::{Plateau, PlateauState, Schedule, Shape, WarmUp};
 pub use segments::{SHARD, Segments};
 pub use simd::{Isa, Lane, isa};
 pub use team::{Shard, Team};

@@ -4,8 +4,10 @@
 //! knows nothing else. It holds no kernels and no storage.
 
 use std::fmt::Debug;
+use std::ops::Range;
 
-use crate::optimizer::{Optimizer, Rule};
+use crate::optimizer::{Optimizer, Options, Rule, SettingError};
+use crate::schedule::Schedule;
 use crate::{InputError, LoadError};
 
 /// A compiled network: the type the generated module names after it.
@@ -150,6 +152,11 @@ pub trait Tensors: Clone + Send + Sync + 'static {
         let info = Self::TENSORS.iter().find(|info| info.name == name)?;
         self.as_slice().get(info.offset..info.offset + info.len())
     }
+    /// Where the tensors lie whose names match a pattern, as [`path_matches`](crate::path_matches) understands it.
+    fn ranges(pattern: &str) -> Vec<Range<usize>> {
+        let chosen = Self::TENSORS.iter().filter(|info| crate::path_matches(pattern, info.name));
+        chosen.map(|info| info.offset..info.offset + info.len()).collect()
+    }
     /// Bytes in the safetensors format.
     fn save(&self) -> Result<Vec<u8>, LoadError> {
         crate::checkpoint::save(Self::TENSORS, self.as_slice())
@@ -167,14 +174,42 @@ pub trait Tensors: Clone + Send + Sync + 'static {
 }
 
 /// The numbers of a `train` section, to be changed at run time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings<R> {
     /// The optimizer's rule and its numbers.
     pub optimizer: R,
+    /// What the optimizer does besides: clipping, accumulation, averages, decay by parameter.
+    pub options: Options,
+    /// How the learning rate changes in training.
+    pub schedule: Schedule,
     /// Examples in a mini-batch.
     pub batch: usize,
     /// Passes over the training set, at most.
     pub epochs: usize,
     /// Stop when the validation loss has not improved for that many epochs.
     pub patience: Option<usize>,
+}
+
+impl<R: Rule> Settings<R> {
+    /// An optimizer without options, a constant learning rate, batches of 32, 10 epochs, no early stopping.
+    pub const fn new(optimizer: R) -> Self {
+        Self {
+            optimizer,
+            options: Options::new(),
+            schedule: Schedule::constant(),
+            batch: 32,
+            epochs: 10,
+            patience: None,
+        }
+    }
+
+    /// Checks the numbers of the optimizer, its options and the schedule, for parameters that are these tensors.
+    ///
+    /// # Errors
+    /// The first number that is out of range, or the first pattern that matches no tensor.
+    pub fn check(&self, tensors: &[TensorInfo]) -> Result<(), SettingError> {
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        self.options.check(tensors)
+    }
 }

@@ -5,7 +5,7 @@
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
-use dl_runtime::{InputError, TensorInfo};
+use dl_runtime::{InputError, SettingError, TensorInfo};
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
@@ -62,14 +62,9 @@ pub enum TrainError {
         /// What is wrong with it.
         source: InputError,
     },
-    /// A pattern of parameters that none has.
-    #[error("no parameter matches `{pattern}`, expected one of {}", names.join(", "))]
-    NoSuchParameter {
-        /// The pattern.
-        pattern: String,
-        /// The names there are.
-        names: Vec<&'static str>,
-    },
+    /// Settings of the optimizer or the schedule that do not fit each other or the network.
+    #[error(transparent)]
+    Optimizer(#[from] SettingError),
     /// A metric that the network does not have.
     #[error("there is no metric `{name}`, expected {}", if names.is_empty() { "none: the network has only a loss".to_owned() } else { names.join(" or ") })]
     NoSuchMetric {

@@ -157,7 +157,7 @@ impl Network for Line {
 
     fn settings() -> Settings<Sgd> {
         let optimizer = Sgd { learning_rate: 0.01, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-        Settings { optimizer, batch: 4, epochs: 3, patience: None }
+        Settings { batch: 4, epochs: 3, ..Settings::new(optimizer) }
     }
 
     fn initialize(_seed: u64) -> (Weights, Seen) {

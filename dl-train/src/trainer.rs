@@ -13,9 +13,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dl_runtime::{Examples, Network, Rule, Settings};
+use dl_runtime::{Examples, Network, Options, Rule, Schedule, Settings, Tensors};
 
-use crate::callback::{Callback, EarlyStopping, Prototypes};
+use crate::callback::{Callback, EarlyStopping, Prototypes, Scheduled};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Section};
 use crate::evaluate::{Batches, evaluate_batches, refused};
 use crate::{Evaluation, History, Progress, TrainError};
@@ -88,6 +88,19 @@ impl<N: Network> Trainer<N> {
     /// The optimizer's rule and all its numbers.
     pub fn optimizer(mut self, rule: N::Rule) -> Self {
         self.settings.optimizer = rule;
+        self
+    }
+
+    /// What the optimizer does besides its rule: clipping, accumulation, averages of the parameters, decay by parameter.
+    /// With averages, validation and what training returns are those of the averages.
+    pub fn optimizer_options(mut self, options: Options) -> Self {
+        self.settings.options = options;
+        self
+    }
+
+    /// How the learning rate changes in training; the schedule multiplies the optimizer's own.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.settings.schedule = schedule;
         self
     }
 
@@ -212,8 +225,16 @@ impl<N: Network> Trainer<N> {
 
     /// The callbacks of a run.
     fn callbacks(&self) -> Vec<Box<dyn Callback<N>>> {
-        let own = self.settings.patience.map(|patience| Box::new(EarlyStopping::new(patience)) as Box<dyn Callback<N>>);
-        own.into_iter().chain(self.callbacks.iter().map(|callback| callback.instance())).collect()
+        let Settings { optimizer, schedule, patience, .. } = &self.settings;
+        let mut callbacks: Vec<Box<dyn Callback<N>>> = Vec::new();
+        if *schedule != Schedule::constant() {
+            callbacks.push(Box::new(Scheduled::new(schedule, optimizer.learning_rate())));
+        }
+        if let Some(patience) = *patience {
+            callbacks.push(Box::new(EarlyStopping::new(patience)));
+        }
+        callbacks.extend(self.callbacks.iter().map(|callback| callback.instance()));
+        callbacks
     }
 
     /// Loss and metrics of `examples`, in batches and with threads as set here.
@@ -254,7 +275,7 @@ impl<N: Network> Trainer<N> {
 
     fn check(&self) -> Result<(), TrainError> {
         const AT_LEAST_ONE: &str = "at least 1";
-        let Settings { optimizer, batch, epochs, patience } = &self.settings;
+        let Settings { optimizer, batch, epochs, patience, .. } = &self.settings;
         if *batch == 0 {
             return Err(TrainError::setting("batch", AT_LEAST_ONE, batch));
         }
@@ -272,6 +293,7 @@ impl<N: Network> Trainer<N> {
             let expected = "a finite number above 0";
             return Err(TrainError::setting("learning_rate", expected, learning_rate));
         }
+        self.settings.check(N::Parameters::TENSORS)?;
         Ok(())
     }
 }
@@ -285,6 +307,7 @@ impl<N: Network> Default for Trainer<N> {
 impl<N: Network> Clone for Trainer<N> {
     fn clone(&self) -> Self {
         Self {
+            settings: self.settings.clone(),
             plots: self.plots.clone(),
             callbacks: self.callbacks.clone(),
             example_weights: self.example_weights.clone(),

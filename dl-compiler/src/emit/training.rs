@@ -158,6 +158,13 @@ impl Step<'_> {
         let (gradients, step) = (self.gradients(module), self.step(module));
         let floats = self.floats(module);
         let optimizer = self.names(module).function("optimizer");
+        let (import, ranges) = match &self.writes.trained {
+            Part::Ranges(ranges) => {
+                let (layout, trained) = (&self.routine.layout.module, all(TRAINED, ranges));
+                (quote!(use self::#layout as layout;), quote!(.with_ranges(&#trained)))
+            }
+            Part::None | Part::Whole => Default::default(),
+        };
         let of = match &module.model.losses[self.loss].name {
             Some(loss) => format!(" of `{loss}`"),
             None => String::new(),
@@ -169,7 +176,8 @@ impl Step<'_> {
             #step
             #[doc = #doc]
             pub fn #optimizer(seed: u64) -> Optimizer {
-                Optimizer::new(settings().optimizer, seed, #floats)
+                #import
+                Optimizer::with_settings(&settings(), seed, #floats, <Parameters as rt::Tensors>::TENSORS)#ranges
             }
         }
     }
@@ -402,6 +410,8 @@ pub(super) fn settings(module: &Module<'_>) -> TokenStream {
         pub fn settings() -> rt::Settings<#rule> {
             rt::Settings {
                 optimizer: #rule { #numbers },
+                options: rt::Options::new(),
+                schedule: rt::Schedule::constant(),
                 batch: #batch,
                 epochs: #epochs,
                 patience: #patience,

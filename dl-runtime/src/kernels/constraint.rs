@@ -53,7 +53,7 @@ fn scale<F: Fn(f64) -> f64>(units: &Units, factor: F, x: &mut [f32]) {
 }
 
 /// Units side by side whose squares are summed at once; within a unit that lies in one piece, partial sums.
-const ABREAST: usize = 16;
+pub(crate) const ABREAST: usize = 16;
 
 struct Scale<'a, F> {
     units: &'a Units,
@@ -87,7 +87,7 @@ impl<F: Fn(f64) -> f64> Kernel for Scale<'_, F> {
 
 /// The sums of squares down the columns of rows of at most [`ABREAST`].
 #[inline(always)]
-fn squares<'x>(rows: impl Iterator<Item = &'x [f32]>) -> [f64; ABREAST] {
+pub(crate) fn squares<'x>(rows: impl Iterator<Item = &'x [f32]>) -> [f64; ABREAST] {
     let mut sums = [0.0; ABREAST];
     for row in rows {
         for (sum, &x) in sums.iter_mut().zip(row) {

@@ -18,6 +18,7 @@ mod steps;
 mod transpose;
 
 pub use batched_matmul::{BatchedMatMul, batched_matmul};
+pub(crate) use constraint::{ABREAST, squares};
 pub use constraint::{Units, clip, max_norm, non_negative, unit_norm};
 pub use convolution::{Convolution2d, convolution2d, convolution2d_input, convolution2d_weight};
 pub use epilogue::{Activation, Epilogue};

@@ -86,7 +86,8 @@ impl<N: Network> Callback<N> for EarlyStopping {
             if self.restore_best {
                 let [parameters, state] = self.kept.get_or_insert_default();
                 parameters.clear();
-                parameters.extend_from_slice(context.parameters.as_slice());
+                let validated = context.average.unwrap_or(context.parameters);
+                parameters.extend_from_slice(validated.as_slice());
                 state.clear();
                 state.extend_from_slice(context.state.as_slice());
             }

@@ -9,7 +9,7 @@ use crate::TrainError;
 
 /// Keeps the parameters of a pattern as they are during some epochs, as in fine-tuning.
 ///
-/// In the pattern `*` stands for any text: `features.*`, `*.bias`.
+/// Patterns are those of [`path_matches`](dl_runtime::path_matches), such as `features.*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freeze {
     pattern: String,

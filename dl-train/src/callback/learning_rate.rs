@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dl_runtime::Network;
+use dl_runtime::{Network, Plateau, PlateauState, Schedule};
 use serde_json::json;
 
 use super::{Callback, Context, Monitor};
@@ -57,6 +57,63 @@ impl<N: Network> Callback<N> for LearningRateScheduler {
     fn begin_batch(&mut self, context: &mut Context<'_, N>) -> Result<(), TrainError> {
         let (steps_per_epoch, epoch, epochs) = (context.batches, context.epoch, context.epochs);
         context.set_learning_rate((self.rate)(Moment { step: context.step, steps_per_epoch, epoch, epochs }))
+    }
+}
+
+/// Sets the learning rate before every step as a [`Schedule`] says.
+#[derive(Debug, Clone)]
+pub(crate) struct Scheduled {
+    schedule: Schedule,
+    /// The rate that the schedule multiplies.
+    base: f32,
+    plateau: Option<Plateau>,
+}
+
+impl Scheduled {
+    pub(crate) fn new(schedule: &Schedule, base: f32) -> Self {
+        Self { schedule: schedule.clone(), base, plateau: schedule.plateau() }
+    }
+}
+
+impl<N: Network> Callback<N> for Scheduled {
+    fn name(&self) -> &str {
+        "schedule"
+    }
+
+    fn begin_batch(&mut self, context: &mut Context<'_, N>) -> Result<(), TrainError> {
+        let factor = self.plateau.map_or(1.0, |plateau| plateau.factor());
+        let rate = self.schedule.rate(f64::from(self.base), context.step, context.batches as u64);
+        context.set_learning_rate((factor * rate) as f32)
+    }
+
+    fn end_epoch(&mut self, context: &mut Context<'_, N>) -> Result<(), TrainError> {
+        if let (Some(plateau), Some(record)) = (&mut self.plateau, context.history.last()) {
+            plateau.observe(record.validation.loss);
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Section {
+        let Some(plateau) = self.plateau else { return Section::new("null") };
+        let PlateauState { factor, lowest, waited, resting } = plateau.state();
+        let (factor, lowest) = (numbers::float(factor), numbers::float(lowest));
+        Section::new(json!({ "factor": factor, "lowest": lowest, "waited": waited, "resting": resting }).to_string())
+    }
+
+    fn load(&mut self, section: &Section) -> Result<(), TrainError> {
+        let values = section.values()?;
+        let Some(plateau) = self.plateau.as_mut().filter(|_| !values.is_null()) else { return Ok(()) };
+        let float = |name| values.get(name).and_then(numbers::to_float).ok_or_else(|| numbers::missing(name));
+        let count = |name| u32::try_from(numbers::count(&values, name)?).map_err(|_| numbers::missing(name));
+        plateau.set_state(PlateauState {
+            factor: Some(float("factor")?)
+                .filter(|factor| (0.0..=1.0).contains(factor))
+                .ok_or_else(|| numbers::missing("factor"))?,
+            lowest: float("lowest")?,
+            waited: count("waited")?,
+            resting: count("resting")?,
+        });
+        Ok(())
     }
 }
 

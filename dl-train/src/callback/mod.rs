@@ -15,10 +15,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dl_runtime::{Network, Rule, Tensors};
+use dl_runtime::{Network, Rule, SettingError, Tensors, path_matches};
 
 pub use early_stopping::EarlyStopping;
 pub use freeze::Freeze;
+pub(crate) use learning_rate::Scheduled;
 pub use learning_rate::{LearningRateScheduler, Moment, ReduceOnPlateau};
 pub use model_checkpoint::ModelCheckpoint;
 pub use monitor::Monitor;
@@ -107,6 +108,9 @@ pub struct Context<'a, N: Network> {
     pub gradients: &'a [f32],
     /// The parameters.
     pub parameters: &'a mut N::Parameters,
+    /// Their moving averages after the last epoch, if the optimizers keep such: validation is done with these, and they
+    /// are what training returns.
+    pub average: Option<&'a N::Parameters>,
     /// The state.
     pub state: &'a mut N::State,
     /// One optimizer for each loss that has its own step.
@@ -137,15 +141,16 @@ impl<N: Network> Context<'_, N> {
         Ok(())
     }
 
-    /// Keeps the parameters of that pattern as they are from the next step on; see [`matches`].
+    /// Keeps the parameters of that pattern as they are from the next step on. A pattern is one of [`path_matches`], such
+    /// as `features.*`.
     ///
     /// # Errors
-    /// If no parameter has such a name.
+    /// If no parameter matches.
     pub fn freeze(&mut self, pattern: &str) -> Result<(), TrainError> {
         let infos = N::Parameters::TENSORS;
-        if !infos.iter().any(|info| matches(pattern, info.name)) {
-            let names = infos.iter().map(|info| info.name).collect();
-            return Err(TrainError::NoSuchParameter { pattern: pattern.to_owned(), names });
+        if !infos.iter().any(|info| path_matches(pattern, info.name)) {
+            let paths = infos.iter().map(|info| info.name).collect();
+            return Err(SettingError::NoSuchPath { pattern: pattern.to_owned(), paths }.into());
         }
         self.control.changed |= self.control.frozen.insert(pattern.to_owned());
         Ok(())
@@ -186,19 +191,6 @@ impl Control {
     }
 }
 
-/// Whether a parameter's path matches a pattern, in which `*` stands for any text: `features.*`, `*.bias`.
-pub fn matches(pattern: &str, path: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| path.strip_prefix(first)) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, between)) = parts.split_last() else { return rest.is_empty() };
-    for part in between {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
 /// Makes a callback for each run.
 pub(crate) trait Prototype<N: Network>: Send + Sync {
     fn instance(&self) -> Box<dyn Callback<N>>;
@@ -215,9 +207,9 @@ pub(crate) type Prototypes<N> = Vec<Arc<dyn Prototype<N>>>;
 
 /// The ranges of the parameters' block that patterns freeze, in order.
 pub(crate) fn frozen_ranges<T: Tensors>(patterns: &BTreeSet<String>) -> Vec<std::ops::Range<usize>> {
-    let frozen = T::TENSORS.iter().filter(|info| patterns.iter().any(|pattern| matches(pattern, info.name)));
-    let mut ranges: Vec<_> = frozen.map(|info| info.offset..info.offset + info.len()).collect();
+    let mut ranges: Vec<_> = patterns.iter().flat_map(|pattern| T::ranges(pattern)).collect();
     ranges.sort_by_key(|range| range.start);
+    ranges.dedup();
     ranges
 }
 

@@ -6,7 +6,7 @@ use dl_runtime::{Network, Tensors};
 
 use super::*;
 use crate::testing::{Line, Points};
-use crate::{End, Progress, Trained, TrainError, Trainer};
+use crate::{End, Progress, TrainError, Trained, Trainer};
 
 fn trainer() -> Trainer<Line> {
     Trainer::new().progress(Progress::Silent)
@@ -195,7 +195,7 @@ fn parameters_are_frozen_for_some_epochs() {
     assert_ne!(from(1), [0.0, 0.0]);
     assert_eq!(from(5), from(1));
     let error = trainer().callback(Freeze::new("hidden.*")).fit(&points, &points).unwrap_err();
-    assert_eq!(error.to_string(), "no parameter matches `hidden.*`, expected one of weights");
+    assert_eq!(error.to_string(), "no parameter has a path that matches `hidden.*`; the paths are `weights`");
 }
 
 #[test]
@@ -218,27 +218,5 @@ fn settings_out_of_range_are_errors() {
     ];
     for (trainer, expected) in cases {
         assert_eq!(message(trainer), expected);
-    }
-}
-
-#[test]
-fn a_star_stands_for_any_text() {
-    let cases = [
-        ("hidden.weight", "hidden.weight", true),
-        ("hidden.weight", "hidden.weights", false),
-        ("hidden.*", "hidden.weight", true),
-        ("hidden.*", "hidden", false),
-        ("*", "anything", true),
-        ("*.bias", "a.b.bias", true),
-        ("*.bias", "a.b.bias_2", false),
-        ("a*c*e", "abcde", true),
-        ("a*c*e", "ace", true),
-        ("a*c*c", "ac", false),
-        ("ab*ba", "aba", false),
-        ("", "", true),
-        ("", "a", false),
-    ];
-    for (pattern, path, expected) in cases {
-        assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
     }
 }

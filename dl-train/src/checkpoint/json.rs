@@ -33,7 +33,7 @@ pub(crate) fn count(values: &Value, name: &str) -> Result<usize, CheckpointError
 }
 
 /// An error that says which value is missing.
-pub(super) fn missing(name: &str) -> CheckpointError {
+pub(crate) fn missing(name: &str) -> CheckpointError {
     CheckpointError::Section { section: name.to_owned(), reason: "it is missing or of another type".to_owned() }
 }
 

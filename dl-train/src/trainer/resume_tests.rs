@@ -8,8 +8,8 @@ use dl_runtime::{Sgd, Tensors};
 use crate::checkpoint::{Checkpoint, CheckpointError, newest};
 use crate::testing::{Line, Points};
 use crate::{
-    Callback, Context, EarlyStopping, Freeze, LearningRateScheduler, ModelCheckpoint, Progress, ReduceOnPlateau, Section,
-    TrainError, Trained, Trainer,
+    Callback, Context, EarlyStopping, Freeze, LearningRateScheduler, ModelCheckpoint, Progress, ReduceOnPlateau,
+    Section, TrainError, Trained, Trainer,
 };
 
 /// Momentum, weights, early stopping that restores, plateaus and freezing: all that has a memory.

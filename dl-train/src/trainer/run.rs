@@ -29,6 +29,8 @@ pub(super) struct Run<'a, N: Network> {
     parameters: N::Parameters,
     state: N::State,
     optimizers: N::Optimizers,
+    /// Moving averages of the parameters after the last epoch.
+    average: Option<N::Parameters>,
     training_workspace: N::TrainingWorkspace,
     workspace: N::Workspace,
     batches: Batches<N>,
@@ -49,6 +51,12 @@ impl<'a, N: Network> Run<'a, N> {
     ) -> Result<Self, TrainError> {
         let settings = &trainer.settings;
         let (batch_size, seed) = (settings.batch.min(train.len()), trainer.seed);
+        let mut optimizers = N::optimizers(settings.optimizer, seed);
+        for optimizer in optimizers.as_mut() {
+            if *optimizer.options() != settings.options {
+                optimizer.set_options(settings.options.clone())?;
+            }
+        }
         let (parameters, state) = trainer.start.as_deref().cloned().unwrap_or_else(|| N::initialize(seed));
         Ok(Self {
             trainer,
@@ -68,7 +76,8 @@ impl<'a, N: Network> Run<'a, N> {
             history: History::default(),
             parameters,
             state,
-            optimizers: N::optimizers(settings.optimizer, seed),
+            optimizers,
+            average: None,
             training_workspace: N::training_workspace(batch_size, trainer.threads),
             workspace: N::workspace(settings.batch.min(validation.len()), trainer.threads),
             batches: Batches::new(),
@@ -105,6 +114,7 @@ impl<'a, N: Network> Run<'a, N> {
         self.history = restored.history;
         self.parameters = restored.parameters;
         self.state = restored.state;
+        self.take_average();
         if self.preprocessing.is_empty() {
             self.preprocessing = restored.preprocessing;
         }
@@ -132,6 +142,9 @@ impl<'a, N: Network> Run<'a, N> {
             self.epoch(&mut view, &mut order, &mut weights)?;
         }
         self.history.stopped_early = self.control.stop.is_some() && !self.interrupted && self.position.epoch < epochs;
+        if let Some(average) = self.average.take() {
+            self.parameters = average;
+        }
         self.hook(self.position.epoch, |callback, context| callback.end_run(context))?;
         view.finish(self.history.epochs.len(), self.history.best(), self.history.stopped_early);
         if let Some(folder) = &self.trainer.plots
@@ -179,8 +192,9 @@ impl<'a, N: Network> Run<'a, N> {
         if self.control.stop.is_some() {
             return Ok(());
         }
+        self.take_average();
         let validation = evaluate_batches::<N>(
-            &N::prepare(&self.parameters, &self.state),
+            &N::prepare(self.average.as_ref().unwrap_or(&self.parameters), &self.state),
             &mut self.workspace,
             &mut self.batches,
             self.validation,
@@ -199,6 +213,18 @@ impl<'a, N: Network> Run<'a, N> {
         self.history.epochs.push(record);
         self.position = Position { epoch, batch: 0, seconds: 0.0, ..self.position.clone() };
         self.hook(epoch, |callback, context| callback.end_epoch(context))
+    }
+
+    /// Moving averages of the parameters, if the optimizers keep such.
+    fn take_average(&mut self) {
+        if self.trainer.settings.options.ema.is_none() {
+            return;
+        }
+        let average = self.average.get_or_insert_with(|| self.parameters.clone());
+        average.as_mut_slice().copy_from_slice(self.parameters.as_slice());
+        for optimizer in self.optimizers.as_mut() {
+            optimizer.write_average(average.as_mut_slice());
+        }
     }
 
     /// One batch: gather, step, check.
@@ -280,6 +306,7 @@ impl<'a, N: Network> Run<'a, N> {
             report: self.report,
             gradients: N::gradients(&self.training_workspace),
             parameters: &mut self.parameters,
+            average: self.average.as_ref(),
             state: &mut self.state,
             optimizers: &mut self.optimizers,
             history: &self.history,

@@ -1,0 +1,127 @@
+//! What is updated in one pass: ranges, tensors, options and frozen ranges enter, runs of parameters that are updated
+//! alike leave.
+
+use std::ops::Range;
+
+use super::options::{Clip, Options, path_matches};
+use crate::TensorInfo;
+
+/// A run of parameters that one pass updates.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Piece {
+    /// Where they lie in the block.
+    pub(super) block: Range<usize>,
+    /// Where their floats begin in each part of the memory.
+    start: usize,
+    /// The factor of their weight decay.
+    pub(super) decay: f32,
+}
+
+impl Piece {
+    /// Where their floats lie in each part of the memory.
+    pub(super) fn memory(&self) -> Range<usize> {
+        self.start..self.start + self.block.len()
+    }
+}
+
+/// The pieces of some ranges in order, frozen parameters left out: as few as the options allow, or one for each tensor if
+/// these are clipped apart.
+pub(super) fn pieces(
+    ranges: &[Range<usize>],
+    tensors: &[TensorInfo],
+    options: &Options,
+    frozen: &[Range<usize>],
+) -> Vec<Piece> {
+    let apart = matches!(options.clip, Clip::Norm(_));
+    let factor = |name| {
+        let last = options.decay.iter().rev().find(|decay| path_matches(&decay.pattern, name));
+        last.map_or(1.0, |decay| decay.factor)
+    };
+    let mut known: Vec<(Range<usize>, f32)> = Vec::new();
+    if apart || !options.decay.is_empty() {
+        let tensor = |tensor: &TensorInfo| (tensor.offset..tensor.offset + tensor.len(), factor(tensor.name));
+        known.extend(tensors.iter().map(tensor));
+        known.sort_by_key(|(range, _)| range.start);
+    }
+    let ends = known.iter().map(|(range, _)| range).chain(frozen).flat_map(|range| [range.start, range.end]);
+    let mut cuts: Vec<usize> = ends.collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut before = 0;
+    for range in ranges {
+        let inside = &cuts[cuts.partition_point(|&cut| cut <= range.start)..];
+        let inside = inside.iter().copied().take_while(|&cut| cut < range.end);
+        let mut start = range.start;
+        for end in inside.chain([range.end]) {
+            let tensor = known[..known.partition_point(|(tensor, _)| tensor.start <= start)].last();
+            let tensor = tensor.filter(|(tensor, _)| tensor.contains(&start));
+            let is_frozen = frozen.iter().any(|range| range.contains(&start));
+            let last = pieces.last_mut().filter(|last| last.block.end == start);
+            match (tensor, last) {
+                _ if start == end || is_frozen => {}
+                // What lies between tensors is zero and goes with the one before it.
+                (None, Some(last)) => last.block.end = end,
+                (Some((_, decay)), Some(last)) if !apart && last.decay == *decay => last.block.end = end,
+                _ => {
+                    let decay = tensor.map_or(1.0, |(_, decay)| *decay);
+                    pieces.push(Piece { block: start..end, start: before + (start - range.start), decay });
+                }
+            }
+            start = end;
+        }
+        before += range.len();
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::Decay;
+
+    const TENSORS: &[TensorInfo] = &[
+        TensorInfo { name: "a.weight", dims: &[3, 4], offset: 0, place: "" },
+        TensorInfo { name: "a.bias", dims: &[4], offset: 16, place: "" },
+        TensorInfo { name: "b.weight", dims: &[4], offset: 32, place: "" },
+        TensorInfo { name: "b.bias", dims: &[2], offset: 48, place: "" },
+    ];
+
+    fn shown(ranges: &[Range<usize>], options: &Options, frozen: &[Range<usize>]) -> Vec<(Range<usize>, usize, f32)> {
+        let pieces = pieces(ranges, TENSORS, options, frozen);
+        pieces.into_iter().map(|piece| (piece.block.clone(), piece.memory().start, piece.decay)).collect()
+    }
+
+    #[test]
+    fn without_options_a_range_is_a_piece() {
+        let ranges = [0..20, 32..64];
+        assert_eq!(shown(&ranges, &Options::new(), &[]), [(0..20, 0, 1.0), (32..64, 20, 1.0)]);
+        assert_eq!(shown(&[], &Options::new(), &[]), []);
+    }
+
+    #[test]
+    fn tensors_that_are_clipped_apart_are_pieces() {
+        let options = Options { clip: Clip::Norm(1.0), ..Options::new() };
+        let expected = [(0..16, 0, 1.0), (16..32, 16, 1.0), (32..48, 32, 1.0), (48..64, 48, 1.0)];
+        assert_eq!(shown(&[0..64], &options, &[]), expected);
+    }
+
+    #[test]
+    fn the_last_pattern_that_matches_decides_the_decay() {
+        let decay = vec![Decay::new("*", 0.5), Decay::new("*.bias", 0.0)];
+        let options = Options { decay, ..Options::new() };
+        let expected = [(0..16, 0, 0.5), (16..32, 16, 0.0), (32..48, 32, 0.5), (48..64, 48, 0.0)];
+        assert_eq!(shown(&[0..64], &options, &[]), expected);
+        let options = Options { decay: vec![Decay::new("a.bias", 2.0)], ..Options::new() };
+        assert_eq!(shown(&[0..64], &options, &[]), [(0..16, 0, 1.0), (16..32, 16, 2.0), (32..64, 32, 1.0)]);
+    }
+
+    #[test]
+    fn frozen_ranges_are_left_out_and_keep_their_memory() {
+        let options = Options::new();
+        assert_eq!(shown(&[0..32, 32..64], &options, &[16..20]), [(0..16, 0, 1.0), (20..64, 20, 1.0)]);
+        assert_eq!(shown(&[8..32, 40..64], &options, &[60..99, 0..10]), [(10..32, 2, 1.0), (40..60, 24, 1.0)]);
+        assert_eq!(shown(&[0..64], &options, &[0..64]), []);
+    }
+}

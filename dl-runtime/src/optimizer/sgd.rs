@@ -1,0 +1,50 @@
+//! Stochastic gradient descent, plain, with momentum, and with Nesterov's.
+
+use super::pass::{self, Formula, flush};
+use super::{OutOfRange, Part, Rule, settings};
+use crate::simd::Lane;
+use crate::team::Team;
+
+/// Stochastic gradient descent with momentum (Polyak, 1964): `v = momentum·v + g`, `p = p − learning_rate·v`; with
+/// Nesterov's variant `p = p − learning_rate·(g + momentum·v)` (Sutskever et al., 2013, as PyTorch writes it). Weight
+/// decay adds `weight_decay·p` to `g`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sgd {
+    /// Length of a step.
+    pub learning_rate: f32,
+    /// Share of the velocity that remains; 0 is plain gradient descent.
+    pub momentum: f32,
+    /// Whether to look ahead along the velocity.
+    pub nesterov: bool,
+    /// Factor of the parameters added to their gradients.
+    pub weight_decay: f32,
+}
+
+impl Sgd {
+    /// Learning rate 0.01, nothing else.
+    pub const fn new() -> Self {
+        Self { learning_rate: 0.01, momentum: 0.0, nesterov: false, weight_decay: 0.0 }
+    }
+}
+
+impl Rule for Sgd {
+    const SLOTS: usize = 1;
+
+    settings! { "sgd" { learning_rate: not_negative, momentum: below_one, weight_decay: not_negative } decay: weight_decay }
+
+    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
+        let [velocities, ..] = part.slots;
+        pass::run(*self, part.gradients, [part.parameters, velocities], team);
+    }
+}
+
+impl Formula<2> for Sgd {
+    #[inline(always)]
+    fn apply<V: Lane>(self, g: V, [p, v]: [V; 2]) -> [V; 2] {
+        let momentum = g.splat(self.momentum);
+        let g = g + g.splat(self.weight_decay) * p;
+        let v = flush(momentum * v + g);
+        let direction = if self.nesterov { g + momentum * v } else { v };
+        [p - g.splat(self.learning_rate) * direction, v]
+    }
+}

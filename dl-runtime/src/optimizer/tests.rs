@@ -1,0 +1,186 @@
+//! Rules beside their formulas in f64, and what holds for all rules.
+
+use super::*;
+use crate::Rng;
+
+/// What a rule does to one parameter, in f64, straight from its formula.
+fn recompute(mut p: f64, gradients: &[f64], mut step: impl FnMut(u64, f64, f64) -> f64) -> f64 {
+    for (t, &g) in (1..).zip(gradients) {
+        p -= step(t, p, g);
+    }
+    p
+}
+
+fn sgd_step(rule: Sgd) -> impl FnMut(u64, f64, f64) -> f64 {
+    let [rate, momentum, decay] = [rule.learning_rate, rule.momentum, rule.weight_decay].map(f64::from);
+    let mut v = 0.0;
+    move |_, p, g| {
+        let g = g + decay * p;
+        v = momentum * v + g;
+        rate * if rule.nesterov { g + momentum * v } else { v }
+    }
+}
+
+fn adam_step(rule: Adam) -> impl FnMut(u64, f64, f64) -> f64 {
+    let [rate, beta1, beta2] = [rule.learning_rate, rule.beta1, rule.beta2].map(f64::from);
+    let [epsilon, decay] = [rule.epsilon, rule.weight_decay].map(f64::from);
+    let (mut m, mut v) = (0.0, 0.0);
+    move |t, p, g| {
+        let g = g + decay * p;
+        m = beta1 * m + (1.0 - beta1) * g;
+        v = beta2 * v + (1.0 - beta2) * g * g;
+        let (m, v) = (m / (1.0 - beta1.powi(t as i32)), v / (1.0 - beta2.powi(t as i32)));
+        rate * m / (v.sqrt() + epsilon)
+    }
+}
+
+/// Runs a rule over parameters of every remainder length beside its recomputation.
+fn follow<R: Rule, S: FnMut(u64, f64, f64) -> f64>(rule: R, formula: impl Fn() -> S) {
+    let mut rng = Rng::new(9);
+    let mut number = || (rng.next_u32() as f32 / u32::MAX as f32) * 2.0 - 1.0;
+    for len in (0..20).chain([63, 4097]) {
+        let start: Vec<f32> = (0..len).map(|_| number()).collect();
+        let gradients: Vec<Vec<f32>> = (0..30).map(|_| (0..len).map(|_| number()).collect()).collect();
+        let mut parameters = start.clone();
+        let mut optimizer = Optimizer::new(rule, 0, len);
+        for (step, gradients) in (1..).zip(&gradients) {
+            assert_eq!(optimizer.step(), step);
+            optimizer.update(&mut parameters, gradients, &Team::serial());
+        }
+        for i in (0..len).step_by(if len > 100 { 97 } else { 1 }) {
+            let gradients: Vec<f64> = gradients.iter().map(|g| f64::from(g[i])).collect();
+            let expected = recompute(f64::from(start[i]), &gradients, formula());
+            let error = (f64::from(parameters[i]) - expected).abs();
+            assert!(error < 2e-5, "{rule:?}: {} instead of {expected}", parameters[i]);
+        }
+    }
+}
+
+#[test]
+fn sgd_follows_its_formula() {
+    let rules = [
+        Sgd::new(),
+        Sgd { learning_rate: 0.05, momentum: 0.9, ..Sgd::new() },
+        Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true, ..Sgd::new() },
+        Sgd { learning_rate: 0.05, momentum: 0.5, nesterov: true, weight_decay: 0.01 },
+    ];
+    for rule in rules {
+        follow(rule, || sgd_step(rule));
+    }
+}
+
+#[test]
+fn adam_follows_its_formula() {
+    let rules = [
+        Adam::new(),
+        Adam { learning_rate: 0.02, weight_decay: 0.1, ..Adam::new() },
+        Adam { learning_rate: 0.01, beta1: 0.5, beta2: 0.9, epsilon: 1e-3, weight_decay: 0.0 },
+    ];
+    for rule in rules {
+        follow(rule, || adam_step(rule));
+    }
+}
+
+/// The first step of Adam is `learning_rate` long, whatever the gradient (Kingma and Ba, section 2.1).
+#[test]
+fn adams_first_step_has_the_length_of_its_rate() {
+    let mut parameters = [0.0; 4];
+    let mut optimizer = Optimizer::new(Adam::new(), 0, 4);
+    optimizer.update(&mut parameters, &[1e-3, -1.0, 1e4, 0.0], &Team::serial());
+    for (p, expected) in parameters.into_iter().zip([-1e-3, 1e-3, -1e-3, 0.0]) {
+        assert!((p - expected).abs() < 1e-7, "{parameters:?}");
+    }
+}
+
+#[test]
+fn tiny_numbers_do_not_stay_in_the_slots() {
+    let mut optimizer = Optimizer::new(Adam::new(), 0, 8);
+    let mut parameters = [1.0; 8];
+    optimizer.update(&mut parameters, &[1e-30; 8], &Team::serial());
+    for _ in 0..500 {
+        optimizer.update(&mut parameters, &[0.0; 8], &Team::serial());
+    }
+    assert!(optimizer.memory().iter().all(|x| *x == 0.0 || x.is_normal()));
+    let mut optimizer = Optimizer::new(Sgd { momentum: 0.5, ..Sgd::new() }, 0, 8);
+    optimizer.update(&mut parameters, &[1.0; 8], &Team::serial());
+    for _ in 0..200 {
+        optimizer.update(&mut parameters, &[0.0; 8], &Team::serial());
+    }
+    assert_eq!(optimizer.memory(), [0.0; 8]);
+}
+
+#[test]
+fn bits_do_not_depend_on_the_threads() {
+    let len = 5 * UNIT + 123;
+    let mut rng = Rng::new(4);
+    let mut number = || rng.next_u32() as f32 / u32::MAX as f32 - 0.5;
+    let start: Vec<f32> = (0..len).map(|_| number()).collect();
+    let gradients: Vec<f32> = (0..len).map(|_| number()).collect();
+    let run = |threads| {
+        let team = Team::new(threads);
+        let mut parameters = start.clone();
+        let mut optimizer = Optimizer::new(Adam { weight_decay: 0.01, ..Adam::new() }, 0, len);
+        for _ in 0..3 {
+            optimizer.update(&mut parameters, &gradients, &team);
+        }
+        parameters
+    };
+    let alone = run(1);
+    for threads in [2, 3, 8] {
+        assert!(run(threads) == alone, "{threads} threads");
+    }
+}
+
+#[test]
+fn the_learning_rate_can_be_changed() {
+    let mut optimizer = Optimizer::new(Sgd::new(), 0, 1);
+    optimizer.rule.set_learning_rate(0.5);
+    assert_eq!(optimizer.rule.learning_rate(), 0.5);
+    let mut parameters = [1.0];
+    optimizer.update(&mut parameters, &[1.0], &Team::serial());
+    assert_eq!(parameters, [0.5]);
+}
+
+#[test]
+fn an_optimizer_of_another_network_is_an_error() {
+    let optimizer = Optimizer::new(Adam::new(), 0, 12);
+    assert_eq!(optimizer.check(12), Ok(()));
+    let error = InputError::OptimizerMismatch { expected: 24, found: 12 };
+    assert_eq!(optimizer.check(24), Err(error));
+    assert_eq!(error.to_string(), "the optimizer was made for 12 parameters, expected 24");
+    assert_eq!(Optimizer::new(Sgd::new(), 0, 0).check(0), Ok(()));
+    assert!(Optimizer::new(Sgd::new(), 0, 0).check(1).is_err());
+}
+
+/// A step over two ranges is a step over their parameters alone, whatever lies around them.
+#[test]
+fn other_parameters_are_not_touched() {
+    let rule = Adam { weight_decay: 0.1, ..Adam::new() };
+    let start: Vec<f32> = (0..64).map(|i| i as f32 - 30.5).collect();
+    let ranges = [3..20, 32..37];
+    let inside = |i: &usize| ranges.iter().any(|range| range.contains(i));
+    let only = |values: &[f32]| (0..64).filter(inside).map(|i| values[i]).collect::<Vec<f32>>();
+    let (mut all, mut alone) = (start.clone(), only(&start));
+    let mut optimizer = Optimizer::new(rule, 0, alone.len());
+    let mut expected = optimizer.clone();
+    for step in 0..5 {
+        let gradients: Vec<f32> = (0..64).map(|i| (i * step) as f32 * 0.01 - 0.2).collect();
+        optimizer.update_ranges(&mut all, &gradients, &ranges, &Team::serial());
+        expected.update(&mut alone, &only(&gradients), &Team::serial());
+    }
+    assert_eq!(only(&all), alone);
+    assert!((0..64).filter(|i| !inside(i)).all(|i| all[i] == start[i]));
+    assert_eq!(optimizer.step(), 6);
+}
+
+#[test]
+#[should_panic(expected = "ranges as long as the 4 parameters")]
+fn ranges_are_checked() {
+    Optimizer::new(Sgd::new(), 0, 4).update_ranges(&mut [0.0; 8], &[0.0; 8], &[0..2, 5..6], &Team::serial());
+}
+
+#[test]
+#[should_panic(expected = "one gradient for each parameter")]
+fn lengths_are_checked() {
+    Optimizer::new(Sgd::new(), 0, 2).update(&mut [0.0; 2], &[0.0; 3], &Team::serial());
+}
