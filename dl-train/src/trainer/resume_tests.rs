@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use dl_runtime::{Sgd, Tensors};
+use dl_runtime::{Clip, Options, Schedule, Sgd, Shape, Tensors};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, newest};
 use crate::testing::{Line, Points};
@@ -65,6 +66,65 @@ fn a_run_interrupted_at_any_step_or_epoch_ends_with_the_same_bits() {
             assert_eq!(result(&resumed), expected, "{}", file.display());
         }
     }
+}
+
+/// Clipping, sums of two steps, averages of the parameters and a schedule that waits for a plateau.
+fn with_options(epochs: usize) -> Trainer<Line> {
+    let options = Options { clip: Clip::GlobalNorm(1.0), accumulate: 2, ema: Some(0.8), ..Options::new() };
+    let plateau = Shape::Plateau { factor: 0.5, patience: 1, minimum_change: 0.0, cooldown: 1, end: 0.01 };
+    let schedule = Schedule::new(plateau).after_warm_up(1.0, 0.1);
+    trainer(epochs).optimizer_options(options).schedule(schedule).patience(Some(9))
+}
+
+#[test]
+fn sums_averages_and_schedules_survive_an_interruption_anywhere() {
+    let [train, validation] = sets();
+    let folder = tempfile::tempdir().unwrap();
+    let steps = ModelCheckpoint::new(folder.path()).every_steps(1).keep(usize::MAX);
+    let watched = with_options(6).callback(steps).fit(&train, &validation).unwrap();
+    let expected = result(&watched);
+    assert_eq!(result(&with_options(6).fit(&train, &validation).unwrap()), expected);
+    assert_ne!(result(&trainer(6).fit(&train, &validation).unwrap()), expected);
+    let files = files(folder.path());
+    assert_eq!(files.len(), 3 * watched.history.epochs.len() + 1);
+    for file in files {
+        let resumed = with_options(6).resume(&file, &train, &validation).unwrap();
+        assert_eq!(result(&resumed), expected, "{}", file.display());
+    }
+    // What is returned is what validation was done with.
+    let best = watched.history.best().unwrap();
+    assert_eq!(watched.evaluate(&validation).unwrap().loss, best.validation.loss);
+    let error = trainer(6).resume(folder.path(), &train, &validation).unwrap_err().to_string();
+    assert!(error.ends_with("was made with 6 floats of optimizer memory, found 2"), "{error}");
+}
+
+/// The average of one step after another, in f64: `kept · average + (1 − kept) · parameters`, beginning at the first.
+#[test]
+fn averages_are_what_is_validated() {
+    #[derive(Clone, Default)]
+    struct Follow(Arc<Mutex<Vec<[f64; 2]>>>);
+    impl Callback<Line> for Follow {
+        fn name(&self) -> &str {
+            "follow"
+        }
+        fn end_batch(&mut self, context: &mut Context<'_, Line>) -> Result<(), TrainError> {
+            let now = [0, 1].map(|at| f64::from(context.parameters.as_slice()[at]));
+            let mut seen = self.0.lock().unwrap();
+            let next = seen.last().map_or(now, |before| [0, 1].map(|at| 0.9 * before[at] + 0.1 * now[at]));
+            seen.push(next);
+            Ok(())
+        }
+    }
+    let [train, validation] = sets();
+    let follow = Follow::default();
+    let options = Options { ema: Some(0.9), ..Options::new() };
+    let trained = trainer(3).patience(None).optimizer_options(options).callback(follow.clone());
+    let trained = trained.fit(&train, &validation).unwrap();
+    let expected = follow.0.lock().unwrap().last().copied().unwrap();
+    for (found, expected) in trained.parameters.as_slice().iter().zip(expected) {
+        assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} instead of {expected}");
+    }
+    assert_eq!(trained.evaluate(&validation).unwrap().loss, trained.history.last().unwrap().validation.loss);
 }
 
 /// Interrupted after every single step: each process does one step, however many it takes.
