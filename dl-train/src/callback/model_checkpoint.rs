@@ -23,7 +23,7 @@ pub struct ModelCheckpoint {
     best: Option<Monitor>,
     overwrite: bool,
     lowest: Option<f64>,
-    /// The names of the files that this run wrote and has not removed, in order.
+    /// The names of the files that this run wrote, in order, but for those known to be removed.
     written: Vec<String>,
 }
 
@@ -73,9 +73,10 @@ impl ModelCheckpoint {
     }
 
     fn add<N: Network>(&mut self, context: &mut Context<'_, N>, name: String) {
-        // One more than is kept stays listed: a run killed before it removed a file does so when it is resumed.
-        let listed = self.written.len().saturating_sub(self.keep.saturating_add(1));
-        self.written.drain(..listed);
+        // A run killed before it removed a file has that file removed when it is resumed.
+        if self.written.len() > self.keep {
+            self.written.retain(|written| self.folder.join(written).exists());
+        }
         self.written.retain(|written| *written != name);
         let path = self.folder.join(&name);
         self.written.push(name);
