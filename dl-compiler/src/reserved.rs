@@ -12,6 +12,7 @@ pub(crate) const TYPES: &[&str] = &[
     "Option",
     "Optimizer",
     "Outputs",
+    "OwnedOutputs",
     "Parameters",
     "Prepared",
     "Range",

@@ -66,6 +66,16 @@ pub enum InputError {
         /// How many the optimizer was made for.
         found: usize,
     },
+    /// An input or label that is infinite or not a number.
+    #[error("`{name}` of example {example} holds {found}, expected finite numbers")]
+    NotFinite {
+        /// The input or label.
+        name: &'static str,
+        /// Which example, from 0.
+        example: usize,
+        /// The first such number.
+        found: f32,
+    },
     /// A number of the optimizer that it cannot work with.
     #[error(transparent)]
     Setting(#[from] crate::OutOfRange),
@@ -75,6 +85,20 @@ pub enum InputError {
         /// Their sum.
         sum: f32,
     },
+}
+
+impl InputError {
+    /// The same error with the number of its example, if it has one, as `place` says: an error of a batch becomes one
+    /// of the set that the batch was taken from.
+    pub fn with_example(mut self, place: impl FnOnce(usize) -> usize) -> Self {
+        if let Self::IndexOutOfRange { example, .. }
+        | Self::WeightOutOfRange { example, .. }
+        | Self::NotFinite { example, .. } = &mut self
+        {
+            *example = place(*example);
+        }
+        self
+    }
 }
 
 /// A checkpoint that cannot be read or written.
@@ -153,6 +177,32 @@ pub fn check_indices(name: &'static str, values: &[u32], per_example: usize, bou
     }
 }
 
+/// Checks that an array of a batch, with `per_example` numbers for each example, holds finite numbers only.
+pub fn check_finite(name: &'static str, values: &[f32], per_example: usize) -> Result<(), InputError> {
+    match first_not_finite(values) {
+        None => Ok(()),
+        Some(at) => Err(InputError::NotFinite { name, example: at / per_example.max(1), found: values[at] }),
+    }
+}
+
+/// The place of the first number that is infinite or not a number.
+pub fn first_not_finite(values: &[f32]) -> Option<usize> {
+    // 0 · x is 0 for every finite x and NaN for all else; strips without a branch become vector instructions.
+    const STRIP: usize = 1024;
+    let spoiled = |strip: &[f32]| {
+        let (lanes, rest) = strip.as_chunks::<16>();
+        let mut sums = [0.0; 16];
+        for lane in lanes {
+            for (sum, x) in sums.iter_mut().zip(lane) {
+                *sum += 0.0 * x;
+            }
+        }
+        sums.iter().chain(rest).any(|&x| !(0.0 * x == 0.0))
+    };
+    let strip = values.chunks(STRIP).position(spoiled)? * STRIP;
+    values[strip..].iter().position(|x| !x.is_finite()).map(|at| strip + at)
+}
+
 /// Checks that example weights are usable: one per example, finite, not negative, with a sum above 0.
 /// Returns the sum; without weights every example counts 1 and the sum is `n`.
 pub fn check_weights(weights: Option<&[f32]>, n: usize) -> Result<f32, InputError> {
@@ -216,6 +266,32 @@ mod tests {
         }
         assert_eq!(check_weights(Some(&[0.0, 0.0]), 2), Err(InputError::WeightsUnusable { sum: 0.0 }));
         assert!(matches!(check_weights(Some(&[f32::MAX, f32::MAX]), 2), Err(InputError::WeightsUnusable { .. })));
+    }
+
+    #[test]
+    fn the_first_number_that_is_not_finite_is_found_wherever_it_stands() {
+        for len in (0..40).chain([1023, 1024, 1025, 1040, 3000]) {
+            let mut values = vec![f32::MAX; len];
+            assert_eq!(first_not_finite(&values), None);
+            for at in (0..len).step_by(if len > 100 { 101 } else { 1 }) {
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    values[at] = bad;
+                    values[len - 1] = bad;
+                    assert_eq!(first_not_finite(&values), Some(at), "{len}");
+                    values.fill(-f32::MAX);
+                }
+            }
+        }
+        let error = check_finite("pixels", &[0.0, 1.0, 2.0, f32::NAN, 4.0, 5.0], 2).unwrap_err();
+        assert_eq!(error.to_string(), "`pixels` of example 1 holds NaN, expected finite numbers");
+        assert_eq!(check_finite("pixels", &[1e-40, -0.0], 2), Ok(()));
+    }
+
+    #[test]
+    fn an_error_of_a_batch_becomes_one_of_the_set() {
+        let error = check_indices("digit", &[1, 12], 1, 10).unwrap_err().with_example(|example| [70, 31][example]);
+        assert_eq!(error.to_string(), "`digit` of example 31 is 12, expected an index below 10");
+        assert_eq!(InputError::Empty.with_example(|_| 9), InputError::Empty);
     }
 
     #[test]

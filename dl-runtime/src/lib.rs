@@ -21,7 +21,9 @@ mod team;
 mod tensor;
 
 pub use block::{Block, cut};
-pub use error::{InputError, LoadError, check_examples, check_indices, check_length, check_weights};
+pub use error::{
+    InputError, LoadError, check_examples, check_finite, check_indices, check_length, check_weights, first_not_finite,
+};
 pub use initializer::Initializer;
 pub use kernels::*;
 pub use network::{Examples, Network, Report, Settings, TensorInfo, Tensors};

@@ -3,6 +3,7 @@
 //! The generated module of a network implements these traits for its types; the training loop of `dl-train`
 //! knows nothing else. It holds no kernels and no storage.
 
+use std::fmt::Debug;
 use std::ops::Range;
 
 use crate::optimizer::{Optimizer, Options, Rule, SettingError};
@@ -13,6 +14,11 @@ use crate::{InputError, LoadError};
 pub trait Network: 'static {
     /// The name written in the source.
     const NAME: &'static str;
+    /// The text of the file that declares it, line by line. What the file imports is not in it.
+    const SOURCE: &'static [&'static str];
+    /// A hash of what the network holds and computes (FNV-1a of its graphs): the same for the same definition, however
+    /// it is written down, and another one for another.
+    const FINGERPRINT: u64;
     /// Examples with labels, owned, one array for each input and label.
     type Examples: Examples;
     /// All trainable tensors.
@@ -31,6 +37,8 @@ pub trait Network: 'static {
     type Optimizers: AsMut<[Optimizer<Self::Rule>]> + Send;
     /// Losses and metrics, each the mean over a batch.
     type Report: Report;
+    /// Outputs of any number of examples, owned, one vector for each output.
+    type Predictions: Clone + Debug + Default + Send;
 
     /// The numbers of the `train` section.
     fn settings() -> Settings<Self::Rule>;
@@ -54,12 +62,21 @@ pub trait Network: 'static {
         batch: <Self::Examples as Examples>::Batch<'_>,
         weights: Option<&[f32]>,
     ) -> Result<Self::Report, InputError>;
+    /// The gradients that the last step left in its workspace: flat, in the layout of the front of the parameters.
+    fn gradients(workspace: &Self::TrainingWorkspace) -> &[f32];
     /// Loss and metrics of the inference network over one batch.
     fn evaluate(
         prepared: &Self::Prepared,
         workspace: &mut Self::Workspace,
         batch: <Self::Examples as Examples>::Batch<'_>,
     ) -> Result<Self::Report, InputError>;
+    /// The outputs of all examples, computed in batches of the workspace's capacity. Labels are not read and may be
+    /// missing. What inference draws at random is drawn with seed 0.
+    fn predict(
+        prepared: &Self::Prepared,
+        workspace: &mut Self::Workspace,
+        examples: &Self::Examples,
+    ) -> Result<Self::Predictions, InputError>;
 }
 
 /// Examples with their labels, owned, one array for each input and label.
@@ -81,6 +98,8 @@ pub trait Examples: Clone + Default + Send + Sync {
     fn extend(&mut self, from: &Self, positions: &[usize]) -> Result<(), InputError>;
     /// All examples.
     fn batch(&self) -> Self::Batch<'_>;
+    /// Whether all inputs and labels are finite numbers; the error names the first one that is not.
+    fn check_finite(&self) -> Result<(), InputError>;
 }
 
 /// Losses and metrics of one batch.
@@ -103,6 +122,8 @@ pub struct TensorInfo {
     pub dims: &'static [usize],
     /// Where it starts in the flat block, in floats.
     pub offset: usize,
+    /// Where the source asks for it, such as `lenet.dln:12`.
+    pub place: &'static str,
 }
 
 impl TensorInfo {

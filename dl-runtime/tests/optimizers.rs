@@ -19,8 +19,8 @@ const CURVATURE: [f64; 5] = [1.0, 4.0, 0.25, 2.0, 0.5];
 
 /// The five parameters lie apart, as tensors of a network do.
 const TENSORS: &[TensorInfo] = &[
-    TensorInfo { name: "layer.weight", dims: &[3], offset: 0 },
-    TensorInfo { name: "layer.bias", dims: &[2], offset: 16 },
+    TensorInfo { name: "layer.weight", dims: &[3], offset: 0, place: "" },
+    TensorInfo { name: "layer.bias", dims: &[2], offset: 16, place: "" },
 ];
 const PLACES: [usize; 5] = [0, 1, 2, 16, 17];
 

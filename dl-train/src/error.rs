@@ -2,11 +2,13 @@
 //!
 //! Nothing in this crate panics on what a user can set, pass or name; it returns one of these.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
-use dl_runtime::InputError;
+use dl_runtime::{InputError, SettingError, TensorInfo};
 use thiserror::Error;
+
+use crate::checkpoint::CheckpointError;
 
 /// A training, an evaluation, a split or a plot that cannot be carried out.
 #[derive(Debug, Error)]
@@ -38,11 +40,8 @@ pub enum TrainError {
         /// How many it has.
         found: usize,
     },
-    /// The loss left the finite numbers: training diverged, or an example holds such a number.
-    #[error(
-        "the {set} loss of epoch {epoch}, batch {batch} is {loss}, expected a finite number; \
-         a smaller learning rate may help, or an example holds a number that is not finite"
-    )]
+    /// Something left the finite numbers: training diverged, or an example holds such a number.
+    #[error("{first}, expected finite numbers: {set} set, epoch {epoch}, batch {batch}, where the loss is {loss}")]
     NotFinite {
         /// The set it was computed on: training, validation or evaluation.
         set: &'static str,
@@ -52,6 +51,44 @@ pub enum TrainError {
         batch: usize,
         /// The loss.
         loss: f32,
+        /// What was the first to go bad.
+        first: Spoiled,
+    },
+    /// The network refused an example of a set; its number is that of the set.
+    #[error("{set} set: {source}")]
+    Example {
+        /// Which set: training, validation, …
+        set: &'static str,
+        /// What is wrong with it.
+        source: InputError,
+    },
+    /// Settings of the optimizer or the schedule that do not fit each other or the network.
+    #[error(transparent)]
+    Optimizer(#[from] SettingError),
+    /// A metric that the network does not have.
+    #[error("there is no metric `{name}`, expected {}", if names.is_empty() { "none: the network has only a loss".to_owned() } else { names.join(" or ") })]
+    NoSuchMetric {
+        /// Its name.
+        name: String,
+        /// The names there are.
+        names: Vec<&'static str>,
+    },
+    /// A checkpoint could not be read or continued.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The handler of Ctrl-C could not be set.
+    #[error("Ctrl-C cannot be handled: {reason}")]
+    Interrupt {
+        /// What the system says.
+        reason: String,
+    },
+    /// A callback of the user failed.
+    #[error("callback `{callback}` failed: {source}")]
+    Callback {
+        /// Its name.
+        callback: String,
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The network refused the examples.
     #[error(transparent)]
@@ -73,6 +110,42 @@ pub enum TrainError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+/// What was the first to hold a number that is infinite or not a number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Spoiled {
+    /// An input or label.
+    Input(InputError),
+    /// The loss, of finite examples and parameters: a value between them overflowed.
+    Loss,
+    /// A gradient. It flows from the loss back to the inputs, so this is the last tensor of the network whose
+    /// gradient is spoiled.
+    Gradient(TensorInfo),
+    /// A parameter, by an update that overflowed.
+    Parameter(TensorInfo),
+    /// A state.
+    State(TensorInfo),
+}
+
+impl fmt::Display for Spoiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tensor = |kind: &str, info: &TensorInfo| {
+            write!(f, "{kind} `{}` overflowed", info.name)?;
+            if info.place.is_empty() { Ok(()) } else { write!(f, " ({})", info.place) }
+        };
+        match self {
+            Spoiled::Input(InputError::NotFinite { name, example, found }) => {
+                write!(f, "`{name}` of example {example} holds {found}")
+            }
+            Spoiled::Input(error) => error.fmt(f),
+            Spoiled::Loss => f.write_str("the loss overflowed (a smaller learning rate may help)"),
+            Spoiled::Gradient(info) => tensor("the gradient of", info),
+            Spoiled::Parameter(info) => tensor("the parameter", info),
+            Spoiled::State(info) => tensor("the state", info),
+        }
+    }
 }
 
 impl TrainError {

@@ -1,11 +1,11 @@
-//! Evaluation: parameters and examples enter, the mean loss and metrics of the inference network leave.
+//! Evaluation: parameters and examples enter, the mean loss and metrics of the inference network leave, or its outputs.
 //!
 //! The means weigh every example alike, whatever batches they were computed in, and are summed in f64 in the order
 //! of the examples.
 
 use dl_runtime::{Examples, InputError, Network, Report};
 
-use crate::TrainError;
+use crate::error::{Spoiled, TrainError};
 use crate::trainer::Trainer;
 
 /// Mean loss and metrics over a set of examples.
@@ -35,6 +35,18 @@ pub fn evaluate<N: Network>(
     Trainer::<N>::new().evaluate(parameters, state, examples)
 }
 
+/// The outputs of the inference network for `examples`, in batches of the network's own size, on one thread. Labels are
+/// not read and may be missing.
+///
+/// [`Trainer::predict`] does the same with another batch size or number of threads.
+pub fn predict<N: Network>(
+    parameters: &N::Parameters,
+    state: &N::State,
+    examples: &N::Examples,
+) -> Result<N::Predictions, TrainError> {
+    Trainer::<N>::new().predict(parameters, state, examples)
+}
+
 /// Copies examples batch by batch into storage that is reused.
 pub(crate) struct Batches<N: Network> {
     buffer: N::Examples,
@@ -55,29 +67,34 @@ impl<N: Network> Batches<N> {
         self.buffer.extend(from, positions)?;
         Ok(self.buffer.batch())
     }
+
+    /// The first number of the batch that is not finite; `positions` are those of its examples in the set.
+    pub(crate) fn spoiled(&self, positions: &[usize]) -> Option<Spoiled> {
+        let error = self.buffer.check_finite().err()?;
+        Some(Spoiled::Input(error.with_example(|example| positions.get(example).copied().unwrap_or(example))))
+    }
 }
 
-/// Sums of reports, each weighted by its number of examples.
+/// Sums of reports, each weighted by its number of examples or by the sum of their weights.
 pub(crate) struct Totals {
-    examples: f64,
+    weight: f64,
     loss: f64,
     metrics: Vec<f64>,
 }
 
 impl Totals {
     pub(crate) fn new<R: Report>() -> Self {
-        Self { examples: 0.0, loss: 0.0, metrics: vec![0.0; R::METRICS.len()] }
+        Self { weight: 0.0, loss: 0.0, metrics: vec![0.0; R::METRICS.len()] }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.examples = 0.0;
+        self.weight = 0.0;
         self.loss = 0.0;
         self.metrics.fill(0.0);
     }
 
-    pub(crate) fn add<R: Report>(&mut self, report: &R, examples: usize) {
-        let weight = examples as f64;
-        self.examples += weight;
+    pub(crate) fn add<R: Report>(&mut self, report: &R, weight: f64) {
+        self.weight += weight;
         self.loss += weight * f64::from(report.loss());
         for (index, metric) in self.metrics.iter_mut().enumerate() {
             *metric += weight * f64::from(report.metric(index));
@@ -86,16 +103,27 @@ impl Totals {
 
     /// The mean loss so far.
     pub(crate) fn loss(&self) -> f64 {
-        self.loss / self.examples
+        self.loss / self.weight
     }
 
     /// The mean of each metric so far.
     pub(crate) fn metrics<R: Report>(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        R::METRICS.iter().copied().zip(self.metrics.iter().map(|sum| sum / self.examples))
+        R::METRICS.iter().copied().zip(self.metrics.iter().map(|sum| sum / self.weight))
     }
 
     pub(crate) fn evaluation<R: Report>(&self) -> Evaluation {
         Evaluation { loss: self.loss(), metrics: self.metrics::<R>().collect() }
+    }
+
+    /// All sums, for a checkpoint.
+    pub(crate) fn sums(&self) -> impl Iterator<Item = f64> {
+        [self.weight, self.loss].into_iter().chain(self.metrics.iter().copied())
+    }
+
+    /// The totals of [`sums`](Self::sums), if there are as many as it takes.
+    pub(crate) fn from_sums<R: Report>(sums: &[f64]) -> Option<Self> {
+        let [weight, loss, metrics @ ..] = sums else { return None };
+        (metrics.len() == R::METRICS.len()).then(|| Self { weight: *weight, loss: *loss, metrics: metrics.to_vec() })
     }
 }
 
@@ -112,19 +140,20 @@ pub(crate) fn evaluate_batches<N: Network>(
     let mut totals = Totals::new::<N::Report>();
     let positions: Vec<usize> = (0..examples.len()).collect();
     for (number, positions) in positions.chunks(batch).enumerate() {
-        let report = N::evaluate(prepared, workspace, batches.gather(examples, positions)?)?;
-        check_finite(&report, set, epoch, number + 1)?;
-        totals.add(&report, positions.len());
+        let report = N::evaluate(prepared, workspace, batches.gather(examples, positions)?)
+            .map_err(|error| refused(set, error, positions))?;
+        let loss = report.loss();
+        if !loss.is_finite() {
+            let first = batches.spoiled(positions).unwrap_or(Spoiled::Loss);
+            return Err(TrainError::NotFinite { set, epoch, batch: number + 1, loss, first });
+        }
+        totals.add(&report, positions.len() as f64);
     }
     Ok(totals.evaluation::<N::Report>())
 }
 
-pub(crate) fn check_finite<R: Report>(
-    report: &R,
-    set: &'static str,
-    epoch: usize,
-    batch: usize,
-) -> Result<(), TrainError> {
-    let loss = report.loss();
-    if loss.is_finite() { Ok(()) } else { Err(TrainError::NotFinite { set, epoch, batch, loss }) }
+/// The error of a batch as one of the set it was taken from.
+pub(crate) fn refused(set: &'static str, error: InputError, positions: &[usize]) -> TrainError {
+    let source = error.with_example(|example| positions.get(example).copied().unwrap_or(example));
+    TrainError::Example { set, source }
 }

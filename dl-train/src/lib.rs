@@ -6,7 +6,10 @@
 //! let evaluation = trained.evaluate(&test)?;         // loss, and each metric by name
 //! ```
 //!
-//! - [`Trainer`], [`fit`]: shuffled mini-batches, early stopping, progress; [`evaluate`] for loss and metrics alone.
+//! - [`Trainer`], [`fit`]: shuffled mini-batches, early stopping, progress; [`evaluate`] for loss and metrics alone,
+//!   [`predict`] for outputs.
+//! - [`callback`]: what is called at every epoch and batch: early stopping, schedules, freezing, your own.
+//! - [`checkpoint`]: files that hold a network or a whole run, to be resumed to the same bits.
 //! - [`History`]: what happened in each epoch, and its curves as SVG.
 //! - [`split`]: seeded splits into training and test part; [`Standardizer`]: columns to mean 0 and deviation 1.
 //! - [`metrics`]: what is not a mean over examples.
@@ -15,10 +18,13 @@
 //! it. The crate reads no data files, and it knows of a network only what the trait
 //! [`Network`](dl_runtime::Network) says.
 
+pub mod callback;
+pub mod checkpoint;
 mod curves;
 mod error;
 mod evaluate;
 mod history;
+mod interrupt;
 pub mod metrics;
 mod progress;
 pub mod split;
@@ -27,9 +33,13 @@ mod standardizer;
 mod testing;
 mod trainer;
 
-pub use error::TrainError;
-pub use evaluate::{Evaluation, evaluate};
+pub use callback::{
+    Callback, Context, Control, EarlyStopping, Freeze, LearningRateScheduler, ModelCheckpoint, Monitor, ReduceOnPlateau,
+};
+pub use checkpoint::{Checkpoint, CheckpointError, Section};
+pub use error::{Spoiled, TrainError};
+pub use evaluate::{Evaluation, evaluate, predict};
 pub use history::{EpochRecord, History};
 pub use progress::Progress;
 pub use standardizer::Standardizer;
-pub use trainer::{Trained, Trainer, fit};
+pub use trainer::{End, Trained, Trainer, fit};

@@ -48,12 +48,14 @@ impl View {
         Self { mode, epochs, examples, bar: None, refreshed: Instant::now() }
     }
 
-    pub(crate) fn start_epoch(&mut self, epoch: usize) {
+    /// Before the first batch of an epoch, or before the next one if `done` examples were seen in an earlier run.
+    pub(crate) fn start_epoch(&mut self, epoch: usize, done: usize) {
         if self.mode == Progress::Bar {
             let target = ProgressDrawTarget::stderr_with_hz(10);
             let bar = ProgressBar::with_draw_target(Some(self.examples as u64), target)
                 .with_style(style())
-                .with_prefix(self.epoch_label(epoch));
+                .with_prefix(self.epoch_label(epoch))
+                .with_position(done as u64);
             self.bar = Some(bar);
             self.refreshed = Instant::now();
         }

@@ -64,14 +64,26 @@ impl Examples for Points {
     fn batch(&self) -> Self::Batch<'_> {
         (&self.x, &self.y)
     }
+
+    fn check_finite(&self) -> Result<(), InputError> {
+        dl_runtime::check_finite("x", &self.x, 1)?;
+        dl_runtime::check_finite("y", &self.y, 1)
+    }
 }
 
-/// Two floats: weight and bias, or sum and count of the inputs that steps have seen.
+/// Two floats: weight and bias, or the sum and count of the inputs that steps have seen.
 #[derive(Debug, Clone)]
-pub(crate) struct Pair(Block);
+pub(crate) struct Pair<const STATE: bool>(Block);
 
-impl Tensors for Pair {
-    const TENSORS: &'static [TensorInfo] = &[TensorInfo { name: "pair", dims: &[2], offset: 0 }];
+pub(crate) type Weights = Pair<false>;
+pub(crate) type Seen = Pair<true>;
+
+impl<const STATE: bool> Tensors for Pair<STATE> {
+    const TENSORS: &'static [TensorInfo] = &[if STATE {
+        TensorInfo { name: "seen", dims: &[2], offset: 0, place: "line.dln:4" }
+    } else {
+        TensorInfo { name: "weights", dims: &[2], offset: 0, place: "line.dln:3" }
+    }];
 
     fn zeros() -> Self {
         Self(Block::zeroed(2))
@@ -84,6 +96,13 @@ impl Tensors for Pair {
     fn as_mut_slice(&mut self) -> &mut [f32] {
         self.0.as_mut_slice()
     }
+}
+
+/// What a step needs and leaves.
+#[derive(Debug)]
+pub(crate) struct Training {
+    capacity: usize,
+    gradients: [f32; 2],
 }
 
 /// Squared error, and the share of predictions within ½ of the label.
@@ -105,34 +124,43 @@ impl Report for LineReport {
     }
 }
 
-fn report(parameters: &[f32], (x, y): (&[f32], &[f32]), capacity: usize) -> Result<LineReport, InputError> {
+fn report(
+    parameters: &[f32],
+    (x, y): (&[f32], &[f32]),
+    capacity: usize,
+    weights: Option<&[f32]>,
+) -> Result<LineReport, InputError> {
     dl_runtime::check_examples(x.len(), capacity)?;
-    let n = x.len() as f32;
+    let total = dl_runtime::check_weights(weights, x.len())?;
     let errors = || x.iter().zip(y).map(|(x, y)| parameters[0] * x + parameters[1] - y);
+    let weighted = || errors().enumerate().map(|(place, e)| (e, weights.map_or(1.0, |weights| weights[place])));
     Ok(LineReport {
-        loss: errors().map(|e| e * e).sum::<f32>() / n,
-        close: errors().filter(|e| e.abs() < 0.5).count() as f32 / n,
+        loss: weighted().map(|(e, weight)| weight * e * e).sum::<f32>() / total,
+        close: weighted().filter(|(e, _)| e.abs() < 0.5).map(|(_, weight)| weight).sum::<f32>() / total,
     })
 }
 
 impl Network for Line {
     const NAME: &'static str = "Line";
+    const SOURCE: &'static [&'static str] = &["network Line {", "}"];
+    const FINGERPRINT: u64 = 0x4c69_6e65;
     type Examples = Points;
-    type Parameters = Pair;
-    type State = Pair;
-    type Prepared = Pair;
+    type Parameters = Weights;
+    type State = Seen;
+    type Prepared = Weights;
     type Workspace = usize;
-    type TrainingWorkspace = usize;
+    type TrainingWorkspace = Training;
     type Rule = Sgd;
     type Optimizers = [Optimizer<Sgd>; 1];
     type Report = LineReport;
+    type Predictions = Vec<f32>;
 
     fn settings() -> Settings<Sgd> {
         let optimizer = Sgd { learning_rate: 0.01, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
         Settings { batch: 4, epochs: 3, ..Settings::new(optimizer) }
     }
 
-    fn initialize(_seed: u64) -> (Pair, Pair) {
+    fn initialize(_seed: u64) -> (Weights, Seen) {
         (Pair::zeros(), Pair::zeros())
     }
 
@@ -144,35 +172,37 @@ impl Network for Line {
         capacity
     }
 
-    fn training_workspace(capacity: usize, _threads: usize) -> usize {
-        capacity
+    fn training_workspace(capacity: usize, _threads: usize) -> Training {
+        Training { capacity, gradients: [0.0; 2] }
     }
 
-    fn prepare(parameters: &Pair, _state: &Pair) -> Pair {
+    fn prepare(parameters: &Weights, _state: &Seen) -> Weights {
         parameters.clone()
     }
 
     fn step(
-        parameters: &mut Pair,
-        state: &mut Pair,
+        parameters: &mut Weights,
+        state: &mut Seen,
         [optimizer]: &mut [Optimizer<Sgd>; 1],
-        workspace: &mut usize,
+        workspace: &mut Training,
         batch: (&[f32], &[f32]),
-        _weights: Option<&[f32]>,
+        weights: Option<&[f32]>,
     ) -> Result<LineReport, InputError> {
-        let report = report(parameters.as_slice(), batch, *workspace)?;
+        let report = report(parameters.as_slice(), batch, workspace.capacity, weights)?;
         LOG.with_borrow_mut(|log| {
             if let Some(log) = log {
                 log.push(batch.0.to_vec());
             }
         });
         let mut gradients = [0.0; 2];
-        for (x, y) in batch.0.iter().zip(batch.1) {
+        let total = dl_runtime::check_weights(weights, batch.0.len())?;
+        for (place, (x, y)) in batch.0.iter().zip(batch.1).enumerate() {
             let [weight, bias] = [parameters.as_slice()[0], parameters.as_slice()[1]];
-            let error = 2.0 * (weight * x + bias - y) / batch.0.len() as f32;
+            let error = 2.0 * (weight * x + bias - y) * weights.map_or(1.0, |weights| weights[place]) / total;
             gradients[0] += error * x;
             gradients[1] += error;
         }
+        workspace.gradients = gradients;
         optimizer.update(parameters.as_mut_slice(), &gradients, &Team::serial());
         let seen = state.as_mut_slice();
         seen[0] += batch.0.iter().sum::<f32>();
@@ -180,7 +210,16 @@ impl Network for Line {
         Ok(report)
     }
 
-    fn evaluate(prepared: &Pair, workspace: &mut usize, batch: (&[f32], &[f32])) -> Result<LineReport, InputError> {
-        report(prepared.as_slice(), batch, *workspace)
+    fn evaluate(prepared: &Weights, workspace: &mut usize, batch: (&[f32], &[f32])) -> Result<LineReport, InputError> {
+        report(prepared.as_slice(), batch, *workspace, None)
+    }
+
+    fn gradients(workspace: &Training) -> &[f32] {
+        &workspace.gradients
+    }
+
+    fn predict(prepared: &Weights, _workspace: &mut usize, examples: &Points) -> Result<Vec<f32>, InputError> {
+        let line = prepared.as_slice();
+        Ok(examples.x.iter().map(|x| line[0] * x + line[1]).collect())
     }
 }

@@ -1,20 +1,25 @@
-//! The training loop: a network's type, settings and two sets of examples enter; trained parameters, state and the
-//! history leave.
+//! The training loop's settings: a network's type, settings and two sets of examples enter; trained parameters, state and
+//! the history leave.
 //!
 //! One epoch shuffles the training examples, runs a step for each mini-batch (the last one may be smaller) and then
 //! evaluates the validation set. After the first epoch a step allocates nothing. What a step computes is the
 //! generated code's matter; nothing here looks into a network.
 
+#[cfg(test)]
+mod resume_tests;
+mod run;
+
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
 
-use dl_runtime::{Examples, Network, Rng, Rule, Settings, Tensors};
+use dl_runtime::{Examples, Network, Options, Rule, Schedule, Settings, Tensors};
 
-use crate::evaluate::{Batches, Totals, check_finite, evaluate_batches};
-use crate::progress::View;
-use crate::{EpochRecord, Evaluation, History, Progress, TrainError};
+use crate::callback::{Callback, EarlyStopping, Prototypes, Scheduled};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Section};
+use crate::evaluate::{Batches, evaluate_batches, refused};
+use crate::{Evaluation, History, Progress, TrainError};
+use run::{Run, check_example_weights};
 
 /// Trains `N` with the settings written in its `train` section; see [`Trainer`] for others.
 pub fn fit<N: Network>(train: &N::Examples, validation: &N::Examples) -> Result<Trained<N>, TrainError> {
@@ -28,12 +33,30 @@ pub struct Trainer<N: Network> {
     threads: usize,
     progress: Progress,
     plots: Option<PathBuf>,
+    callbacks: Prototypes<N>,
+    check_finite: bool,
+    example_weights: Option<Arc<[f32]>>,
+    start: Option<Arc<(N::Parameters, N::State)>>,
+    preprocessing: Vec<(String, Section)>,
+    interrupt: Option<PathBuf>,
 }
 
 impl<N: Network> Trainer<N> {
-    /// The network's own settings, seed 0, one thread, progress as [`Progress::Auto`], no plots.
+    /// The network's own settings, seed 0, one thread, progress as [`Progress::Auto`], no plots and no callbacks.
     pub fn new() -> Self {
-        Self { settings: N::settings(), seed: 0, threads: 1, progress: Progress::Auto, plots: None }
+        Self {
+            settings: N::settings(),
+            seed: 0,
+            threads: 1,
+            progress: Progress::Auto,
+            plots: None,
+            callbacks: Vec::new(),
+            check_finite: true,
+            example_weights: None,
+            start: None,
+            preprocessing: Vec::new(),
+            interrupt: None,
+        }
     }
 
     /// Examples in a mini-batch, at least 1.
@@ -49,7 +72,8 @@ impl<N: Network> Trainer<N> {
     }
 
     /// Stop when the validation loss has not improved for that many epochs, at least 1, and return the best epoch's
-    /// parameters. With `None` all epochs run, and the last one's parameters are returned.
+    /// parameters: [`EarlyStopping`] with its own settings. With `None` all epochs run, and the last one's parameters
+    /// are returned.
     pub fn patience(mut self, patience: Option<usize>) -> Self {
         self.settings.patience = patience;
         self
@@ -64,6 +88,19 @@ impl<N: Network> Trainer<N> {
     /// The optimizer's rule and all its numbers.
     pub fn optimizer(mut self, rule: N::Rule) -> Self {
         self.settings.optimizer = rule;
+        self
+    }
+
+    /// What the optimizer does besides its rule: clipping, accumulation, averages of the parameters, decay by parameter.
+    /// With averages, validation and what training returns are those of the averages.
+    pub fn optimizer_options(mut self, options: Options) -> Self {
+        self.settings.options = options;
+        self
+    }
+
+    /// How the learning rate changes in training; the schedule multiplies the optimizer's own.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.settings.schedule = schedule;
         self
     }
 
@@ -91,94 +128,113 @@ impl<N: Network> Trainer<N> {
         self
     }
 
+    /// Adds a callback, called after those that were added before. Every run has its own clone.
+    pub fn callback(mut self, callback: impl Callback<N> + Clone + Sync + 'static) -> Self {
+        self.callbacks.push(Arc::new(callback));
+        self
+    }
+
+    /// Whether gradients, parameters and state are looked through after every step, so that the first one that holds a
+    /// number that is not finite is named; otherwise only the loss is. It is, unless set otherwise; the loss always is.
+    pub fn terminate_on_nan(mut self, check: bool) -> Self {
+        self.check_finite = check;
+        self
+    }
+
+    /// How much each training example counts, in the order of the set: finite, at least 0. Class weights are weights of
+    /// examples. The training loss and metrics are then weighted means; those of validation are not.
+    pub fn example_weights(mut self, weights: impl Into<Vec<f32>>) -> Self {
+        self.example_weights = Some(weights.into().into());
+        self
+    }
+
+    /// Begins with these rather than with freshly initialized ones, as in fine-tuning.
+    pub fn start_from(mut self, parameters: N::Parameters, state: N::State) -> Self {
+        self.start = Some(Arc::new((parameters, state)));
+        self
+    }
+
+    /// Stores fitted preprocessing under that name in every checkpoint.
+    pub fn preprocessing(mut self, name: impl Into<String>, section: Section) -> Self {
+        self.preprocessing.push((name.into(), section));
+        self
+    }
+
+    /// On Ctrl-C (or SIGTERM) finishes the step, writes a checkpoint of the run to that file and ends as after the last
+    /// epoch; the epoch under way is continued when the run is resumed. A second Ctrl-C ends the process.
+    pub fn save_on_interrupt(mut self, path: impl AsRef<Path>) -> Self {
+        self.interrupt = Some(path.as_ref().to_path_buf());
+        self
+    }
+
     /// Trains freshly initialized parameters on `train`, and watches `validation`.
     ///
     /// `validation` should hold examples that are in neither the training nor the test set: early stopping chooses by
     /// it, so its figures are a little too good.
     pub fn fit(&self, train: &N::Examples, validation: &N::Examples) -> Result<Trained<N>, TrainError> {
+        self.run(train, validation)?.finish()
+    }
+
+    /// Continues the run of a checkpoint, or of the newest one in a folder, to the same bits as if it had not stopped.
+    ///
+    /// Settings, callbacks and data are those of the run; seed and learning rate come from the checkpoint, and more
+    /// epochs may be asked for. Callbacks find their memory by name.
+    ///
+    /// # Errors
+    /// If there is no checkpoint, or it is one of another network, optimizer or number of examples.
+    pub fn resume(
+        &self,
+        from: impl AsRef<Path>,
+        train: &N::Examples,
+        validation: &N::Examples,
+    ) -> Result<Trained<N>, TrainError> {
+        let from = from.as_ref();
+        let file = if from.is_dir() {
+            checkpoint::newest(from)?.ok_or_else(|| CheckpointError::None { folder: from.to_path_buf() })?
+        } else {
+            from.to_path_buf()
+        };
+        let mut run = self.run(train, validation)?;
+        run.restore(&Checkpoint::open(file)?)?;
+        run.finish()
+    }
+
+    /// [`resume`](Self::resume) if the folder holds a checkpoint, else [`fit`](Self::fit): a job that may be started
+    /// again at any time.
+    pub fn fit_or_resume(
+        &self,
+        folder: impl AsRef<Path>,
+        train: &N::Examples,
+        validation: &N::Examples,
+    ) -> Result<Trained<N>, TrainError> {
+        match checkpoint::newest(folder)? {
+            Some(file) => self.resume(file, train, validation),
+            None => self.fit(train, validation),
+        }
+    }
+
+    fn run<'a>(&'a self, train: &'a N::Examples, validation: &'a N::Examples) -> Result<Run<'a, N>, TrainError> {
         self.check()?;
         check_examples("training", train)?;
         check_examples("validation", validation)?;
-        if let Some(folder) = &self.plots {
-            // Now rather than after hours of training.
-            fs::create_dir_all(folder).map_err(|error| TrainError::write(folder, error))?;
+        if let Some(weights) = &self.example_weights {
+            check_example_weights(weights, train.len())?;
         }
-        let Settings { optimizer: rule, epochs, patience, .. } = self.settings;
-        let batch = self.settings.batch.min(train.len());
-        let validation_batch = self.settings.batch.min(validation.len());
+        Run::new(self, train, validation)
+    }
 
-        let (mut parameters, mut state) = N::initialize(self.seed);
-        let mut best = patience.map(|_| (parameters.clone(), state.clone()));
-        let mut optimizers = N::optimizers(rule, self.seed);
-        let mut training_workspace = N::training_workspace(batch, self.threads);
-        let mut workspace = N::workspace(validation_batch, self.threads);
-        let mut batches = Batches::<N>::new();
-        let mut totals = Totals::new::<N::Report>();
-        let mut order: Vec<usize> = (0..train.len()).collect();
-        let mut rng = Rng::new(self.seed);
-        let mut view = View::new(self.progress, epochs, train.len());
-        let mut history = History::default();
-        let mut lowest = f64::INFINITY;
-        let mut since_best = 0;
-
-        for epoch in 1..=epochs {
-            let start = Instant::now();
-            view.start_epoch(epoch);
-            totals.clear();
-            rng.shuffle(&mut order);
-            for (number, positions) in order.chunks(batch).enumerate() {
-                let report = N::step(
-                    &mut parameters,
-                    &mut state,
-                    &mut optimizers,
-                    &mut training_workspace,
-                    batches.gather(train, positions)?,
-                    None,
-                )?;
-                check_finite(&report, "training", epoch, number + 1)?;
-                totals.add(&report, positions.len());
-                view.advance::<N::Report>(positions.len(), &totals);
-            }
-            let evaluation = evaluate_batches::<N>(
-                &N::prepare(&parameters, &state),
-                &mut workspace,
-                &mut batches,
-                validation,
-                validation_batch,
-                "validation",
-                epoch,
-            )?;
-            let improved = evaluation.loss < lowest;
-            if improved {
-                lowest = evaluation.loss;
-                since_best = 0;
-                if let Some((best_parameters, best_state)) = &mut best {
-                    best_parameters.as_mut_slice().copy_from_slice(parameters.as_slice());
-                    best_state.as_mut_slice().copy_from_slice(state.as_slice());
-                }
-            } else {
-                since_best += 1;
-            }
-            let record = EpochRecord {
-                epoch,
-                train: totals.evaluation::<N::Report>(),
-                validation: evaluation,
-                seconds: start.elapsed().as_secs_f64(),
-            };
-            view.finish_epoch(&record, improved);
-            history.epochs.push(record);
-            if patience.is_some_and(|patience| since_best >= patience) {
-                history.stopped_early = epoch < epochs;
-                break;
-            }
+    /// The callbacks of a run.
+    fn callbacks(&self) -> Vec<Box<dyn Callback<N>>> {
+        let Settings { optimizer, schedule, patience, .. } = &self.settings;
+        let mut callbacks: Vec<Box<dyn Callback<N>>> = Vec::new();
+        if *schedule != Schedule::constant() {
+            callbacks.push(Box::new(Scheduled::new(schedule, optimizer.learning_rate())));
         }
-        view.finish(history.epochs.len(), history.best(), history.stopped_early);
-        if let Some(folder) = &self.plots {
-            history.loss_curve_svg(folder.join("loss.svg"))?;
-            history.generalization_curve_svg(folder.join("generalization.svg"))?;
+        if let Some(patience) = *patience {
+            callbacks.push(Box::new(EarlyStopping::new(patience)));
         }
-        let (parameters, state) = best.unwrap_or((parameters, state));
-        Ok(Trained { parameters, state, history })
+        callbacks.extend(self.callbacks.iter().map(|callback| callback.instance()));
+        callbacks
     }
 
     /// Loss and metrics of `examples`, in batches and with threads as set here.
@@ -202,6 +258,21 @@ impl<N: Network> Trainer<N> {
         )
     }
 
+    /// The outputs of the inference network for `examples`, in batches and with threads as set here. Labels are not read
+    /// and may be missing; a set without examples has no outputs.
+    pub fn predict(
+        &self,
+        parameters: &N::Parameters,
+        state: &N::State,
+        examples: &N::Examples,
+    ) -> Result<N::Predictions, TrainError> {
+        self.check()?;
+        // How many inputs there are is not known here: labels may be missing.
+        let batch = self.settings.batch.min(MOST_PREDICTED);
+        N::predict(&N::prepare(parameters, state), &mut N::workspace(batch, self.threads), examples)
+            .map_err(|error| refused("prediction", error, &[]))
+    }
+
     fn check(&self) -> Result<(), TrainError> {
         const AT_LEAST_ONE: &str = "at least 1";
         let Settings { optimizer, batch, epochs, patience, .. } = &self.settings;
@@ -222,6 +293,7 @@ impl<N: Network> Trainer<N> {
             let expected = "a finite number above 0";
             return Err(TrainError::setting("learning_rate", expected, learning_rate));
         }
+        self.settings.check(N::Parameters::TENSORS)?;
         Ok(())
     }
 }
@@ -234,7 +306,16 @@ impl<N: Network> Default for Trainer<N> {
 
 impl<N: Network> Clone for Trainer<N> {
     fn clone(&self) -> Self {
-        Self { settings: self.settings.clone(), plots: self.plots.clone(), ..*self }
+        Self {
+            settings: self.settings.clone(),
+            plots: self.plots.clone(),
+            callbacks: self.callbacks.clone(),
+            example_weights: self.example_weights.clone(),
+            start: self.start.clone(),
+            preprocessing: self.preprocessing.clone(),
+            interrupt: self.interrupt.clone(),
+            ..*self
+        }
     }
 }
 
@@ -247,7 +328,8 @@ impl<N: Network> fmt::Debug for Trainer<N> {
             .field("threads", &self.threads)
             .field("progress", &self.progress)
             .field("plots", &self.plots)
-            .finish()
+            .field("check_finite", &self.check_finite)
+            .finish_non_exhaustive()
     }
 }
 
@@ -259,6 +341,19 @@ pub struct Trained<N: Network> {
     pub state: N::State,
     /// What happened in each epoch.
     pub history: History,
+    /// Why training ended.
+    pub end: End,
+}
+
+/// Why a training ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// All epochs were done.
+    Completed,
+    /// A callback stopped it, for that reason.
+    Stopped(String),
+    /// Ctrl-C or SIGTERM; there is a checkpoint to resume from.
+    Interrupted,
 }
 
 impl<N: Network> Trained<N> {
@@ -271,6 +366,16 @@ impl<N: Network> Trained<N> {
     pub fn evaluate(&self, examples: &N::Examples) -> Result<Evaluation, TrainError> {
         crate::evaluate::<N>(&self.parameters, &self.state, examples)
     }
+
+    /// The outputs of the inference network for `examples`; see [`predict`](crate::predict).
+    pub fn predict(&self, examples: &N::Examples) -> Result<N::Predictions, TrainError> {
+        crate::predict::<N>(&self.parameters, &self.state, examples)
+    }
+
+    /// Writes parameters and state to a file; see [`checkpoint`](crate::checkpoint).
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TrainError> {
+        checkpoint::save::<N>(path, &self.parameters, &self.state, &[])
+    }
 }
 
 impl<N: Network> fmt::Debug for Trained<N> {
@@ -278,6 +383,9 @@ impl<N: Network> fmt::Debug for Trained<N> {
         f.debug_struct("Trained").field("network", &N::NAME).field("history", &self.history).finish_non_exhaustive()
     }
 }
+
+/// Examples that a prediction computes at once, at most.
+const MOST_PREDICTED: usize = 1024;
 
 /// More threads than this help no step; asking the system for them may end the process.
 const MOST_THREADS: usize = 1024;

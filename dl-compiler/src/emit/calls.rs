@@ -186,6 +186,62 @@ pub(super) fn forward(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream
     }
 }
 
+/// `OwnedOutputs` and `predict`, which collects what `forward` yields batch by batch.
+pub(super) fn predict(module: &Module<'_>, draws: bool) -> (TokenStream, TokenStream) {
+    let outputs = &module.interface.outputs;
+    let (names, types): (Vec<&Ident>, Vec<&Ident>) = outputs.iter().map(|(name, ty)| (name, ty)).unzip();
+    let docs = module.model.outputs.iter().map(|output| format!(" Output `{}` of each example.", output.name));
+    let predictions = quote! {
+        #[doc = " Outputs of any number of examples, owned: vectors of one length."]
+        #[derive(Clone, Debug, Default)]
+        pub struct OwnedOutputs {
+            #(#[doc = #docs] pub #names: Vec<#types>,)*
+        }
+    };
+    let inputs = module.model.fields.iter().zip(&module.interface.fields).filter(|(field, _)| !field.label);
+    let inputs: Vec<(&str, &Ident)> = inputs.map(|(field, (name, _))| (field.name.as_str(), name)).collect();
+    let ([(_, first), others @ ..], false) = (inputs.as_slice(), names.is_empty()) else {
+        let predict = quote! {
+            fn predict(
+                _prepared: &Prepared,
+                _workspace: &mut Workspace,
+                _examples: &Examples,
+            ) -> Result<OwnedOutputs, rt::InputError> {
+                Ok(OwnedOutputs {})
+            }
+        };
+        return (predictions, predict);
+    };
+    let checks = others.iter().map(|(text, name)| quote!(rt::check_length(#text, n, examples.#name.len())?;));
+    let slices = inputs.iter().map(|(_, name)| quote!(&examples.#name[from..to]));
+    let seed = draws.then(|| quote!(0));
+    let arguments = slices.chain(seed);
+    let collected = match names.as_slice() {
+        [name] => quote!(predictions.#name.extend_from_slice(outputs);),
+        names => quote!(#(predictions.#names.extend_from_slice(outputs.#names);)*),
+    };
+    let predict = quote! {
+        fn predict(
+            prepared: &Prepared,
+            workspace: &mut Workspace,
+            examples: &Examples,
+        ) -> Result<OwnedOutputs, rt::InputError> {
+            let n = examples.#first.len();
+            #(#checks)*
+            let mut predictions = OwnedOutputs::default();
+            let capacity = workspace.capacity.max(1);
+            for from in (0..n).step_by(capacity) {
+                let to = n.min(from.saturating_add(capacity));
+                let outputs = forward(prepared, workspace, #(#arguments),*)
+                    .map_err(|error| error.with_example(|example| from + example))?;
+                #collected
+            }
+            Ok(predictions)
+        }
+    };
+    (predictions, predict)
+}
+
 /// The blocks that `forward` and `evaluate` work on, as far as the code mentions them.
 fn inference_blocks(body: &TokenStream, seed: TokenStream) -> TokenStream {
     blocks(

@@ -17,6 +17,7 @@ use crate::summary::summary;
 use crate::{Options, Summary};
 
 mod calls;
+mod definition;
 mod kernel;
 mod layout;
 mod loops;
@@ -155,7 +156,7 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
             batches.extend(step.batch_type(module));
         }
         calls.extend(settings::settings(module));
-        calls.extend(training::network(module, &steps));
+        calls.extend(training::network(module, &steps, forward.draws()));
     }
     let used = used(module, infers, !programs.inference.prepare.is_empty());
 

@@ -10,7 +10,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::Module;
-use super::calls::{Routine, blocks, call, checks, used_or_not};
+use super::calls::{self, Routine, blocks, call, checks, used_or_not};
+use super::definition;
 use super::layout::{OTHERS, TRAINED, UPDATED, all, each, ranges};
 use super::names::StepNames;
 use super::pointwise::float;
@@ -382,15 +383,21 @@ fn units(dims: &[usize]) -> (usize, usize, usize) {
     }
 }
 
-/// The implementation of the runtime's `Network` for the type that stands for the network.
-pub(super) fn network(module: &Module<'_>, steps: &[Step<'_>]) -> TokenStream {
+/// The implementation of the runtime's `Network` for the type that stands for the network; `draws` says whether inference
+/// draws random numbers.
+pub(super) fn network(module: &Module<'_>, steps: &[Step<'_>], draws: bool) -> TokenStream {
     let (name, text) = (&module.interface.network, &module.model.name);
     let (rule, count) = (settings::rule(module), steps.len());
     let optimizers: Vec<Ident> = steps.iter().map(|step| step.names(module).function("optimizer")).collect();
     let step = all_steps(module, steps);
+    let (source, fingerprint) = (definition::source(module), definition::fingerprint(module.model));
+    let (predictions, predict) = calls::predict(module, draws);
     quote! {
+        #predictions
         impl rt::Network for super::#name {
             const NAME: &'static str = #text;
+            const SOURCE: &'static [&'static str] = &[#(#source),*];
+            const FINGERPRINT: u64 = #fingerprint;
             type Examples = Examples;
             type Parameters = Parameters;
             type State = State;
@@ -400,6 +407,7 @@ pub(super) fn network(module: &Module<'_>, steps: &[Step<'_>]) -> TokenStream {
             type Rule = #rule;
             type Optimizers = [Optimizer; #count];
             type Report = Report;
+            type Predictions = OwnedOutputs;
             fn settings() -> rt::Settings<#rule> {
                 settings()
             }
@@ -429,6 +437,9 @@ pub(super) fn network(module: &Module<'_>, steps: &[Step<'_>]) -> TokenStream {
                 let [#(#optimizers),*] = optimizers;
                 #step
             }
+            fn gradients(workspace: &TrainingWorkspace) -> &[f32] {
+                workspace.gradients.block.as_slice()
+            }
             fn evaluate(
                 prepared: &Prepared,
                 workspace: &mut Workspace,
@@ -436,6 +447,7 @@ pub(super) fn network(module: &Module<'_>, steps: &[Step<'_>]) -> TokenStream {
             ) -> Result<Report, rt::InputError> {
                 evaluate(prepared, workspace, batch)
             }
+            #predict
         }
     }
 }

@@ -5,6 +5,8 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
+use dl_grammar::Sources;
+
 use super::Module;
 use super::pointwise::float;
 use crate::graph::Element;
@@ -127,6 +129,7 @@ pub(super) fn tensors(module: &Module<'_>, prepares: &TokenStream) -> TokenStrea
 
 /// The tensors of a block, each with its accessors and its constant, and what the block's parts are called.
 struct Tensors<'a> {
+    sources: &'a Sources,
     declared: Vec<(&'a Parameter, &'a (Ident, Ident, Ident))>,
     ty: &'static str,
     layout: Ident,
@@ -139,6 +142,7 @@ struct Tensors<'a> {
 impl<'a> Tensors<'a> {
     fn parameters(module: &'a Module<'_>) -> Tensors<'a> {
         Tensors {
+            sources: module.sources,
             declared: module.model.parameters.iter().zip(&module.interface.parameters).collect(),
             ty: "Parameters",
             layout: format_ident!("parameter_layout"),
@@ -150,6 +154,7 @@ impl<'a> Tensors<'a> {
 
     fn states(module: &'a Module<'_>) -> Tensors<'a> {
         Tensors {
+            sources: module.sources,
             declared: module.model.states.iter().zip(&module.interface.states).collect(),
             ty: "State",
             layout: format_ident!("state_layout"),
@@ -174,7 +179,9 @@ impl<'a> Tensors<'a> {
         let layout = &self.layout;
         let infos = self.declared.iter().map(|(tensor, (_, _, range))| {
             let (path, dims) = (&tensor.path, &tensor.dims);
-            quote!(rt::TensorInfo { name: #path, dims: &[#(#dims),*], offset: #layout::#range.start })
+            let place = crate::summary::place(self.sources, tensor.span);
+            let dims = quote!(&[#(#dims),*]);
+            quote!(rt::TensorInfo { name: #path, dims: #dims, offset: #layout::#range.start, place: #place })
         });
         quote!(&[#(#infos),*])
     }
@@ -316,6 +323,7 @@ pub(super) fn batches(module: &Module<'_>) -> TokenStream {
         .collect();
     let Some((first, others)) = names.split_first() else { return TokenStream::new() };
     let others_text: Vec<String> = others.iter().map(ToString::to_string).collect();
+    let finite = finite(module);
     let report = report(module);
     quote! {
         #[doc = " Examples with their labels by reference: slices of one length."]
@@ -348,9 +356,24 @@ pub(super) fn batches(module: &Module<'_>) -> TokenStream {
             fn batch(&self) -> Batch<'_> {
                 Batch { #(#names: &self.#names),* }
             }
+            fn check_finite(&self) -> Result<(), rt::InputError> {
+                #finite
+                Ok(())
+            }
         }
         #report
     }
+}
+
+/// The checks that all fields hold finite numbers.
+fn finite(module: &Module<'_>) -> TokenStream {
+    let fields = module.model.fields.iter().zip(&module.interface.fields);
+    let floats = fields.filter(|(field, _)| !matches!(field.element, Element::Index(_)));
+    let checks = floats.map(|(field, (name, _))| {
+        let (text, len) = (&field.name, field.dims.iter().product::<usize>());
+        quote!(rt::check_finite(#text, rt::flat(&self.#name), #len)?;)
+    });
+    checks.collect()
 }
 
 /// The examples of a training step that takes some fields only.

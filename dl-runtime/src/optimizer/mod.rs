@@ -220,7 +220,10 @@ impl<R: Rule> Optimizer<R> {
     /// again. Their slots stay as they are, and their gradients count in no norm.
     pub fn freeze(&mut self, frozen: Vec<Range<usize>>) {
         self.frozen = frozen;
+        // Sums and averages do not depend on what is frozen.
+        let memory = self.memory.clone();
         self.arrange();
+        self.memory = memory;
     }
 
     /// Lays out the memory and the pieces for the options.

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn wrong_options_are_errors() {
-        const TENSORS: &[TensorInfo] = &[TensorInfo { name: "hidden.weight", dims: &[2, 3], offset: 0 }];
+        const TENSORS: &[TensorInfo] = &[TensorInfo { name: "hidden.weight", dims: &[2, 3], offset: 0, place: "" }];
         let message = |options: Options| options.check(TENSORS).unwrap_err().to_string();
         let clip = |clip| Options { clip, ..Options::new() };
         let above = "is a finite number above 0, found";

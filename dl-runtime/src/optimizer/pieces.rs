@@ -82,10 +82,10 @@ mod tests {
     use crate::optimizer::Decay;
 
     const TENSORS: &[TensorInfo] = &[
-        TensorInfo { name: "a.weight", dims: &[3, 4], offset: 0 },
-        TensorInfo { name: "a.bias", dims: &[4], offset: 16 },
-        TensorInfo { name: "b.weight", dims: &[4], offset: 32 },
-        TensorInfo { name: "b.bias", dims: &[2], offset: 48 },
+        TensorInfo { name: "a.weight", dims: &[3, 4], offset: 0, place: "" },
+        TensorInfo { name: "a.bias", dims: &[4], offset: 16, place: "" },
+        TensorInfo { name: "b.weight", dims: &[4], offset: 32, place: "" },
+        TensorInfo { name: "b.bias", dims: &[2], offset: 48, place: "" },
     ];
 
     fn shown(ranges: &[Range<usize>], options: &Options, frozen: &[Range<usize>]) -> Vec<(Range<usize>, usize, f32)> {
