@@ -16,6 +16,7 @@
 //! [`Network`](dl_runtime::Network) says.
 
 mod curves;
+pub mod data;
 mod error;
 mod evaluate;
 mod history;

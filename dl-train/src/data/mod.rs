@@ -1,0 +1,35 @@
+//! Data of training: files and arrays enter; sets of examples leave, drawn by position, batch after batch.
+
+mod array;
+#[cfg(feature = "audio")]
+mod audio;
+#[cfg(feature = "csv")]
+mod csv;
+mod dataset;
+mod error;
+mod idx;
+#[cfg(feature = "image")]
+mod images;
+mod loader;
+#[cfg(feature = "npy")]
+mod npy;
+mod random;
+mod sampling;
+#[cfg(test)]
+mod testing;
+
+pub use array::{Array, Shaped};
+#[cfg(feature = "audio")]
+pub use audio::{FrameOptions, Frames, fit_frames, parse_wav, read_wav};
+#[cfg(feature = "csv")]
+pub use csv::{CsvOptions, Fill, Table};
+pub use dataset::{Augmented, Dataset, FromFn, Mixup, Subset, Weighted, collect};
+pub use error::{DataError, Place};
+pub use idx::{IdxElement, parse_idx, read_idx};
+#[cfg(feature = "image")]
+pub use images::{ImageFolder, parse_image};
+pub use loader::{Loader, Minibatch};
+#[cfg(feature = "npy")]
+pub use npy::{parse_npy, parse_npz, read_npy, read_npz};
+pub use random::ExampleRng;
+pub use sampling::{class_counts, class_weights, example_weights, over_sample, under_sample};
