@@ -3,10 +3,12 @@
 mod array;
 #[cfg(feature = "audio")]
 mod audio;
+mod augment;
 #[cfg(feature = "csv")]
 mod csv;
 mod dataset;
 mod error;
+mod fitted;
 mod idx;
 #[cfg(feature = "image")]
 mod images;
@@ -17,14 +19,20 @@ mod random;
 mod sampling;
 #[cfg(test)]
 mod testing;
+mod vocabulary;
 
 pub use array::{Array, Shaped};
 #[cfg(feature = "audio")]
 pub use audio::{FrameOptions, Frames, fit_frames, parse_wav, read_wav};
+pub use augment::{
+    ImageAugmentation, SoundAugmentation, add_noise, crop, cutout, flip_horizontal, flip_vertical, gain, mix, shift,
+    shift_samples, time_mask, transform,
+};
 #[cfg(feature = "csv")]
 pub use csv::{CsvOptions, Fill, Table};
 pub use dataset::{Augmented, Dataset, FromFn, Mixup, Subset, Weighted, collect};
 pub use error::{DataError, Place};
+pub use fitted::{Buckets, Fitted, FittedState, FittedTensor, MinMax, one_hot};
 pub use idx::{IdxElement, parse_idx, read_idx};
 #[cfg(feature = "image")]
 pub use images::{ImageFolder, parse_image};
@@ -33,3 +41,4 @@ pub use loader::{Loader, Minibatch};
 pub use npy::{parse_npy, parse_npz, read_npy, read_npz};
 pub use random::ExampleRng;
 pub use sampling::{class_counts, class_weights, example_weights, over_sample, under_sample};
+pub use vocabulary::{Vocabulary, characters, words};
