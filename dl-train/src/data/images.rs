@@ -83,23 +83,23 @@ impl ImageFolder {
         self.files.iter().map(|&(_, label)| label).collect()
     }
 
-    /// Reads the image at `position` and its label: `C` is 1 for grey or 3 for red, green and blue; transparency is
-    /// dropped. This is what a [`FromFn`](super::FromFn) calls for sets that are larger than memory.
+    /// Reads the image at `position`: `C` is 1 for grey or 3 for red, green and blue; transparency is dropped. This is
+    /// what a [`FromFn`](super::FromFn) calls for sets that are larger than memory.
     pub fn image<const C: usize, const H: usize, const W: usize>(
         &self,
         position: usize,
-    ) -> Result<([[[f32; W]; H]; C], u32), DataError> {
-        let Some((path, label)) = self.files.get(position) else {
+    ) -> Result<[[[f32; W]; H]; C], DataError> {
+        let Some((path, _)) = self.files.get(position) else {
             let len = self.files.len();
             return Err(dl_runtime::InputError::PositionOutOfRange { len, found: position }.into());
         };
         let bytes = fs::read(path).map_err(|error| DataError::read(path, error))?;
-        Ok((parse_image(path, &bytes, self.resize)?, *label))
+        parse_image(path, &bytes, self.resize)
     }
 
     /// Reads all images.
     pub fn images<const C: usize, const H: usize, const W: usize>(&self) -> Result<Vec<[[[f32; W]; H]; C]>, DataError> {
-        (0..self.len()).map(|position| Ok(self.image(position)?.0)).collect()
+        (0..self.len()).map(|position| self.image(position)).collect()
     }
 }
 

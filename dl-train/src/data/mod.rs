@@ -1,4 +1,16 @@
 //! Data of training: files and arrays enter; sets of examples leave, drawn by position, batch after batch.
+//!
+//! - Sources: [`Table`] (comma-separated values), [`read_idx`] (MNIST and its relatives), [`read_npy`] and
+//!   [`read_npz`], [`ImageFolder`], [`read_wav`] with [`Frames`]; arrays of any rank are an [`Array`].
+//! - Sets: a [`Dataset`] gives examples by position; [`Subset`], [`Augmented`], [`Mixup`] and [`Weighted`] stand
+//!   before another one, [`FromFn`] makes examples on demand. A [`Loader`] makes batches ahead of the step.
+//! - Balance: [`class_counts`], [`over_sample`], [`under_sample`], [`class_weights`], [`example_weights`].
+//! - Preprocessing, [`Fitted`] on the training part: [`Standardizer`](crate::Standardizer), [`MinMax`], [`Buckets`],
+//!   [`Vocabulary`]; and [`one_hot`].
+//! - Augmentation: [`ImageAugmentation`], [`SoundAugmentation`], and the functions they are made of.
+//!
+//! Splits are in [`split`](crate::split). Features of the crate leave readers out that are not needed: `audio`,
+//! `csv`, `image`, `npy`.
 
 mod array;
 #[cfg(feature = "audio")]

@@ -39,7 +39,7 @@ impl Vocabulary {
             }
         }
         let mut counts: Vec<(String, usize)> = counts.into_iter().filter(|(_, count)| *count >= times).collect();
-        counts.sort_by(|a, b| b.1.cmp(&a.1));
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let known = counts.into_iter().map(|(word, _)| word).filter(|word| word != UNKNOWN).take(most - 1);
         Ok(Self::new(std::iter::once(UNKNOWN.to_owned()).chain(known).collect(), true))
     }
