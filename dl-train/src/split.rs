@@ -69,7 +69,8 @@ pub fn shuffled_parts<const K: usize>(
     stratified_parts(&vec![(); count], shares, seed)
 }
 
-/// The same, and each class is shared out so too: of its examples each part holds its share, to within one.
+/// The same of each class by itself, so that of its examples each part holds its share, rounded up or down; what is
+/// rounded in one class is made up for in the next ones where it can be.
 pub fn stratified_parts<L: Ord, const K: usize>(
     labels: &[L],
     shares: [f64; K],

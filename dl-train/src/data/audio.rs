@@ -52,9 +52,9 @@ pub fn parse_wav(source: impl AsRef<Path>, bytes: &[u8], rate: u32) -> Result<Ve
             reader.samples::<i32>().map(scaled).collect::<Result<_, _>>().map_err(broken)?
         }
     };
-    if let Some(example) = samples.iter().position(|sample| !sample.is_finite()) {
-        let place = Place { column: Some(format!("sample {example}")), ..place };
-        return Err(DataError::NotFinite { place: place.boxed(), found: f64::from(samples[example]) });
+    if let Some(at) = samples.iter().position(|sample| !sample.is_finite()) {
+        let place = place.item(format!("sample {at}")).boxed();
+        return Err(DataError::NotFinite { place, found: f64::from(samples[at]) });
     }
     let channels = usize::from(spec.channels);
     let mono: Vec<f32> = if channels == 1 {
@@ -282,7 +282,7 @@ mod tests {
         let mut nan = wav(1, 32, SampleFormat::Float, &[1, 2]);
         let end = nan.len();
         nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert_eq!(message(&nan, 8000), "x.wav, column `sample 1`: expected a finite number, found NaN");
+        assert_eq!(message(&nan, 8000), "x.wav, sample 1: expected a finite number, found NaN");
     }
 
     /// Frames of librosa and scipy, from `fixtures/make.py`; the numbers are stored to 7 places.

@@ -119,7 +119,8 @@ fn unreadable(place: &Place, error: &::csv::Error) -> DataError {
     DataError::format(&place, "text in rows of fields", found)
 }
 
-/// What to do about missing numbers of a column.
+/// What to do about missing numbers of a column. Mean and median are those of all rows of the table: to learn nothing
+/// from a test part, measure them in a table of the training part and fill by value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fill {
     /// This number.

@@ -124,7 +124,8 @@ where
     F: Fn(&mut D::Examples, usize, &mut ExampleRng) + Sync,
 {
     /// `change(examples, at, rng)` changes example `at` of `examples` in its place, and nothing else of them. What
-    /// `rng` gives is a function of the seed, the epoch and the position of the example in `data`.
+    /// `rng` gives is a function of the seed, the epoch and the position of the example in `data`: two such sets, one
+    /// before the other, want two seeds.
     ///
     /// ```text
     /// let augmented = Augmented::new(&train, 1, |batch, at, rng| augmentation.apply(&mut batch.image[at], rng));
@@ -207,7 +208,7 @@ where
         let first = Examples::len(into);
         self.data.gather(epoch, positions, into)?;
         let draw = |&position: &usize| {
-            let mut rng = ExampleRng::new(self.seed, epoch, position);
+            let mut rng = ExampleRng::of_mixup(self.seed, epoch, position);
             let other = rng.below(self.data.len());
             (other, rng.beta(self.alpha) as f32)
         };

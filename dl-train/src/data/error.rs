@@ -125,6 +125,8 @@ pub struct Place {
     pub column: Option<String>,
     /// The byte of the file, from 0.
     pub byte: Option<u64>,
+    /// The sample, tensor or array, in words.
+    pub item: Option<String>,
     /// The example, from 0.
     pub example: Option<usize>,
 }
@@ -141,6 +143,10 @@ impl Place {
 
     pub(crate) fn column(&self, column: &str) -> Self {
         Self { column: Some(column.to_owned()), ..self.clone() }
+    }
+
+    pub(crate) fn item(&self, item: impl Into<String>) -> Self {
+        Self { item: Some(item.into()), ..self.clone() }
     }
 
     pub(crate) fn byte(&self, byte: u64) -> Self {
@@ -168,6 +174,9 @@ impl fmt::Display for Place {
         }
         if let Some(column) = &self.column {
             write!(f, ", column `{column}`")?;
+        }
+        if let Some(item) = &self.item {
+            write!(f, ", {item}")?;
         }
         if let Some(byte) = self.byte {
             write!(f, ", byte {byte}")?;

@@ -67,7 +67,7 @@ impl FittedState {
 
     /// The numbers of that name, all finite.
     pub(crate) fn tensor(&self, name: &str) -> Result<&[f32], DataError> {
-        let place = place().column(name);
+        let place = place().item(format!("tensor `{name}`"));
         let tensor = self.tensors.iter().find(|tensor| tensor.name == name);
         let values = tensor.ok_or(DataError::Missing { place: place.boxed() })?.values.as_slice();
         match values.iter().find(|value| !value.is_finite()) {
@@ -80,7 +80,7 @@ impl FittedState {
     pub(crate) fn array<const N: usize>(&self, name: &str) -> Result<[f32; N], DataError> {
         let values = self.tensor(name)?;
         values.try_into().map_err(|_| {
-            let place = place().column(name).boxed();
+            let place = place().item(format!("tensor `{name}`")).boxed();
             DataError::Shape { place, expected: vec![N], found: vec![values.len()] }
         })
     }
@@ -216,7 +216,7 @@ impl Fitted for Buckets {
         if edges.is_sorted() {
             return Ok(Self { edges });
         }
-        Err(DataError::format(&place().column("edges"), "ascending numbers", "others"))
+        Err(DataError::format(&place().item("tensor `edges`"), "ascending numbers", "others"))
     }
 }
 
@@ -303,7 +303,7 @@ mod tests {
         );
         assert_eq!(
             message(MinMax::<3>::from_state(&state).unwrap_err()),
-            "the fitted preprocessing, column `least`: expected the shape [3], found [2]"
+            "the fitted preprocessing, tensor `least`: expected the shape [3], found [2]"
         );
         let mut broken = state.clone();
         broken.tensors.remove(1);

@@ -55,7 +55,7 @@ pub fn parse_npz<T: ViewElement + Copy>(
         return Err(DataError::format(&place, format!("an array `{name}`"), names.join(", ")));
     };
     let mut file = zip.by_index(index).map_err(archive)?;
-    let place = place.column(name);
+    let place = place.item(format!("array `{name}`"));
     let (size, most) = (file.size(), file.compressed_size().min(bytes.len() as u64).saturating_mul(MOST_DEFLATION));
     if size > most {
         let unit = "bytes at most";

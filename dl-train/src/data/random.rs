@@ -10,9 +10,18 @@ pub struct ExampleRng(Rng);
 impl ExampleRng {
     /// The sequence of the example at `position` in `epoch`.
     pub fn new(seed: u64, epoch: u64, position: usize) -> Self {
+        Self::of(AUGMENT, seed, epoch, position)
+    }
+
+    /// The sequence by which `Mixup` chooses, apart from that of the changes of the same example.
+    pub(crate) fn of_mixup(seed: u64, epoch: u64, position: usize) -> Self {
+        Self::of(MIXUP, seed, epoch, position)
+    }
+
+    fn of(purpose: u32, seed: u64, epoch: u64, position: usize) -> Self {
         let halves = |x: u64| [x as u32, (x >> 32) as u32];
         let [key, [epoch, late], [low, high]] = [seed, epoch, position as u64].map(halves);
-        let [a, b, _, _] = philox(key, [low, high, epoch, late ^ AUGMENT]);
+        let [a, b, _, _] = philox(key, [low, high, epoch, late ^ purpose]);
         Self(Rng::new(u64::from(a) | u64::from(b) << 32))
     }
 
@@ -83,8 +92,9 @@ impl ExampleRng {
     }
 }
 
-/// Keeps these sequences apart from others of the same seed.
+/// Keep these sequences apart from others of the same seed.
 const AUGMENT: u32 = 0x6175_676d;
+const MIXUP: u32 = 0x6d69_7875;
 
 #[cfg(test)]
 mod tests {
