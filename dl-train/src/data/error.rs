@@ -137,6 +137,7 @@ impl Place {
         Self { source: source.as_ref().to_path_buf(), ..Self::default() }
     }
 
+    #[cfg(any(test, feature = "csv"))]
     pub(crate) fn line(&self, line: u64) -> Self {
         Self { line: Some(line), ..self.clone() }
     }

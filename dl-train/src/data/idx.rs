@@ -42,7 +42,7 @@ idx_elements! { u8: 0x08 i8: 0x09 i16: 0x0B i32: 0x0C f32: 0x0D f64: 0x0E }
 const CODES: [(u8, &str); 6] = [(0x08, "u8"), (0x09, "i8"), (0x0B, "i16"), (0x0C, "i32"), (0x0D, "f32"), (0x0E, "f64")];
 
 /// A deflated byte holds at most this many bytes (the limit of the method, RFC 1951).
-const MOST_DEFLATION: u64 = 1032;
+pub(crate) const MOST_DEFLATION: u64 = 1032;
 
 /// Reads a file of elements `T`, such as `read_idx::<u8>("train-images-idx3-ubyte.gz")`.
 pub fn read_idx<T: IdxElement>(path: impl AsRef<Path>) -> Result<Array<T>, DataError> {

@@ -12,14 +12,12 @@ use ndarray_npy::{ViewElement, ViewNpyError, ViewNpyExt};
 use zip::ZipArchive;
 
 use super::array::Array;
+use super::idx::MOST_DEFLATION;
 use super::{DataError, Place};
 
 /// No header of an array of numbers is longer, and none nests brackets deeper.
 const MOST_HEADER: usize = 1 << 14;
 const MOST_BRACKETS: usize = 8;
-
-/// A deflated byte holds at most this many bytes (RFC 1951).
-const MOST_DEFLATION: u64 = 1032;
 
 /// Reads a `.npy` file of elements `T`, such as `f32`, `f64`, `u8` or `i64`.
 pub fn read_npy<T: ViewElement + Copy>(path: impl AsRef<Path>) -> Result<Array<T>, DataError> {
