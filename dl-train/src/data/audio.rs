@@ -351,7 +351,8 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_and_damaged_bytes_never_panic(
-            bytes: Vec<u8>, at in 0_usize..60, byte: u8, other in 0_usize..60, second: u8, end in 0_usize..70, float: bool,
+            bytes: Vec<u8>, at in 0_usize..60, byte: u8, other in 0_usize..60, second: u8, end in 0_usize..70,
+            float: bool,
         ) {
             let _ = parse_wav("x", &bytes, 8000);
             let (bits, format) = if float { (32, SampleFormat::Float) } else { (16, SampleFormat::Int) };
@@ -365,7 +366,9 @@ mod tests {
         }
 
         #[test]
-        fn any_sound_has_finite_frames(samples in proptest::collection::vec(-1.0_f32..1.0, 16..200), fft in 16_usize..40) {
+        fn any_sound_has_finite_frames(
+            samples in proptest::collection::vec(-1.0_f32..1.0, 16..200), fft in 16_usize..40,
+        ) {
             let options = FrameOptions { rate: 1000, window: 16, hop: 7, fft, bands: 9, low: 0.0, high: 500.0 };
             let frames = Frames::new(options).unwrap();
             let log_mel = frames.log_mel(&samples).unwrap();

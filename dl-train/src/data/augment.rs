@@ -419,7 +419,9 @@ mod tests {
         /// Whole shifts by interpolation are shifts.
         #[test]
         fn transform_agrees_with_shift(
-            image in proptest::array::uniform3(proptest::array::uniform4(-9.0_f32..9.0)), down in -4_isize..5, right in -5_isize..6,
+            image in proptest::array::uniform3(proptest::array::uniform4(-9.0_f32..9.0)),
+            down in -4_isize..5,
+            right in -5_isize..6,
         ) {
             let expected = changed([image], |image| shift(image, down, right, 0.5));
             let found = changed([image], |image| transform(image, 0.0, 1.0, down as f32, right as f32, 0.5));
@@ -428,7 +430,8 @@ mod tests {
 
         #[test]
         fn no_amount_panics(
-            radians: f32, zoom: f32, down: f32, right: f32, y: usize, x: usize, size: usize, seed: u64, length in 0_usize..9,
+            radians: f32, zoom: f32, down: f32, right: f32, y: usize, x: usize, size: usize, seed: u64,
+            length in 0_usize..9,
         ) {
             let mut image = IMAGE;
             transform(&mut image, radians, zoom, down, right, 0.0);

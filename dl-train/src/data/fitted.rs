@@ -317,7 +317,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_stored_is_restored(rows in proptest::collection::vec([-1e30_f32..1e30, -1.0_f32..1.0], 1..30), count in 1_usize..9) {
+        fn what_is_stored_is_restored(
+            rows in proptest::collection::vec([-1e30_f32..1e30, -1.0_f32..1.0], 1..30), count in 1_usize..9,
+        ) {
             let fitted = MinMax::fit(&rows).unwrap();
             prop_assert_eq!(restored(&fitted), fitted);
             let fitted = Standardizer::fit(&rows).unwrap();
@@ -330,7 +332,9 @@ mod tests {
         }
 
         #[test]
-        fn distinct_values_fill_quantiles_evenly(values in proptest::collection::btree_set(-10_000_i32..10_000, 8..80), count in 1_usize..8) {
+        fn distinct_values_fill_quantiles_evenly(
+            values in proptest::collection::btree_set(-10_000_i32..10_000, 8..80), count in 1_usize..8,
+        ) {
             let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
             let buckets = Buckets::quantile(&values, count).unwrap();
             let mut sizes = vec![0_usize; count];

@@ -132,7 +132,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_keep_their_bounds(seed: u64, epoch: u64, position: usize, low: isize, high: isize, alpha in 1e-6..1e6) {
+        fn numbers_keep_their_bounds(
+            seed: u64, epoch: u64, position: usize, low: isize, high: isize, alpha in 1e-6..1e6,
+        ) {
             let mut rng = ExampleRng::new(seed, epoch, position);
             prop_assert!((0.0..1.0).contains(&rng.unit()));
             let found = rng.between(low, high);
