@@ -74,3 +74,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/checkpoints.md")]
 struct Checkpoints;
+
+/// The same of the chapter on training.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/training.md")]
+struct Training;

@@ -93,6 +93,9 @@ pub enum TrainError {
     /// The network refused the examples.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The data could not be read or drawn.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
     /// A curve of a history without epochs, or without a finite loss.
     #[error("the history has nothing to plot, expected at least 1 epoch with a finite loss")]
     NothingToPlot,

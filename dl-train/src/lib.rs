@@ -12,15 +12,16 @@
 //! - [`checkpoint`]: files that hold a network or a whole run, to be resumed to the same bits.
 //! - [`History`]: what happened in each epoch, and its curves as SVG.
 //! - [`split`]: seeded splits into training and test part; [`Standardizer`]: columns to mean 0 and deviation 1.
+//! - [`data`]: readers of files, sets of examples, class weights, preprocessing, augmentation, batches made ahead.
 //! - [`metrics`]: what is not a mean over examples.
 //!
 //! Everything is a function of the data, the settings and the seed; the number of threads does not change a bit of
-//! it. The crate reads no data files, and it knows of a network only what the trait
-//! [`Network`](dl_runtime::Network) says.
+//! it. The crate knows of a network only what the trait [`Network`](dl_runtime::Network) says.
 
 pub mod callback;
 pub mod checkpoint;
 mod curves;
+pub mod data;
 mod error;
 mod evaluate;
 mod history;

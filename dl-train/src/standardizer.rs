@@ -3,6 +3,7 @@
 //! It is fitted on the training part and applied to every part, so that nothing of the test part leaks into training.
 
 use crate::TrainError;
+use crate::data::{DataError, Fitted, FittedState};
 
 /// Mean and deviation of each of `N` columns, and the map to (x − mean) / deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +50,28 @@ impl<const N: usize> Standardizer<N> {
             }
         }
     }
+
+    /// Maps back what [`Standardizer::apply`] made, such as predictions of a standardized label.
+    pub fn invert(&self, rows: &mut [[f32; N]]) {
+        for row in rows {
+            for ((x, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
+                *x = (f64::from(*x) * f64::from(*deviation) + f64::from(*mean)) as f32;
+            }
+        }
+    }
+}
+
+impl<const N: usize> Fitted for Standardizer<N> {
+    const KIND: &'static str = "standardizer";
+
+    fn to_state(&self) -> FittedState {
+        FittedState::new(Self::KIND, [], [("mean", &self.mean), ("deviation", &self.deviation)])
+    }
+
+    fn from_state(state: &FittedState) -> Result<Self, DataError> {
+        state.metadata(Self::KIND)?;
+        Ok(Self { mean: state.array("mean")?, deviation: state.array("deviation")? })
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +88,8 @@ mod tests {
         standardizer.apply(&mut rows);
         assert_eq!(rows[0], [-1.5]);
         assert_eq!(rows[7], [2.0]);
+        standardizer.invert(&mut rows);
+        assert_eq!(rows.as_flattened(), [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
     }
 
     /// The sum of many 0.1 rounds, and yet the column becomes exactly 0.

@@ -1,0 +1,94 @@
+//! Clothes: trains a small convolutional network on the 60,000 images of Fashion-MNIST, and tests it on 10,000 more.
+//!
+//! `cargo run --release --example fashion -- FOLDER` reads the four IDX files of that folder, gzipped or not; without
+//! a folder it is that of the Debian package `dataset-fashion-mnist`. `--epochs 3` ends sooner. Of the training images
+//! 5 % of each kind are set aside for validation, by which early stopping chooses the epoch; the test images have no
+//! say in training.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use dl_train::data::{Subset, collect, read_idx};
+use dl_train::{Trainer, split};
+use dln::runtime::{Examples, Network};
+
+dln::include_network!("examples/fashion/fashion.dln");
+
+/// Where the Debian package puts the files.
+const FOLDER: &str = "/usr/share/datasets/fashion-mnist";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let (folder, epochs) = arguments()?;
+    let (all, test) = (load(&folder, "train")?, load(&folder, "t10k")?);
+    println!("{} images for training, {} for the test", all.len(), test.len());
+
+    let (train, validation) = split::stratified(&all.kind, 0.05, 1)?;
+    let train = collect(&Subset::new(&all, train)?, 0)?;
+    let validation = collect(&Subset::new(&all, validation)?, 0)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut trainer = Trainer::<Fashion>::new().seed(1).threads(threads);
+    if let Some(epochs) = epochs {
+        trainer = trainer.epochs(epochs);
+    }
+    let trained = trainer.fit(&train, &validation)?;
+
+    let prepared = trained.prepare();
+    let mut workspace = Fashion::workspace(500, threads);
+    let mut predictions = Vec::new();
+    for images in test.image.chunks(500) {
+        for probabilities in fashion::forward(&prepared, &mut workspace, images)? {
+            let best = (0..10).max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+            predictions.push(best.unwrap_or(0) as u32);
+        }
+    }
+    let mut right = [0; KINDS.len()];
+    let mut shown = [0; KINDS.len()];
+    for (&kind, prediction) in test.kind.iter().zip(predictions) {
+        shown[kind as usize] += 1;
+        right[kind as usize] += usize::from(prediction == kind);
+    }
+    let percent = |right: usize, shown: usize| 100.0 * right as f64 / shown.max(1) as f64;
+    for ((name, &right), &shown) in KINDS.iter().zip(&right).zip(&shown) {
+        println!("{name:12} {:5.1} %", percent(right, shown));
+    }
+    println!("time {:.0} s", start.elapsed().as_secs_f64());
+    println!("test accuracy {:.2} %", percent(right.iter().sum(), test.len()));
+    Ok(())
+}
+
+/// The kinds, as the data number them.
+const KINDS: [&str; 10] =
+    ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
+
+/// The images and labels of one of the two parts.
+fn load(folder: &Path, part: &str) -> Result<fashion::Examples, Box<dyn Error>> {
+    let image = read_idx::<u8>(file(folder, &format!("{part}-images-idx3-ubyte")))?;
+    let kind = read_idx::<u8>(file(folder, &format!("{part}-labels-idx1-ubyte")))?;
+    let image = image.map(|grey| f32::from(grey) / 255.0).examples()?;
+    Ok(fashion::Examples { image, kind: kind.labels(10)? })
+}
+
+/// The gzipped file of that name if there is one, else the plain one.
+fn file(folder: &Path, name: &str) -> PathBuf {
+    let zipped = folder.join(format!("{name}.gz"));
+    if zipped.exists() { zipped } else { folder.join(name) }
+}
+
+/// The folder, and the number after `--epochs`.
+fn arguments() -> Result<(PathBuf, Option<usize>), Box<dyn Error>> {
+    let (mut folder, mut epochs) = (PathBuf::from(FOLDER), None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "--epochs" {
+            let count = arguments.next().and_then(|count| count.parse().ok());
+            epochs = Some(count.ok_or("--epochs expects a number")?);
+        } else if argument.starts_with('-') {
+            return Err("expected a folder, and perhaps --epochs COUNT".into());
+        } else {
+            folder = PathBuf::from(argument);
+        }
+    }
+    Ok((folder, epochs))
+}
