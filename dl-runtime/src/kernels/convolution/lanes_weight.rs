@@ -5,6 +5,8 @@
 //! stride side by side; then all taps of a channel are starts in one block, and a sum runs over the rows of d_y and of the
 //! block in step, eight chains each, before it is added up. The order depends on the shape alone.
 
+#![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
+
 use super::super::product::COLUMNS;
 use super::Convolution2d;
 use crate::Segments;

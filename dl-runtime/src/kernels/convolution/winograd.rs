@@ -11,6 +11,8 @@
 //! packed) are read once for all of them; a tile of filters is multiplied at all places and transformed back before the
 //! next has its turn. Border tiles read zeros for what does not exist, and write what does.
 
+#![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
+
 use super::super::form::Form;
 use super::super::product::COLUMNS;
 use super::super::transpose::transposed;
