@@ -9,8 +9,6 @@
 //! product runs over whole rows of taps and channels in sequence, and planes that lie a power of two apart do not fight
 //! for the same places of the cache. With one channel they lie so already.
 
-#![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
-
 use super::super::product::COLUMNS;
 use super::axis::Axis;
 use super::filters::{Tile, tiles};

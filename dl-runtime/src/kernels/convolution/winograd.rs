@@ -289,9 +289,7 @@ impl Winograd<'_> {
                 };
             }
             let rows = transposed(rows);
-            for j in 0..IN {
-                d[j] = rows[j];
-            }
+            d.copy_from_slice(&rows[..IN]);
         }
         // SAFETY: the caller's promise.
         unsafe { transformed(&d, to, pitch) }
