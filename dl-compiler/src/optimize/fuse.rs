@@ -83,7 +83,7 @@ impl Loops {
             let users = &users[id.index()];
             let fits = |user: &NodeId| {
                 let head = loops.heads[user.index()]?;
-                let same = *places(graph, head) == node.ty && regions.of(head) == regions.of(id);
+                let same = same_places(places(graph, head), &node.ty) && regions.of(head) == regions.of(id);
                 (same && sizes[head.index()] < INSTRUCTIONS).then_some(head)
             };
             let around: Option<BTreeSet<NodeId>> = users.iter().map(fits).collect();
@@ -124,6 +124,11 @@ fn places(graph: &Graph, head: NodeId) -> &Type {
     }
 }
 
+/// Whether two values have the same places; of truth values and numbers alike.
+fn same_places(a: &Type, b: &Type) -> bool {
+    a.dims == b.dims && a.per_example == b.per_example
+}
+
 /// Whether a value is as cheap to compute as to read: a few simple operations on one value of its size, if on any.
 fn light(graph: &Graph) -> Vec<bool> {
     let mut known: Vec<Option<(usize, BTreeSet<NodeId>)>> = vec![None; graph.nodes.len()];
@@ -131,7 +136,7 @@ fn light(graph: &Graph) -> Vec<bool> {
         let Some(function) = function(graph, id).filter(|function| is_simple(*function)) else { continue };
         let (mut count, mut sources) = (1, BTreeSet::new());
         for &operand in &node.operands {
-            if let (Some((inner, from)), true) = (&known[operand.index()], *graph.ty(operand) == node.ty) {
+            if let (Some((inner, from)), true) = (&known[operand.index()], same_places(graph.ty(operand), &node.ty)) {
                 count += inner;
                 sources.extend(from.iter().copied());
                 continue;
@@ -181,7 +186,7 @@ impl<'a> Builder<'a> {
         }
         let head = self.loops.heads[id.index()];
         let is_here = head.is_some_and(|head| head == self.head || self.loops.again[head.index()]);
-        let fits = *self.graph.ty(id) == *places(self.graph, self.head);
+        let fits = same_places(self.graph.ty(id), places(self.graph, self.head));
         if is_here && fits && spread(self.graph, id).is_none() {
             return self.inline(id);
         }

@@ -291,3 +291,19 @@ fn the_gradient_of_a_split_is_a_concatenation() {
     // Parts that overlap stay a sum.
     assert_eq!(split(1), (2, 0));
 }
+
+/// The mask of a relu and the choice by it are one loop, truth values within it.
+#[test]
+fn truth_values_are_no_loop_of_their_own() {
+    let mut graph = Graph::default();
+    let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+    let x = add(ops::input::Input { field: 0, ty: Type::per_example(vec![4]) }.into(), &[]);
+    let d = add(ops::input::Input { field: 1, ty: Type::per_example(vec![4]) }.into(), &[]);
+    let zero = add(ops::constant::Splat { value: 0.0, dims: vec![4] }.into(), &[]);
+    let mask = add(ops::greater::Greater.into(), &[x, zero]);
+    let chosen = add(ops::select::Select.into(), &[mask, d, zero]);
+    graph.roots = vec![(Role::Output(0), chosen)];
+    let graph = optimize(&graph);
+    let fused = graph.nodes.iter().filter(|node| matches!(&node.op, Op::Fused(_))).count();
+    assert_eq!(fused, 1, "{graph}");
+}
