@@ -231,7 +231,9 @@ impl ConfusionMatrix {
                 false_negative: a.false_negative + b.false_negative,
                 true_negative: a.true_negative + b.true_negative,
             })),
-            Average::Macro => mean(self.each_class().map(|c| (value(c), f64::from(c.labels() + c.predictions() > 0.0)))),
+            Average::Macro => {
+                mean(self.each_class().map(|c| (value(c), f64::from(c.labels() + c.predictions() > 0.0))))
+            }
             Average::Weighted => mean(self.each_class().map(|c| (value(c), c.labels()))),
         })
     }

@@ -66,8 +66,9 @@ impl BinaryScores {
         check_finite("scores", scores)?;
         let refused = |(example, label): (usize, _)| MetricError::Label { example, found: BinaryLabel::shown(label) };
         let labels = labels.iter().enumerate();
-        let labels: Vec<bool> =
-            labels.map(|(at, &label)| label.positive().ok_or_else(|| refused((at, label)))).collect::<Result<_, _>>()?;
+        let labels: Vec<bool> = labels
+            .map(|(at, &label)| label.positive().ok_or_else(|| refused((at, label))))
+            .collect::<Result<_, _>>()?;
         self.scores.extend(scores.iter().copied().zip(labels));
         Ok(())
     }
@@ -102,8 +103,7 @@ impl BinaryScores {
     /// The area under the precision-recall curve as a sum of steps, without interpolation.
     pub fn average_precision(&self) -> Result<f64, MetricError> {
         let curve = self.curve_for("the average precision")?;
-        let step =
-            |pair: &[CurvePoint]| (pair[1].true_positive_rate - pair[0].true_positive_rate) * pair[1].precision;
+        let step = |pair: &[CurvePoint]| (pair[1].true_positive_rate - pair[0].true_positive_rate) * pair[1].precision;
         Ok(curve.windows(2).map(step).sum())
     }
 
@@ -141,12 +141,8 @@ impl BinaryScores {
         }
         let mut sorted = self.scores.clone();
         sorted.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
-        let first = CurvePoint {
-            threshold: f32::INFINITY,
-            false_positive_rate: 0.0,
-            true_positive_rate: 0.0,
-            precision: 1.0,
-        };
+        let first =
+            CurvePoint { threshold: f32::INFINITY, false_positive_rate: 0.0, true_positive_rate: 0.0, precision: 1.0 };
         let (mut curve, mut hits, mut alarms) = (vec![first], 0, 0);
         // 0 and −0 are equal scores, though not the same bits.
         for tied in sorted.chunk_by(|(a, _), (b, _)| a == b) {
