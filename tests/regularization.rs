@@ -9,7 +9,7 @@ dln::network! {
         gauss = normal(like: x);
 
         plain = one |> dropout(0.3);
-        spatial = one |> spatial_dropout(0.3);
+        spatial: [channels, height, width] = one |> spatial_dropout(0.3);
         multiplied = one |> gaussian_dropout(0.3);
         added = one |> gaussian_noise(0.5);
         alpha = gauss |> alpha_dropout(0.3);

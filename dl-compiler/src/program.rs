@@ -88,7 +88,14 @@ impl Convolution2dShape {
     /// The faster method for a shape: Winograd's where it can be used and its transforms pay for themselves.
     pub fn method(&self) -> Method {
         let fits = self.kernel == [3, 3] && self.stride == [1, 1] && self.dilation == [1, 1] && self.groups == 1;
-        let pays = self.channels >= WINOGRAD && self.filters >= WINOGRAD;
+        let outputs = [0, 1].map(|axis| {
+            let len = [self.height, self.width][axis] + 2 * self.padding[axis];
+            len.saturating_sub(self.kernel[axis]) + 1
+        });
+        // Tiles of four by four, of which results fill half at least.
+        let filled = outputs.map(|outputs| outputs.next_multiple_of(4)).iter().product::<usize>()
+            <= 2 * outputs.iter().product::<usize>();
+        let pays = self.channels >= WINOGRAD && self.filters >= WINOGRAD && filled;
         if fits && pays { Method::Winograd } else { Method::Direct }
     }
 

@@ -9,6 +9,7 @@ use dl_runtime::{InputError, SettingError, TensorInfo};
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
 
 /// A training, an evaluation, a split or a plot that cannot be carried out.
 #[derive(Debug, Error)]
@@ -95,7 +96,7 @@ pub enum TrainError {
     Input(#[from] InputError),
     /// The data could not be read or drawn.
     #[error(transparent)]
-    Data(#[from] crate::data::DataError),
+    Data(DataError),
     /// A metric that its examples do not define, or that refused them.
     #[error(transparent)]
     Metric(#[from] crate::metrics::MetricError),
@@ -161,5 +162,15 @@ impl TrainError {
 
     pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
         Self::Write { path: path.to_path_buf(), source }
+    }
+}
+
+impl From<DataError> for TrainError {
+    /// What the network's own types refuse stays what it is.
+    fn from(error: DataError) -> Self {
+        match error {
+            DataError::Input(error) => Self::Input(error),
+            error => Self::Data(error),
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use dl_runtime::{Examples, InputError, Network, Report};
 
+use crate::data::Dataset;
 use crate::error::{Spoiled, TrainError};
 use crate::trainer::Trainer;
 
@@ -30,7 +31,7 @@ impl Evaluation {
 pub fn evaluate<N: Network>(
     parameters: &N::Parameters,
     state: &N::State,
-    examples: &N::Examples,
+    examples: &impl Dataset<Examples = N::Examples>,
 ) -> Result<Evaluation, TrainError> {
     Trainer::<N>::new().evaluate(parameters, state, examples)
 }
@@ -47,32 +48,13 @@ pub fn predict<N: Network>(
     Trainer::<N>::new().predict(parameters, state, examples)
 }
 
-/// Copies examples batch by batch into storage that is reused.
-pub(crate) struct Batches<N: Network> {
-    buffer: N::Examples,
-}
+/// A set of examples of a network.
+pub(crate) type Set<'a, N> = &'a dyn Dataset<Examples = <N as Network>::Examples>;
 
-impl<N: Network> Batches<N> {
-    pub(crate) fn new() -> Self {
-        Self { buffer: N::Examples::default() }
-    }
-
-    /// The examples at `positions`, in that order.
-    pub(crate) fn gather(
-        &mut self,
-        from: &N::Examples,
-        positions: &[usize],
-    ) -> Result<<N::Examples as Examples>::Batch<'_>, InputError> {
-        self.buffer.clear();
-        self.buffer.extend(from, positions)?;
-        Ok(self.buffer.batch())
-    }
-
-    /// The first number of the batch that is not finite; `positions` are those of its examples in the set.
-    pub(crate) fn spoiled(&self, positions: &[usize]) -> Option<Spoiled> {
-        let error = self.buffer.check_finite().err()?;
-        Some(Spoiled::Input(error.with_example(|example| positions.get(example).copied().unwrap_or(example))))
-    }
+/// The first number of a batch that is not finite; `positions` are those of its examples in the set.
+pub(crate) fn spoiled<E: Examples>(batch: &E, positions: &[usize]) -> Option<Spoiled> {
+    let error = batch.check_finite().err()?;
+    Some(Spoiled::Input(error.with_example(|example| positions.get(example).copied().unwrap_or(example))))
 }
 
 /// Sums of reports, each weighted by its number of examples or by the sum of their weights.
@@ -131,8 +113,8 @@ impl Totals {
 pub(crate) fn evaluate_batches<N: Network>(
     prepared: &N::Prepared,
     workspace: &mut N::Workspace,
-    batches: &mut Batches<N>,
-    examples: &N::Examples,
+    buffer: &mut N::Examples,
+    examples: Set<'_, N>,
     batch: usize,
     set: &'static str,
     epoch: usize,
@@ -140,11 +122,13 @@ pub(crate) fn evaluate_batches<N: Network>(
     let mut totals = Totals::new::<N::Report>();
     let positions: Vec<usize> = (0..examples.len()).collect();
     for (number, positions) in positions.chunks(batch).enumerate() {
-        let report = N::evaluate(prepared, workspace, batches.gather(examples, positions)?)
-            .map_err(|error| refused(set, error, positions))?;
+        buffer.clear();
+        examples.gather(0, positions, buffer)?;
+        let report =
+            N::evaluate(prepared, workspace, buffer.batch()).map_err(|error| refused(set, error, positions))?;
         let loss = report.loss();
         if !loss.is_finite() {
-            let first = batches.spoiled(positions).unwrap_or(Spoiled::Loss);
+            let first = spoiled(buffer, positions).unwrap_or(Spoiled::Loss);
             return Err(TrainError::NotFinite { set, epoch, batch: number + 1, loss, first });
         }
         totals.add(&report, positions.len() as f64);

@@ -17,12 +17,16 @@ use dl_runtime::{Examples, Network, Options, Rule, Schedule, Settings, Tensors};
 
 use crate::callback::{Callback, EarlyStopping, Prototypes, Scheduled};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Section};
-use crate::evaluate::{Batches, evaluate_batches, refused};
+use crate::data::Dataset;
+use crate::evaluate::{Set, evaluate_batches, refused};
 use crate::{Evaluation, History, Progress, TrainError};
 use run::{Run, check_example_weights};
 
 /// Trains `N` with the settings written in its `train` section; see [`Trainer`] for others.
-pub fn fit<N: Network>(train: &N::Examples, validation: &N::Examples) -> Result<Trained<N>, TrainError> {
+pub fn fit<N: Network>(
+    train: &impl Dataset<Examples = N::Examples>,
+    validation: &impl Dataset<Examples = N::Examples>,
+) -> Result<Trained<N>, TrainError> {
     Trainer::<N>::new().fit(train, validation)
 }
 
@@ -31,6 +35,7 @@ pub struct Trainer<N: Network> {
     settings: Settings<N::Rule>,
     seed: u64,
     threads: usize,
+    workers: usize,
     progress: Progress,
     plots: Option<PathBuf>,
     callbacks: Prototypes<N>,
@@ -48,6 +53,7 @@ impl<N: Network> Trainer<N> {
             settings: N::settings(),
             seed: 0,
             threads: 1,
+            workers: 0,
             progress: Progress::Auto,
             plots: None,
             callbacks: Vec::new(),
@@ -116,6 +122,13 @@ impl<N: Network> Trainer<N> {
         self
     }
 
+    /// Worker threads that gather batches ahead of the step, for sets that read or change examples; with 0 each batch
+    /// is gathered when its step is due. Their number does not change the result.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
     /// How progress is shown.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
@@ -154,9 +167,10 @@ impl<N: Network> Trainer<N> {
         self
     }
 
-    /// Stores fitted preprocessing under that name in every checkpoint.
-    pub fn preprocessing(mut self, name: impl Into<String>, section: Section) -> Self {
-        self.preprocessing.push((name.into(), section));
+    /// Stores fitted preprocessing under that name in every checkpoint, such as
+    /// [`Fitted::to_state`](crate::data::Fitted::to_state).
+    pub fn preprocessing(mut self, name: impl Into<String>, state: impl Into<Section>) -> Self {
+        self.preprocessing.push((name.into(), state.into()));
         self
     }
 
@@ -171,7 +185,11 @@ impl<N: Network> Trainer<N> {
     ///
     /// `validation` should hold examples that are in neither the training nor the test set: early stopping chooses by
     /// it, so its figures are a little too good.
-    pub fn fit(&self, train: &N::Examples, validation: &N::Examples) -> Result<Trained<N>, TrainError> {
+    pub fn fit(
+        &self,
+        train: &impl Dataset<Examples = N::Examples>,
+        validation: &impl Dataset<Examples = N::Examples>,
+    ) -> Result<Trained<N>, TrainError> {
         self.run(train, validation)?.finish()
     }
 
@@ -185,8 +203,8 @@ impl<N: Network> Trainer<N> {
     pub fn resume(
         &self,
         from: impl AsRef<Path>,
-        train: &N::Examples,
-        validation: &N::Examples,
+        train: &impl Dataset<Examples = N::Examples>,
+        validation: &impl Dataset<Examples = N::Examples>,
     ) -> Result<Trained<N>, TrainError> {
         let from = from.as_ref();
         let file = if from.is_dir() {
@@ -204,8 +222,8 @@ impl<N: Network> Trainer<N> {
     pub fn fit_or_resume(
         &self,
         folder: impl AsRef<Path>,
-        train: &N::Examples,
-        validation: &N::Examples,
+        train: &impl Dataset<Examples = N::Examples>,
+        validation: &impl Dataset<Examples = N::Examples>,
     ) -> Result<Trained<N>, TrainError> {
         match checkpoint::newest(folder)? {
             Some(file) => self.resume(file, train, validation),
@@ -213,11 +231,11 @@ impl<N: Network> Trainer<N> {
         }
     }
 
-    fn run<'a>(&'a self, train: &'a N::Examples, validation: &'a N::Examples) -> Result<Run<'a, N>, TrainError> {
+    fn run<'a>(&'a self, train: Set<'a, N>, validation: Set<'a, N>) -> Result<Run<'a, N>, TrainError> {
         self.check()?;
         check_examples("training", train)?;
         check_examples("validation", validation)?;
-        if let Some(weights) = &self.example_weights {
+        if let Some(weights) = self.example_weights.as_deref().or(train.weights()) {
             check_example_weights(weights, train.len())?;
         }
         Run::new(self, train, validation)
@@ -242,7 +260,7 @@ impl<N: Network> Trainer<N> {
         &self,
         parameters: &N::Parameters,
         state: &N::State,
-        examples: &N::Examples,
+        examples: &impl Dataset<Examples = N::Examples>,
     ) -> Result<Evaluation, TrainError> {
         self.check()?;
         check_examples("evaluation", examples)?;
@@ -250,7 +268,7 @@ impl<N: Network> Trainer<N> {
         evaluate_batches::<N>(
             &N::prepare(parameters, state),
             &mut N::workspace(batch, self.threads),
-            &mut Batches::new(),
+            &mut N::Examples::default(),
             examples,
             batch,
             "evaluation",
@@ -326,6 +344,7 @@ impl<N: Network> fmt::Debug for Trainer<N> {
             .field("settings", &self.settings)
             .field("seed", &self.seed)
             .field("threads", &self.threads)
+            .field("workers", &self.workers)
             .field("progress", &self.progress)
             .field("plots", &self.plots)
             .field("check_finite", &self.check_finite)
@@ -363,7 +382,7 @@ impl<N: Network> Trained<N> {
     }
 
     /// Loss and metrics of `examples`; see [`evaluate`](crate::evaluate).
-    pub fn evaluate(&self, examples: &N::Examples) -> Result<Evaluation, TrainError> {
+    pub fn evaluate(&self, examples: &impl Dataset<Examples = N::Examples>) -> Result<Evaluation, TrainError> {
         crate::evaluate::<N>(&self.parameters, &self.state, examples)
     }
 
@@ -390,7 +409,7 @@ const MOST_PREDICTED: usize = 1024;
 /// More threads than this help no step; asking the system for them may end the process.
 const MOST_THREADS: usize = 1024;
 
-fn check_examples(set: &'static str, examples: &impl Examples) -> Result<(), TrainError> {
+fn check_examples<E: Examples>(set: &'static str, examples: &dyn Dataset<Examples = E>) -> Result<(), TrainError> {
     if examples.is_empty() { Err(TrainError::NoExamples { set }) } else { Ok(()) }
 }
 

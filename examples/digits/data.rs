@@ -30,13 +30,3 @@ pub(crate) fn load() -> io::Result<(Vec<Image>, Vec<u32>)> {
     };
     Ok((records.iter().map(image).collect(), records.iter().map(|record| u32::from(record[PIXELS])).collect()))
 }
-
-/// The image moved to the right by that many columns, to the left if negative; paper moves in.
-pub(crate) fn shifted(image: &Image, columns: isize) -> Image {
-    image.map(|rows| {
-        rows.map(|row| {
-            let grey = |column: usize| column.checked_add_signed(-columns).and_then(|from| row.get(from));
-            std::array::from_fn(|column| grey(column).copied().unwrap_or(0.0))
-        })
-    })
-}

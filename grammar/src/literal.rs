@@ -37,6 +37,11 @@ pub(crate) fn number(written: &str, span: Span) -> Result<ExprKind, Box<Diagnost
                 let figures = &written[..written.len() - letters.len()];
                 match size(letters) {
                     Some(unit) => diagnostic.help(format!("write `{figures}_{unit}`")),
+                    _ if ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "usize", "f32", "f64"]
+                        .contains(&letters) =>
+                    {
+                        diagnostic.help(format!("numbers have no type: write `{figures}`"))
+                    }
                     _ if !written.starts_with("0x") && letters.starts_with(|c: char| c.is_ascii_alphabetic()) => {
                         diagnostic.help(format!("a product is `{figures} * {letters}`"))
                     }

@@ -366,8 +366,8 @@ impl Writer<'_> {
         // Many arguments are hard to read: then the blocks that are only read come as one.
         let mut blocks = Vec::new();
         if arguments.len() > MANY {
-            let read = quote!(&[f32]).to_string();
-            let is_read = |(_, ty): &(Ident, TokenStream)| ty.to_string() == read;
+            // How tokens are spaced depends on who made them.
+            let is_read = |(_, ty): &(Ident, TokenStream)| ty.to_string().replace(' ', "") == "&[f32]";
             blocks = arguments.iter().filter(|argument| is_read(argument)).map(|(name, _)| name.clone()).collect();
             arguments.retain(|argument| !is_read(argument));
         }

@@ -9,6 +9,7 @@ mod dead;
 mod epilogue;
 mod fold;
 mod fuse;
+mod gathered;
 mod hoist;
 mod share;
 mod simplify;
@@ -28,6 +29,8 @@ pub const STAGES: &[Stage] = &[
     ("transpose", transpose::transpose),
     ("dead", dead::dead),
     ("hoist", hoist::hoist),
+    ("share", share::share),
+    ("gathered", gathered::gathered),
     ("cheapen", cheapen::cheapen),
     ("share", share::share),
     ("dead", dead::dead),

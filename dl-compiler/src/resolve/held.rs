@@ -359,9 +359,7 @@ impl<'a> Evaluator<'_, 'a> {
             let message = format!("a penalty is a single number, found {ty}");
             let mut diagnostic = Diagnostic::new(Code::LossNotScalar, span, message);
             diagnostic = match ty.element {
-                Element::F32 => {
-                    diagnostic.label(format!("{} numbers", ty.len())).help(format!("write `penalty sum({inner})`"))
-                }
+                Element::F32 => diagnostic.label(numbers(ty.len())).help(format!("write `penalty sum({inner})`")),
                 _ => diagnostic.label("not a number").help("write `where(condition, 1, 0)` to count"),
             };
             return self.report(diagnostic);
@@ -388,5 +386,13 @@ impl<'a> Evaluator<'_, 'a> {
                 (*open, *result) = (end, id);
             }
         }
+    }
+}
+
+/// So many numbers where one is expected.
+pub(super) fn numbers(count: usize) -> String {
+    match count {
+        1 => "one number, but within dimensions".to_owned(),
+        _ => format!("{count} numbers"),
     }
 }

@@ -7,7 +7,7 @@ use dl_grammar::{Code, Diagnostic, Span};
 
 use super::check;
 use super::evaluator::{Evaluator, Kind, Program};
-use super::held::Mark;
+use super::held::{Mark, numbers};
 use super::objective::{self, Term};
 use super::value::{Home, Value};
 use crate::graph::{Element, Graph, NodeId, Role, Type};
@@ -225,7 +225,8 @@ impl<'a> Walk<'_, 'a> {
             self.is_poisoned = true;
         } else if !ty.per_example {
             let message = format!("the output `{name}` is the same for every example");
-            self.evaluator.error(Code::BatchRule, span, message, format!("this is {ty}: it depends on no input"));
+            let label = format!("this is {ty}: it {}", self.why_shared(id));
+            self.evaluator.error(Code::BatchRule, span, message, label);
         } else {
             let (name, docs) = (name.clone(), binding.docs.clone());
             let dims = ty.dims;
@@ -296,15 +297,25 @@ impl<'a> Walk<'_, 'a> {
         let mut diagnostic = Diagnostic::new(Code::LossNotScalar, measure.value.span, message);
         if !ty.dims.is_empty() && ty.element == Element::F32 && ty.per_example {
             let inner = self.evaluator.excerpt(measure.value.span);
-            diagnostic =
-                diagnostic.label(format!("{} numbers", ty.len())).help(format!("write `{shown} mean({inner})`"));
+            diagnostic = diagnostic.label(numbers(ty.len())).help(format!("write `{shown} mean({inner})`"));
         } else if !ty.per_example {
-            diagnostic = diagnostic.label("the same for every example: it depends on no input");
+            diagnostic = diagnostic.label(format!("the same for every example: it {}", self.why_shared(id)));
         } else {
             diagnostic = diagnostic.label("not a number").help("write `where(condition, 1, 0)` to count");
         }
         self.evaluator.report(diagnostic);
         None
+    }
+
+    /// Why a value is the same for every example.
+    fn why_shared(&self, id: NodeId) -> &'static str {
+        let graph = &self.evaluator.graph;
+        let needed = graph.needed([id]);
+        let mut nodes = graph.nodes.iter().zip(needed).filter(|(_, needed)| *needed);
+        match nodes.any(|(node, _)| matches!(node.op, Op::SumBatch(_))) {
+            true => "reduces over the batch",
+            false => "depends on no input",
+        }
     }
 
     /// Puts the losses together, freezes parameters, and names the nodes of what is held after its path.

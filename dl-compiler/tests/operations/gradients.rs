@@ -178,6 +178,7 @@ const EXEMPT: &[&str] = &[
     "example_weight",
     "bernoulli",
     "fused",
+    "fused_sum",
     "scan_step",
     "carry",
     "next",

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use dl_compiler::expression::{Argument, Expression, Instruction, View};
 use dl_compiler::graph::{Element, Type};
 use dl_compiler::ops::fused::Fused;
+use dl_compiler::ops::fused_sum::FusedSum;
 use dl_compiler::ops::matmul::MatMul;
+use dl_compiler::ops::sum::Sum;
 use dl_compiler::ops::{AttributeValue, Constant, Lowering, Op, PointwiseFn};
 use dl_compiler::program::{Activation, Epilogue};
 use proptest::prelude::*;
@@ -32,11 +34,15 @@ fn integers(name: &str, given: &[(&'static str, i64)]) -> Op {
     op(name, &given)
 }
 
-fn fused(views: &[(usize, usize)], arguments: Vec<Argument>) -> Op {
+fn fused(views: &[(usize, usize)], arguments: Vec<Argument>) -> Fused {
     let views = views.iter().map(|&(inner, len)| View { inner, len }).collect();
     let name = String::new();
     let instructions = vec![Instruction { function: PointwiseFn::Negate, arguments, name }];
-    Fused { expression: Expression { views, instructions }, ty: ty("[6]") }.into()
+    Fused { expression: Expression { views, instructions }, ty: ty("[6]") }
+}
+
+fn fused_sum(axis: usize, count: usize) -> Op {
+    FusedSum { terms: fused(&[(1, 6)], vec![Argument::Operand(0)]), sum: Sum { axis, count } }.into()
 }
 
 /// For every constraint of every operation, operands that break it and no earlier one.
@@ -163,12 +169,14 @@ fn violations() -> Vec<(Op, &'static str, usize)> {
         (op("softmax_gradient", &[]), "[], [3]", 1),
         (op("softmax_gradient", &[]), "[3], [4]", 2),
         (op("cross_entropy_gradient", &[]), "[3], index(3)[], [1]", 5),
-        (fused(&[(1, 6)], vec![Argument::Operand(0)]), "index(3)[6]", 1),
-        (fused(&[(1, 6)], vec![Argument::Operand(0)]), "[5]", 2),
-        (fused(&[(1, 4)], vec![Argument::Operand(0)]), "[4] batch-wide", 3),
-        (fused(&[(1, 3)], vec![Argument::Operand(0)]), "[3]", 4),
-        (fused(&[(1, 6)], vec![Argument::Operand(1)]), "[6]", 5),
-        (fused(&[(1, 6)], vec![Argument::Instruction(0)]), "[6]", 5),
+        (fused_sum(0, 1), "[5]", 1),
+        (fused_sum(1, 1), "[6]", 2),
+        (fused(&[(1, 6)], vec![Argument::Operand(0)]).into(), "index(3)[6]", 1),
+        (fused(&[(1, 6)], vec![Argument::Operand(0)]).into(), "[5]", 2),
+        (fused(&[(1, 4)], vec![Argument::Operand(0)]).into(), "[4] batch-wide", 3),
+        (fused(&[(1, 3)], vec![Argument::Operand(0)]).into(), "[3]", 4),
+        (fused(&[(1, 6)], vec![Argument::Operand(1)]).into(), "[6]", 5),
+        (fused(&[(1, 6)], vec![Argument::Instruction(0)]).into(), "[6]", 5),
     ]);
     for name in ["max_pool2d", "avg_pool2d"] {
         table.push((pool(name, 2, 0), "[4, 4]", 1));

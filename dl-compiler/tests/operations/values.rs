@@ -5,8 +5,10 @@ use dl_compiler::expression::{Argument, Expression, Instruction, View};
 use dl_compiler::graph::{Graph, Origin, Type};
 use dl_compiler::ops::convolution2d::Convolution2d;
 use dl_compiler::ops::fused::Fused;
+use dl_compiler::ops::fused_sum::FusedSum;
 use dl_compiler::ops::input::Input;
 use dl_compiler::ops::parameter::Parameter;
+use dl_compiler::ops::sum::Sum;
 use dl_compiler::ops::{Constant, Op, PointwiseFn};
 use dl_compiler::program::{Activation, Epilogue};
 use ndarray::{ArrayD, IxDyn};
@@ -358,4 +360,22 @@ fn a_fused_loop_reads_by_its_views() {
         fused(Type::per_example([4])).to_string(),
         "fused v0 = multiply(x0, x1), v1 = add(v0, 0.5), v2 = relu(v1), x1 at i / 2 % 2"
     );
+}
+
+#[test]
+fn a_fused_sum_adds_up_what_its_loop_computes() {
+    // (x - m)² summed over the second axis, with one m for each row.
+    let instruction = |function, arguments| Instruction { function, arguments, name: String::new() };
+    let instructions = vec![
+        instruction(PointwiseFn::Subtract, vec![Argument::Operand(0), Argument::Operand(1)]),
+        instruction(PointwiseFn::Multiply, vec![Argument::Instruction(0), Argument::Instruction(0)]),
+    ];
+    let views = vec![View { inner: 1, len: 6 }, View { inner: 3, len: 2 }];
+    let terms = Fused { expression: Expression { views, instructions }, ty: Type::per_example([2, 3]) };
+    let op = Op::from(FusedSum { terms, sum: Sum { axis: 1, count: 1 } });
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 0.0, 0.0, 0.0, 6.0, 6.0, 7.0];
+    let y = run(&op, 2, "[2, 3], [2] batch-wide", &[&x, &[2.0, 6.0]]);
+    assert_eq!(y, [2.0, 14.0, 12.0, 1.0]);
+    let shown = "fused_sum axis: 1, count: 1 of v0 = subtract(x0, x1), v1 = multiply(v0, v0), x1 at i / 3 % 2";
+    assert_eq!(op.to_string(), shown);
 }

@@ -22,7 +22,7 @@ pub enum Form {
 }
 
 /// The least number of examples for which sixteen lanes are faster than one example after another.
-const FEWEST: usize = 6;
+const FEWEST: usize = 9;
 
 impl Form {
     /// What suits a batch of `n` examples.

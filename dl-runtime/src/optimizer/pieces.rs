@@ -88,6 +88,9 @@ mod tests {
         TensorInfo { name: "b.bias", dims: &[2], offset: 48, place: "" },
     ];
 
+    const WHOLE: Range<usize> = 0..64;
+    const A_BIAS: Range<usize> = 16..20;
+
     fn shown(ranges: &[Range<usize>], options: &Options, frozen: &[Range<usize>]) -> Vec<(Range<usize>, usize, f32)> {
         let pieces = pieces(ranges, TENSORS, options, frozen);
         pieces.into_iter().map(|piece| (piece.block.clone(), piece.memory().start, piece.decay)).collect()
@@ -104,7 +107,7 @@ mod tests {
     fn tensors_that_are_clipped_apart_are_pieces() {
         let options = Options { clip: Clip::Norm(1.0), ..Options::new() };
         let expected = [(0..16, 0, 1.0), (16..32, 16, 1.0), (32..48, 32, 1.0), (48..64, 48, 1.0)];
-        assert_eq!(shown(&[0..64], &options, &[]), expected);
+        assert_eq!(shown(&[WHOLE], &options, &[]), expected);
     }
 
     #[test]
@@ -112,16 +115,16 @@ mod tests {
         let decay = vec![Decay::new("*", 0.5), Decay::new("*.bias", 0.0)];
         let options = Options { decay, ..Options::new() };
         let expected = [(0..16, 0, 0.5), (16..32, 16, 0.0), (32..48, 32, 0.5), (48..64, 48, 0.0)];
-        assert_eq!(shown(&[0..64], &options, &[]), expected);
+        assert_eq!(shown(&[WHOLE], &options, &[]), expected);
         let options = Options { decay: vec![Decay::new("a.bias", 2.0)], ..Options::new() };
-        assert_eq!(shown(&[0..64], &options, &[]), [(0..16, 0, 1.0), (16..32, 16, 2.0), (32..64, 32, 1.0)]);
+        assert_eq!(shown(&[WHOLE], &options, &[]), [(0..16, 0, 1.0), (16..32, 16, 2.0), (32..64, 32, 1.0)]);
     }
 
     #[test]
     fn frozen_ranges_are_left_out_and_keep_their_memory() {
         let options = Options::new();
-        assert_eq!(shown(&[0..32, 32..64], &options, &[16..20]), [(0..16, 0, 1.0), (20..64, 20, 1.0)]);
+        assert_eq!(shown(&[0..32, 32..64], &options, &[A_BIAS]), [(0..16, 0, 1.0), (20..64, 20, 1.0)]);
         assert_eq!(shown(&[8..32, 40..64], &options, &[60..99, 0..10]), [(10..32, 2, 1.0), (40..60, 24, 1.0)]);
-        assert_eq!(shown(&[0..64], &options, &[0..64]), []);
+        assert_eq!(shown(&[WHOLE], &options, &[WHOLE]), []);
     }
 }

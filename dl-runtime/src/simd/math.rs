@@ -154,10 +154,12 @@ const REDUCIBLE: f32 = 8192.0;
 #[inline(always)]
 fn quadrant<V: Lane>(x: V) -> (V, V) {
     let n = (x * x.splat(std::f32::consts::FRAC_2_PI)).nearest();
-    let mut r = x;
-    for piece in HALF_PI {
-        r = n.mul_add(n.splat(-piece), r);
-    }
+    let r = n.mul_add(n.splat(-HALF_PI[0]), x);
+    let r = n.mul_add(n.splat(-HALF_PI[1]), r);
+    // What the third difference loses in rounding joins the last piece, so that r is rounded once.
+    let third = n * n.splat(HALF_PI[2]);
+    let difference = r - third;
+    let r = difference + n.mul_add(n.splat(-HALF_PI[3]), (r - difference) - third);
     let quarter = (n * n.splat(0.25)).floor();
     (r, n - quarter * quarter.splat(4.0))
 }

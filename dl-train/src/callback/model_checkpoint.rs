@@ -106,10 +106,11 @@ impl<N: Network> Callback<N> for ModelCheckpoint {
         let probe = checkpoint::partial(&self.folder.join("probe"));
         File::create(&probe).map_err(|error| TrainError::write(&self.folder, error))?;
         fs::remove_file(&probe).map_err(|error| TrainError::write(&probe, error))?;
-        if context.step == 0 && !self.overwrite {
-            if let Some(found) = checkpoint::newest(&self.folder)? {
-                return Err(CheckpointError::Occupied { found }.into());
-            }
+        if context.step == 0
+            && !self.overwrite
+            && let Some(found) = checkpoint::newest(&self.folder)?
+        {
+            return Err(CheckpointError::Occupied { found }.into());
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::CheckpointError;
+use crate::data::{FittedState, FittedTensor};
 
 /// A tensor with its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,20 @@ pub struct Section {
     pub metadata: String,
     /// The tensors.
     pub tensors: Vec<NamedTensor>,
+}
+
+impl From<FittedState> for Section {
+    fn from(state: FittedState) -> Self {
+        let tensor = |FittedTensor { name, dims, values }| NamedTensor { name, dims, values };
+        Self { metadata: state.metadata, tensors: state.tensors.into_iter().map(tensor).collect() }
+    }
+}
+
+impl From<Section> for FittedState {
+    fn from(section: Section) -> Self {
+        let tensor = |NamedTensor { name, dims, values }| FittedTensor { name, dims, values };
+        Self { metadata: section.metadata, tensors: section.tensors.into_iter().map(tensor).collect() }
+    }
 }
 
 impl Section {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use dl_runtime::{Clip, Options, Schedule, Sgd, Shape, Tensors};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, newest};
+use crate::data::Augmented;
 use crate::testing::{Line, Points};
 use crate::{
     Callback, Context, EarlyStopping, Freeze, LearningRateScheduler, ModelCheckpoint, Progress, ReduceOnPlateau,
@@ -269,6 +270,21 @@ fn schedules_go_on() {
     let long = result(&scheduled(4).fit(&train, &validation).unwrap());
     scheduled(2).callback(ModelCheckpoint::new(folder.path())).fit(&train, &validation).unwrap();
     assert_eq!(result(&scheduled(4).resume(folder.path(), &train, &validation).unwrap()), long);
+}
+
+/// Sets whose examples change in every epoch, gathered ahead by threads or not.
+#[test]
+fn augmented_sets_go_on() {
+    let [train, validation] = sets();
+    let noisy = Augmented::new(&train, 3, |points: &mut Points, at, rng| points.x[at] += 0.1 * rng.normal());
+    let folder = tempfile::tempdir().unwrap();
+    let steps = ModelCheckpoint::new(folder.path()).every_steps(1).keep(usize::MAX);
+    let watched = result(&trainer(4).workers(2).callback(steps).fit(&noisy, &validation).unwrap());
+    assert_ne!(watched, result(&trainer(4).fit(&train, &validation).unwrap()));
+    for (number, file) in files(folder.path()).iter().enumerate() {
+        let resumed = trainer(4).workers(number % 3).resume(file, &noisy, &validation).unwrap();
+        assert_eq!(result(&resumed), watched, "{}", file.display());
+    }
 }
 
 #[test]

@@ -12,8 +12,9 @@ use super::{End, Trained, Trainer};
 use crate::callback::{Callback, Context, Control, frozen_ranges};
 use crate::checkpoint::run::{Position, Restored, Snapshot, restore_optimizers};
 use crate::checkpoint::{Checkpoint, CheckpointError, Section};
+use crate::data::{DataError, Loader, Minibatch};
 use crate::error::{Spoiled, TrainError};
-use crate::evaluate::{Batches, Totals, evaluate_batches, refused};
+use crate::evaluate::{Set, Totals, evaluate_batches, refused, spoiled};
 use crate::interrupt::Listener;
 use crate::progress::View;
 use crate::{EpochRecord, History};
@@ -21,8 +22,10 @@ use crate::{EpochRecord, History};
 /// A training under way.
 pub(super) struct Run<'a, N: Network> {
     trainer: &'a Trainer<N>,
-    train: &'a N::Examples,
-    validation: &'a N::Examples,
+    train: Set<'a, N>,
+    validation: Set<'a, N>,
+    loader: Loader<N::Examples>,
+    buffer: N::Examples,
     position: Position,
     totals: Totals,
     history: History,
@@ -33,7 +36,6 @@ pub(super) struct Run<'a, N: Network> {
     average: Option<N::Parameters>,
     training_workspace: N::TrainingWorkspace,
     workspace: N::Workspace,
-    batches: Batches<N>,
     report: Option<N::Report>,
     callbacks: Vec<Box<dyn Callback<N>>>,
     preprocessing: Vec<(String, Section)>,
@@ -44,11 +46,7 @@ pub(super) struct Run<'a, N: Network> {
 
 impl<'a, N: Network> Run<'a, N> {
     /// A run before its first epoch.
-    pub(super) fn new(
-        trainer: &'a Trainer<N>,
-        train: &'a N::Examples,
-        validation: &'a N::Examples,
-    ) -> Result<Self, TrainError> {
+    pub(super) fn new(trainer: &'a Trainer<N>, train: Set<'a, N>, validation: Set<'a, N>) -> Result<Self, TrainError> {
         let settings = &trainer.settings;
         let (batch_size, seed) = (settings.batch.min(train.len()), trainer.seed);
         let mut optimizers = N::optimizers(settings.optimizer, seed);
@@ -80,7 +78,8 @@ impl<'a, N: Network> Run<'a, N> {
             average: None,
             training_workspace: N::training_workspace(batch_size, trainer.threads),
             workspace: N::workspace(settings.batch.min(validation.len()), trainer.threads),
-            batches: Batches::new(),
+            loader: Loader::new(trainer.workers),
+            buffer: N::Examples::default(),
             report: None,
             callbacks: trainer.callbacks(),
             preprocessing: trainer.preprocessing.clone(),
@@ -172,21 +171,16 @@ impl<'a, N: Network> Run<'a, N> {
         let batch_size = self.position.batch_size;
         view.start_epoch(epoch, self.position.batch * batch_size);
         shuffled(self.position.seed, epoch, self.train.len(), order);
-        for positions in order.chunks(batch_size).skip(self.position.batch) {
-            if self.control.stop.is_some() {
-                return Ok(());
-            }
-            self.hook(epoch, |callback, context| callback.begin_batch(context))?;
-            self.step(epoch, positions, weights)?;
-            view.advance::<N::Report>(positions.len(), &self.totals);
-            self.position.seconds = before + start.elapsed().as_secs_f64();
-            self.hook(epoch, |callback, context| callback.end_batch(context))?;
-            if self.listener.as_ref().is_some_and(Listener::asked) {
-                self.interrupted = true;
-                self.control.stop("interrupted");
-                if let Some(path) = &self.trainer.interrupt {
-                    self.save(path)?;
-                }
+        if self.control.stop.is_none() {
+            let mut loader = std::mem::replace(&mut self.loader, Loader::new(0));
+            let (train, rest) = (self.train, order.get(self.position.batch * batch_size..).unwrap_or_default());
+            let ended = loader.run(train, epoch as u64, rest, batch_size, |batch| {
+                self.batch(epoch, &batch, view, weights, before + start.elapsed().as_secs_f64())
+            });
+            self.loader = loader;
+            match ended {
+                Err(Ended::Failed(error)) => return Err(error),
+                Ok(()) | Err(Ended::Stopped) => {}
             }
         }
         if self.control.stop.is_some() {
@@ -196,7 +190,7 @@ impl<'a, N: Network> Run<'a, N> {
         let validation = evaluate_batches::<N>(
             &N::prepare(self.average.as_ref().unwrap_or(&self.parameters), &self.state),
             &mut self.workspace,
-            &mut self.batches,
+            &mut self.buffer,
             self.validation,
             self.trainer.settings.batch.min(self.validation.len()),
             "validation",
@@ -227,14 +221,47 @@ impl<'a, N: Network> Run<'a, N> {
         }
     }
 
-    /// One batch: gather, step, check.
-    fn step(&mut self, epoch: usize, positions: &[usize], weights: &mut Vec<f32>) -> Result<(), TrainError> {
-        let given = self.trainer.example_weights.as_deref();
-        weights.clear();
-        if let Some(given) = given {
-            weights.extend(positions.iter().map(|&position| given[position]));
+    /// One batch with its hooks; `seconds` is how long the epoch took up to it.
+    fn batch(
+        &mut self,
+        epoch: usize,
+        batch: &Minibatch<'_, N::Examples>,
+        view: &mut View,
+        weights: &mut Vec<f32>,
+        seconds: f64,
+    ) -> Result<(), Ended> {
+        let start = Instant::now();
+        self.hook(epoch, |callback, context| callback.begin_batch(context))?;
+        self.step(epoch, batch, weights)?;
+        view.advance::<N::Report>(batch.positions.len(), &self.totals);
+        self.position.seconds = seconds + start.elapsed().as_secs_f64();
+        self.hook(epoch, |callback, context| callback.end_batch(context))?;
+        if self.listener.as_ref().is_some_and(Listener::asked) {
+            self.interrupted = true;
+            self.control.stop("interrupted");
+            if let Some(path) = &self.trainer.interrupt {
+                self.save(path)?;
+            }
         }
-        let weights = given.map(|_| weights.as_slice());
+        if self.control.stop.is_some() { Err(Ended::Stopped) } else { Ok(()) }
+    }
+
+    /// One step and its checks.
+    fn step(
+        &mut self,
+        epoch: usize,
+        batch: &Minibatch<'_, N::Examples>,
+        buffer: &mut Vec<f32>,
+    ) -> Result<(), TrainError> {
+        let Minibatch { positions, examples, .. } = *batch;
+        let weights = match self.trainer.example_weights.as_deref() {
+            Some(given) => {
+                buffer.clear();
+                buffer.extend(positions.iter().map(|&position| given[position]));
+                Some(buffer.as_slice())
+            }
+            None => batch.weights,
+        };
         let weight = match weights {
             Some(weights) => weights.iter().map(|&weight| f64::from(weight)).sum(),
             None => positions.len() as f64,
@@ -244,19 +271,18 @@ impl<'a, N: Network> Run<'a, N> {
             // Nothing in the batch counts: there is nothing to learn from it.
             return Ok(());
         }
-        let batch = self.batches.gather(self.train, positions)?;
         let report = N::step(
             &mut self.parameters,
             &mut self.state,
             &mut self.optimizers,
             &mut self.training_workspace,
-            batch,
+            examples.batch(),
             weights,
         )
         .map_err(|error| refused("training", error, positions))?;
         self.position.step += 1;
         self.report = Some(report);
-        if let Some(first) = self.spoiled(&report, positions) {
+        if let Some(first) = self.spoiled(&report, batch) {
             let (set, batch, loss) = ("training", self.position.batch, report.loss());
             return Err(TrainError::NotFinite { set, epoch, batch, loss, first });
         }
@@ -265,9 +291,9 @@ impl<'a, N: Network> Run<'a, N> {
     }
 
     /// What a step spoiled first: it was given finite parameters.
-    fn spoiled(&self, report: &N::Report, positions: &[usize]) -> Option<Spoiled> {
+    fn spoiled(&self, report: &N::Report, batch: &Minibatch<'_, N::Examples>) -> Option<Spoiled> {
         if !report.loss().is_finite() {
-            return Some(self.batches.spoiled(positions).unwrap_or(Spoiled::Loss));
+            return Some(spoiled(batch.examples, batch.positions).unwrap_or(Spoiled::Loss));
         }
         if !self.trainer.check_finite {
             return None;
@@ -355,6 +381,24 @@ impl<'a, N: Network> Run<'a, N> {
             preprocessing: &self.preprocessing,
         };
         snapshot.save(path)
+    }
+}
+
+/// Why the batches of an epoch ended early.
+enum Ended {
+    Stopped,
+    Failed(TrainError),
+}
+
+impl From<TrainError> for Ended {
+    fn from(error: TrainError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<DataError> for Ended {
+    fn from(error: DataError) -> Self {
+        Self::Failed(error.into())
     }
 }
 

@@ -102,6 +102,12 @@ impl Axis {
         if (self.full[0]..self.full[1]).contains(&output) { 0..self.taps } else { self.clip(output) }
     }
 
+    /// How many results from one on and before `end` have the same taps, for sure.
+    #[inline(always)]
+    pub(super) fn alike(&self, output: usize, end: usize) -> usize {
+        if (self.full[0]..self.full[1]).contains(&output) { self.full[1].min(end) - output } else { 1 }
+    }
+
     fn clip(&self, output: usize) -> Range<usize> {
         let start = (output * self.stride) as isize + self.offset;
         let before = ((-start).max(0) as usize).div_ceil(self.dilation);

@@ -23,7 +23,10 @@ impl Filters {
     pub const fn len(&self) -> usize {
         let Convolution2d { channels, filters, kernel, groups, .. } = self.shape;
         let floats = if self.shape.is_winograd() { PLACES } else { kernel[0] * kernel[1] };
-        if groups == 0 { 0 } else { filters * (channels / groups) * floats }
+        match channels.checked_div(groups) {
+            Some(channels) => filters * channels * floats,
+            None => 0,
+        }
     }
 
     /// Whether the panels are empty.

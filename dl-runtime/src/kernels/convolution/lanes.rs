@@ -18,8 +18,12 @@ use std::ops::Range;
 
 /// Floats of the block on the stack.
 const BLOCK: usize = 24 * 1024;
-/// Channels at a time: their part of a tile's taps stays in the first-level cache.
-const CHANNELS: usize = 32;
+/// Steps of a product at a time: the pixels of a result stay in the first-level cache while filters go by.
+const STEPS: usize = 288;
+/// The same for a few filters: the pixels of neighbouring results stay there.
+const FEW_STEPS: usize = 72;
+/// Floats of the rows that a row of results meets, if it is computed filter by filter.
+const ROW: usize = 6 * 1024;
 /// Weights at a time: they stay in the second-level cache.
 const WEIGHTS: usize = 48 * 1024;
 
@@ -115,7 +119,8 @@ impl Correlation<'_> {
     fn plan(&self) -> (usize, [usize; 2]) {
         let reach = |size: [usize; 2]| self.axes[0].reach(size[0]) * self.axes[1].reach(size[1]) * COLUMNS;
         let mut size = [1, 1];
-        let channels = self.planes.min(CHANNELS).min(BLOCK / reach(size));
+        let steps = if self.rows < 4 { FEW_STEPS } else { STEPS };
+        let channels = self.planes.min((steps / self.taps).max(1)).min(BLOCK / reach(size));
         if channels <= 1 {
             // Read in place.
             return (1, [0, 1].map(|axis| self.axes[axis].outputs));
@@ -128,7 +133,7 @@ impl Correlation<'_> {
                 (grown[axis] <= self.axes[axis].outputs && fits(grown)).then_some(grown)
             });
             size = match grown {
-                [Some(taller), _] if size[0] < size[1] => taller,
+                [Some(taller), _] if size[0] < size[1] && self.taps > 1 => taller,
                 [_, Some(wider)] => wider,
                 [Some(taller), None] => taller,
                 [None, None] => break,
@@ -183,8 +188,8 @@ impl Correlation<'_> {
         let [vertical, horizontal] = self.axes;
         let places = vertical.len * horizontal.len;
         let last = part.channel + part.channels == self.planes;
-        // Few filters do not fill the multipliers: neighbours, whose taps are the same ones, help.
-        let widest = [1, 6, 3, 2].get(self.rows).copied().unwrap_or(1);
+        // Neighbours that have all taps are computed in a row where what they meet stays in the first-level cache.
+        let in_a_row = self.axes[0].reach(1) * pixels.pitch[0] <= ROW || self.rows < 4;
         let mut rows = 0;
         while rows < self.rows {
             // As many tiles as the second-level cache holds the weights of, but one.
@@ -195,11 +200,7 @@ impl Correlation<'_> {
                 let mut column = span[1].start;
                 while column < span[1].end {
                     let right = horizontal.taps_at(column);
-                    let mut alike = 1;
-                    while alike < widest && column + alike < span[1].end && horizontal.taps_at(column + alike) == right
-                    {
-                        alike += 1;
-                    }
+                    let alike = if in_a_row { horizontal.alike(column, span[1].end) } else { 1 };
                     let steps = self.steps(part, pixels, down.len(), right.len());
                     let met = [vertical.meets(row, down.start), horizontal.meets(column, right.start)];
                     let base =
@@ -277,39 +278,46 @@ impl Product<'_> {
     /// many results of each filter writable.
     #[inline(always)]
     unsafe fn run<V: Lane>(&self, lane: V, tile: Tile, alike: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match (tile.height, alike) {
-                (6, _) => self.tile::<V, 6, 1>(lane),
-                (5, _) => self.tile::<V, 5, 1>(lane),
-                (4, _) => self.tile::<V, 4, 1>(lane),
-                (3, 2) => self.tile::<V, 3, 2>(lane),
-                (3, _) => self.tile::<V, 3, 1>(lane),
-                (2, 3) => self.tile::<V, 2, 3>(lane),
-                (2, 2) => self.tile::<V, 2, 2>(lane),
-                (2, _) => self.tile::<V, 2, 1>(lane),
-                (_, 6) => self.tile::<V, 1, 6>(lane),
-                (_, 5) => self.tile::<V, 1, 5>(lane),
-                (_, 4) => self.tile::<V, 1, 4>(lane),
-                (_, 3) => self.tile::<V, 1, 3>(lane),
-                (_, 2) => self.tile::<V, 1, 2>(lane),
-                _ => self.tile::<V, 1, 1>(lane),
+        // Few filters do not fill the multipliers: two to six results at a time help.
+        let mut at = 0;
+        while at < alike {
+            let most = [1, 6, 3, 2].get(tile.height).copied().unwrap_or(1);
+            let some = most.min(alike - at);
+            // SAFETY: the caller's promise.
+            unsafe {
+                match (tile.height, some) {
+                    (6, _) => self.tile::<V, 6, 1>(lane, at),
+                    (5, _) => self.tile::<V, 5, 1>(lane, at),
+                    (4, _) => self.tile::<V, 4, 1>(lane, at),
+                    (3, 2) => self.tile::<V, 3, 2>(lane, at),
+                    (3, _) => self.tile::<V, 3, 1>(lane, at),
+                    (2, 3) => self.tile::<V, 2, 3>(lane, at),
+                    (2, 2) => self.tile::<V, 2, 2>(lane, at),
+                    (2, _) => self.tile::<V, 2, 1>(lane, at),
+                    (_, 6) => self.tile::<V, 1, 6>(lane, at),
+                    (_, 5) => self.tile::<V, 1, 5>(lane, at),
+                    (_, 4) => self.tile::<V, 1, 4>(lane, at),
+                    (_, 3) => self.tile::<V, 1, 3>(lane, at),
+                    (_, 2) => self.tile::<V, 1, 2>(lane, at),
+                    _ => self.tile::<V, 1, 1>(lane, at),
+                }
             }
+            at += some;
         }
     }
 
-    /// The microkernel: MR filters by NR results of sixteen examples.
+    /// The microkernel: MR filters by NR results of sixteen examples, from result `first` on.
     ///
     /// # Safety
     /// As [`run`](Self::run).
     #[inline(always)]
-    unsafe fn tile<V: Lane, const MR: usize, const NR: usize>(&self, lane: V) {
+    unsafe fn tile<V: Lane, const MR: usize, const NR: usize>(&self, lane: V, first: usize) {
         let mut acc = [[[lane.splat(0.0); 2]; NR]; MR];
         let Steps { rows, runs, len, panel, pixels } = self.steps;
         for row in 0..rows {
             for run in 0..runs {
                 let mut a = self.panel.wrapping_add((row * panel[0] + run * panel[1]) * MR);
-                let mut b = self.pixels.wrapping_add(row * pixels[0] + run * pixels[1]);
+                let mut b = self.pixels.wrapping_add(row * pixels[0] + run * pixels[1] + first * self.apart);
                 for _ in 0..len {
                     // SAFETY: the caller's promise for this step.
                     unsafe {
@@ -333,7 +341,7 @@ impl Product<'_> {
         for i in 0..MR {
             let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[i]));
             for result in 0..NR {
-                let y = self.y.wrapping_add(i * self.plane + result * self.y_apart);
+                let y = self.y.wrapping_add(i * self.plane + (first + result) * self.y_apart);
                 for half in 0..2 {
                     let mut acc = acc[i][result][half];
                     // SAFETY: the caller's promise for this result.

@@ -5,6 +5,8 @@
 //! stride side by side; then all taps of a channel are starts in one block, and a sum runs over the rows of d_y and of the
 //! block in step, eight chains each, before it is added up. The order depends on the shape alone.
 
+#![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
+
 use super::super::product::COLUMNS;
 use super::Convolution2d;
 use crate::Segments;
@@ -315,14 +317,28 @@ impl Dots<'_> {
                 let left = self.left.add(line * self.left_line);
                 let mut k = 0;
                 while k < self.depth {
-                    let mut b = [lane; NT];
-                    for (b, right) in b.iter_mut().zip(&right) {
-                        *b = lane.load(right.add(k));
-                    }
-                    for (i, acc) in acc.iter_mut().enumerate() {
-                        let a = lane.load(left.add(i * self.left_row + k));
-                        for (acc, b) in acc.iter_mut().zip(&b) {
-                            *acc = a.mul_add(*b, *acc);
+                    // The shorter side stays in registers while the other goes by.
+                    if MR < NT {
+                        let mut a = [lane; MR];
+                        for i in 0..MR {
+                            a[i] = lane.load(left.add(i * self.left_row + k));
+                        }
+                        for j in 0..NT {
+                            let b = lane.load(right[j].add(k));
+                            for i in 0..MR {
+                                acc[i][j] = a[i].mul_add(b, acc[i][j]);
+                            }
+                        }
+                    } else {
+                        let mut b = [lane; NT];
+                        for j in 0..NT {
+                            b[j] = lane.load(right[j].add(k));
+                        }
+                        for i in 0..MR {
+                            let a = lane.load(left.add(i * self.left_row + k));
+                            for j in 0..NT {
+                                acc[i][j] = a.mul_add(b[j], acc[i][j]);
+                            }
                         }
                     }
                     k += V::LANES;

@@ -11,9 +11,10 @@
 //! packed) are read once for all of them; a tile of filters is multiplied at all places and transformed back before the
 //! next has its turn. Border tiles read zeros for what does not exist, and write what does.
 
+#![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
+
 use super::super::form::Form;
 use super::super::product::COLUMNS;
-
 use super::filters::tiles;
 use crate::simd::{Kernel, Lane};
 use std::mem::MaybeUninit;
@@ -62,14 +63,32 @@ struct Scratch {
     products: [MaybeUninit<f32>; PRODUCTS],
 }
 
-/// The tile of an image that a column is.
-#[derive(Clone, Copy, Default)]
+/// A tile of an image.
+#[derive(Clone, Copy)]
 struct Place {
     example: usize,
     /// Its first result.
     row: usize,
     column: usize,
 }
+
+/// Where a tile of an image lies in the source and in the results; one that does not exist has no rows.
+#[derive(Clone, Copy, Default)]
+struct Gathered {
+    /// Its first pixel in the source, of plane 0, as if the source had its padding.
+    start: isize,
+    /// The rows and columns of its pixels that exist.
+    rows: [usize; 2],
+    columns: [usize; 2],
+    /// Its first result in y, of plane 0.
+    y: usize,
+    /// How many rows and columns of results exist.
+    lines: usize,
+    width: usize,
+}
+
+/// Eight zeros and eight ones: from 8 − k on, a step up at k.
+static STEP: [f32; 16] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
 
 impl Kernel for Winograd<'_> {
     type Output = ();
@@ -85,8 +104,14 @@ impl Kernel for Winograd<'_> {
         let units = if self.form == Form::Lanes { all } else { all.div_ceil(COLUMNS) };
         let channels = self.planes.min(CHANNELS);
         let at_a_time = (96 / channels).clamp(1, UNITS);
+        let mut gathered = [[Gathered::default(); COLUMNS]; UNITS];
         for unit in (0..units).step_by(at_a_time) {
             let units = unit..units.min(unit + at_a_time);
+            if self.form == Form::Examples {
+                for (gathered, unit) in gathered.iter_mut().zip(units.clone()) {
+                    *gathered = self.gathered(unit, tiles_of);
+                }
+            }
             for channel in (0..self.planes).step_by(channels) {
                 let channels = channel..self.planes.min(channel + channels);
                 // Sixteen floats more, so that the places do not fight for the same sets of the cache.
@@ -103,7 +128,7 @@ impl Kernel for Winograd<'_> {
                                 if self.form == Form::Lanes {
                                     self.pixels_in_lanes(lane, self.place(unit, tiles_of), channel, half, to, pitch);
                                 } else {
-                                    self.pixels_of_tiles(lane, unit * COLUMNS + half * 8, tiles_of, channel, to, pitch);
+                                    self.pixels_of_tiles(lane, &gathered[index][half * 8..][..8], channel, to, pitch);
                                 }
                             }
                         }
@@ -136,7 +161,7 @@ impl Kernel for Winograd<'_> {
                                 if self.form == Form::Lanes {
                                     self.write_lanes(results, row, self.place(unit, tiles_of), half, part);
                                 } else {
-                                    self.write_tiles(results, row, unit * COLUMNS + half * 8, tiles_of, part);
+                                    self.write_tiles(results, row, &gathered[index][half * 8..][..8], part);
                                 }
                             }
                         }
@@ -196,54 +221,74 @@ impl Winograd<'_> {
         unsafe { transformed(&d, to, pitch) }
     }
 
-    /// Transforms eight tiles from number `first` on; those that do not exist are zeros.
+    /// The sixteen tiles of a unit.
+    fn gathered(&self, unit: usize, tiles_of: [usize; 2]) -> [Gathered; COLUMNS] {
+        let [height, width] = self.source_size;
+        let all = self.n * tiles_of[0] * tiles_of[1];
+        let mut gathered = [Gathered::default(); COLUMNS];
+        for (tile, gathered) in (unit * COLUMNS..all).zip(&mut gathered) {
+            let place = self.place(tile, tiles_of);
+            let (row, column) = (place.row as isize - self.padding[0], place.column as isize - self.padding[1]);
+            let first = (place.example * self.planes * height) as isize + row;
+            let bounds =
+                |first: isize, size: usize| [-first, size as isize - first].map(|at| at.clamp(0, IN as isize) as usize);
+            let ([rows, columns], [lines, width_left]) = (
+                [bounds(row, height), bounds(column, width)],
+                [self.size[0] - place.row, self.size[1] - place.column].map(|left| left.min(OUT)),
+            );
+            *gathered = Gathered {
+                start: first * width as isize + column,
+                rows,
+                columns,
+                y: (place.example * self.rows * self.size[0] + place.row) * self.size[1] + place.column,
+                lines,
+                width: width_left,
+            };
+        }
+        gathered
+    }
+
+    /// Transforms eight tiles; those that do not exist are zeros.
     ///
     /// # Safety
     /// As [`pixels_in_lanes`](Self::pixels_in_lanes).
     #[inline(always)]
-    unsafe fn pixels_of_tiles<V: Lane>(
-        &self,
-        lane: V,
-        first: usize,
-        tiles_of: [usize; 2],
-        channel: usize,
-        to: *mut f32,
-        pitch: usize,
-    ) {
+    unsafe fn pixels_of_tiles<V: Lane>(&self, lane: V, tiles: &[Gathered], channel: usize, to: *mut f32, pitch: usize) {
         let [height, width] = self.source_size;
         let zero = lane.splat(0.0);
-        let all = self.n * tiles_of[0] * tiles_of[1];
-        let mut places = [Place::default(); 8];
-        let count = all.saturating_sub(first).min(8);
-        for (index, place) in places.iter_mut().enumerate().take(count) {
-            *place = self.place(first + index, tiles_of);
-        }
         let mut d = [[zero; IN]; IN];
         for (i, d) in d.iter_mut().enumerate() {
             let mut rows = [zero; 8];
-            for (pixels, place) in rows.iter_mut().zip(&places).take(count) {
-                let row = (place.row + i) as isize - self.padding[0];
-                if row < 0 || row >= height as isize {
+            for (pixels, tile) in rows.iter_mut().zip(tiles) {
+                if i < tile.rows[0] || i >= tile.rows[1] {
                     continue;
                 }
-                let line = ((place.example * self.planes + channel) * height + row as usize) * width;
-                let line = &self.source[line..][..width];
-                let column = place.column as isize - self.padding[1];
-                let mut few = [0.0; 8];
-                *pixels = if column >= 0 && column as usize + 8 <= width {
-                    // SAFETY: the line has eight floats from there on.
-                    unsafe { lane.load(line.as_ptr().add(column as usize)) }
+                let start = tile.start + ((channel * height + i) * width) as isize;
+                let [before, end] = tile.columns;
+                *pixels = if start >= 0 && start as usize + 8 <= self.source.len() {
+                    // SAFETY: the source has eight floats from there on.
+                    let eight = unsafe { lane.load(self.source.as_ptr().add(start as usize)) };
+                    if [before, end] == [0, IN] {
+                        eight
+                    } else {
+                        // Neighbouring rows' floats are not those of this one.
+                        // SAFETY: sixteen floats from `before` on, and eight from 8 − end on, lie within the array.
+                        let [left, right] = unsafe {
+                            [lane.load(STEP.as_ptr().add(8 - before)), lane.load(STEP.as_ptr().add(8 - end))]
+                        };
+                        (left - right).abs().select(eight, zero)
+                    }
                 } else {
-                    for (to, column) in few.iter_mut().zip(column..).take(IN) {
-                        if column >= 0 && column < width as isize {
-                            *to = line[column as usize];
-                        }
+                    let mut few = [0.0; 8];
+                    for (j, to) in few.iter_mut().enumerate().take(end).skip(before) {
+                        *to = self.source[(start + j as isize) as usize];
                     }
                     // SAFETY: the array has eight floats.
                     unsafe { lane.load(few.as_ptr()) }
                 };
             }
-            d.copy_from_slice(&V::transpose(rows)[..IN]);
+            let rows = V::transpose(rows);
+            d.copy_from_slice(&rows[..IN]);
         }
         // SAFETY: the caller's promise.
         unsafe { transformed(&d, to, pitch) }
@@ -275,40 +320,25 @@ impl Winograd<'_> {
         }
     }
 
-    /// Writes the results of eight tiles from number `first` on.
+    /// Writes the results of eight tiles.
     #[inline(always)]
-    fn write_tiles<V: Lane>(
-        &mut self,
-        results: [[V; OUT]; OUT],
-        row: usize,
-        first: usize,
-        tiles_of: [usize; 2],
-        part: [bool; 2],
-    ) {
+    fn write_tiles<V: Lane>(&mut self, results: [[V; OUT]; OUT], row: usize, tiles: &[Gathered], part: [bool; 2]) {
         let [height, width] = self.size;
         let finish = self.finish(results[0][0], row, part);
-        let all = self.n * tiles_of[0] * tiles_of[1];
-        let count = all.saturating_sub(first).min(8);
-        let mut places = [Place::default(); 8];
-        for (index, place) in places.iter_mut().enumerate().take(count) {
-            *place = self.place(first + index, tiles_of);
-        }
         for i in 0..OUT {
             let [a, b, c, d] = results[i];
             let rows = V::transpose([a, b, c, d, a, b, c, d]);
-            for index in 0..count {
-                let (place, result) = (places[index], rows[index]);
-                if place.row + i >= height {
+            for (index, tile) in tiles.iter().enumerate() {
+                if i >= tile.lines {
                     continue;
                 }
-                let at = ((place.example * self.rows + row) * height + place.row + i) * width + place.column;
-                let y = &mut self.y[at..][..OUT.min(width - place.column)];
+                let y = &mut self.y[tile.y + (row * height + i) * width..][..tile.width];
                 let mut four = [0.0; 8];
                 if finish.accumulate {
                     four[..y.len()].copy_from_slice(y);
                 }
                 // SAFETY: the array has eight floats.
-                unsafe { finish.one(result, |result| result.load(four.as_ptr())).store(four.as_mut_ptr()) }
+                unsafe { finish.one(rows[index], |result| result.load(four.as_ptr())).store(four.as_mut_ptr()) }
                 match y.first_chunk_mut::<OUT>() {
                     Some(y) => y.copy_from_slice(&four[..OUT]),
                     None => y.copy_from_slice(&four[..y.len()]),

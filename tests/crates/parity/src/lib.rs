@@ -41,6 +41,8 @@ dln::include_compiled!("transformer");
 dln::include_compiled!("translation");
 dln::include_compiled!("unet");
 dln::include_compiled!("vae");
+
+dln::include_compiled!("winograd");
 dln::include_compiled!("xor");
 dln::include_compiled!("random0");
 dln::include_compiled!("random1");

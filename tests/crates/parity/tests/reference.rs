@@ -86,6 +86,7 @@ fn check_report<R: rt::Report>(what: &str, report: &R, expected: &[(Role, ndarra
 
 fixture!(xor, xor, [bits, odd], [bits], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(mlp, mlp, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(winograd, winograd, [image, kind], [image], |y| [rt::flat(y)], [1, 12, 17]);
 fixture!(lenet, lenet, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(convolutions, convolutions, [image, kind], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);

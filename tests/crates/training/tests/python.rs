@@ -32,8 +32,7 @@ fn the_blocks_of_python_read_a_checkpoint() {
     let expected = trained.predict(&cases).unwrap().probability;
 
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/checkpoints.md")).unwrap();
-    let blocks: Vec<&str> =
-        page.split("```python\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let blocks: Vec<&str> = page.split("```python\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
     assert_eq!(blocks.len(), 3);
     for block in blocks {
         let imports: Vec<&str> =

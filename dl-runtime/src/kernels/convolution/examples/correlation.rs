@@ -367,7 +367,8 @@ impl Pixels<'_> {
     #[inline(always)]
     fn rows(&self, row: usize, piece: &Piece) -> PieceOfRows<'_> {
         let place = piece.example * self.example + piece.row * self.width + piece.column;
-        PieceOfRows { pixels: self, y: self.y.wrapping_add(row * self.plane + place) }
+        let room = self.plane - piece.row * self.width - piece.column;
+        PieceOfRows { pixels: self, y: self.y.wrapping_add(row * self.plane + place), room }
     }
 }
 
@@ -375,6 +376,8 @@ impl Pixels<'_> {
 struct PieceOfRows<'a> {
     pixels: &'a Pixels<'a>,
     y: *mut f32,
+    /// Floats from its start to the end of the plane.
+    room: usize,
 }
 
 impl PieceOfRows<'_> {
@@ -394,6 +397,9 @@ impl PieceOfRows<'_> {
                 if pixels.accumulate {
                     result = lane.load(y) + result;
                 }
+                (result + bias).at_least(floor).store(y);
+            } else if len > from && !pixels.accumulate && from + V::LANES <= self.room {
+                // Masked stores are slow, and what is too much here belongs to pixels whose turn is yet to come.
                 (result + bias).at_least(floor).store(y);
             } else if len > from {
                 if pixels.accumulate {
