@@ -97,6 +97,9 @@ pub enum TrainError {
     /// The data could not be read or drawn.
     #[error(transparent)]
     Data(DataError),
+    /// A metric that its examples do not define, or that refused them.
+    #[error(transparent)]
+    Metric(#[from] crate::metrics::MetricError),
     /// A curve of a history without epochs, or without a finite loss.
     #[error("the history has nothing to plot, expected at least 1 epoch with a finite loss")]
     NothingToPlot,

@@ -7,6 +7,7 @@
 
 mod early_stopping;
 mod freeze;
+mod history_log;
 mod learning_rate;
 mod model_checkpoint;
 mod monitor;
@@ -19,6 +20,7 @@ use dl_runtime::{Network, Rule, SettingError, Tensors, path_matches};
 
 pub use early_stopping::EarlyStopping;
 pub use freeze::Freeze;
+pub use history_log::HistoryLog;
 pub(crate) use learning_rate::Scheduled;
 pub use learning_rate::{LearningRateScheduler, Moment, ReduceOnPlateau};
 pub use model_checkpoint::ModelCheckpoint;

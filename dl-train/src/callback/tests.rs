@@ -220,3 +220,22 @@ fn settings_out_of_range_are_errors() {
         assert_eq!(message(trainer), expected);
     }
 }
+
+#[test]
+fn the_history_is_on_disk_after_every_epoch() {
+    let (folder, points) = (tempfile::tempdir().unwrap(), Points::new(4, |x| x));
+    let [table, lines] = ["made/log.csv", "made/log.jsonl"].map(|name| folder.path().join(name));
+    let trainer = trainer().learning_rate(0.01).epochs(3);
+    let trainer = trainer.callback(HistoryLog::csv(&table)).callback(HistoryLog::json_lines(&lines));
+    let trained = trainer.fit(&points, &points).unwrap();
+    assert_eq!(std::fs::read_to_string(&table).unwrap(), trained.history.csv());
+    assert_eq!(std::fs::read_to_string(&lines).unwrap().lines().count(), 3);
+    assert_eq!(std::fs::read_dir(folder.path().join("made")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_an_error_before_the_first_epoch() {
+    let (folder, points) = (tempfile::tempdir().unwrap(), Points::new(4, |x| x));
+    let trainer = trainer().callback(HistoryLog::csv(folder.path()));
+    assert!(matches!(trainer.fit(&points, &points), Err(TrainError::Write { .. })));
+}

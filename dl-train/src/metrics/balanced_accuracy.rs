@@ -1,7 +1,4 @@
-//! Metrics that are not a mean over examples: predictions and labels of a whole set enter, one number leaves.
-//!
-//! A metric that is such a mean, like accuracy, is written in the network and comes with each
-//! [`Evaluation`](crate::Evaluation).
+//! Balanced accuracy of a whole set, for any number of classes.
 
 use std::collections::BTreeMap;
 

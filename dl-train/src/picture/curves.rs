@@ -1,4 +1,4 @@
-//! Drawing of curves over epochs: points enter, an SVG text of 720 by 440 pixels leaves.
+//! Drawing of curves over epochs: points enter, a picture of 720 by 440 pixels leaves.
 //!
 //! Ticks are whole epochs and round values; the legend stands above the plot, where no curve can run into it. A
 //! short curve shows its points. Values that are not finite are left out. Nothing here touches files.
@@ -9,9 +9,12 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 
+use super::style::{BEST, COLORS, GRID, TEXT, failed, text};
+use super::{Drawing, Picture};
 use crate::TrainError;
 
 /// A line of the figure.
+#[derive(Debug, Clone)]
 pub(crate) struct Curve {
     pub(crate) name: &'static str,
     /// Epoch and value, by ascending epoch.
@@ -19,52 +22,46 @@ pub(crate) struct Curve {
 }
 
 /// A figure of one or more curves.
+#[derive(Debug, Clone)]
 pub(crate) struct Figure {
     pub(crate) title: &'static str,
     pub(crate) y_label: &'static str,
     pub(crate) curves: Vec<Curve>,
     /// The epoch to mark, and the value to mark it at.
     pub(crate) best: Option<(usize, f64)>,
+    /// What the curves say.
+    pub(crate) words: Option<String>,
 }
 
 const SIZE: (u32, u32) = (720, 440);
 const HEADER_HEIGHT: u32 = 64;
+/// A line of words below the legend.
+const WORDS_HEIGHT: u32 = 24;
 /// Where the plot begins, and title and legend above it.
 const PLOT_LEFT: i32 = 80;
 const MARGIN_LEFT: i32 = 16;
 const LEGEND_WIDTH: i32 = 180;
-/// Blue and vermilion, told apart by colour-blind readers too (Okabe and Ito, 2008).
-const COLORS: [RGBColor; 2] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0)];
-const BEST: RGBColor = RGBColor(0, 128, 96);
-const TEXT: RGBColor = RGBColor(51, 51, 51);
-const GRID: RGBColor = RGBColor(228, 228, 228);
 /// Up to this many epochs each point is drawn as a dot as well.
 const DOTS: usize = 40;
 /// Magnitudes beyond it are left out, so that sums and products of axis limits stay finite.
 const LARGEST: f64 = 1e300;
 
 impl Figure {
-    pub(crate) fn svg(mut self) -> Result<String, TrainError> {
+    pub(crate) fn picture(mut self) -> Picture {
         for curve in &mut self.curves {
             curve.points.retain(|&(_, value)| value.abs() <= LARGEST);
         }
         self.best = self.best.filter(|&(_, value)| value.abs() <= LARGEST);
-        let mut svg = String::new();
-        {
-            let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            self.draw(&area)?;
-            area.present().map_err(failed)?;
-        }
-        Ok(svg)
+        Picture { size: SIZE, drawing: Drawing::Curves(self) }
     }
 
-    fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), TrainError> {
+    pub(super) fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), TrainError> {
         let points = || self.curves.iter().flat_map(|curve| curve.points.iter().copied());
         let epochs = Axis::over_epochs(points().map(|(epoch, _)| epoch))?;
         let values = Axis::over_values(points().map(|(_, value)| value))?;
 
-        area.fill(&WHITE).map_err(failed)?;
-        let (header, body) = area.split_vertically(HEADER_HEIGHT);
+        let below = if self.words.is_some() { WORDS_HEIGHT } else { 0 };
+        let (header, body) = area.split_vertically(HEADER_HEIGHT + below);
         self.draw_header(&header)?;
 
         let mut chart = ChartBuilder::on(&body)
@@ -109,7 +106,7 @@ impl Figure {
     }
 
     /// Title, and below it the legend in columns of a fixed width.
-    fn draw_header(&self, header: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), TrainError> {
+    fn draw_header<B: DrawingBackend>(&self, header: &DrawingArea<B, Shift>) -> Result<(), TrainError> {
         let label = |words: String, x: i32, y: i32, size: i32| {
             header.draw(&Text::new(words, (x, y), text(size))).map_err(failed)
         };
@@ -124,6 +121,9 @@ impl Figure {
         if let Some((epoch, _)) = self.best {
             header.draw(&Circle::new((x + 11, 49), 6, BEST.stroke_width(2))).map_err(failed)?;
             label(format!("best epoch: {epoch}"), x + 30, 42, 14)?;
+        }
+        if let Some(words) = &self.words {
+            label(words.clone(), PLOT_LEFT, 66, 14)?;
         }
         Ok(())
     }
@@ -220,14 +220,6 @@ fn nice_step(step: f64) -> f64 {
     [1.0, 2.0, 5.0].map(|digit| digit * power).into_iter().find(|&nice| nice >= step * 0.999).unwrap_or(10.0 * power)
 }
 
-fn text(size: i32) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&TEXT)
-}
-
-fn failed(error: impl std::fmt::Display) -> TrainError {
-    TrainError::Plot { reason: error.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,8 +257,8 @@ mod tests {
     fn nothing_finite_is_an_error() {
         for points in [vec![], vec![(1, f64::NAN), (2, f64::INFINITY)]] {
             let curves = vec![Curve { name: "loss", points }];
-            let figure = Figure { title: "", y_label: "", curves, best: Some((1, f64::NAN)) };
-            assert!(matches!(figure.svg(), Err(TrainError::NothingToPlot)));
+            let figure = Figure { title: "", y_label: "", curves, best: Some((1, f64::NAN)), words: None };
+            assert!(matches!(figure.picture().svg(), Err(TrainError::NothingToPlot)));
         }
     }
 
@@ -287,7 +279,7 @@ mod tests {
     fn a_falling_loss_falls_on_paper() {
         let points = vec![(1, 2.0), (2, 1.0), (3, 0.0)];
         let curves = vec![Curve { name: "training loss", points }];
-        let svg = Figure { title: "T", y_label: "loss", curves, best: None }.svg().unwrap();
+        let svg = Figure { title: "T", y_label: "loss", curves, best: None, words: None }.picture().svg().unwrap();
         let [(x1, y1), (x2, y2), (x3, y3)] = polyline(&svg)[..] else {
             panic!("three points expected: {svg}");
         };
@@ -310,7 +302,7 @@ mod tests {
             prop_assert!(axis.ticks.iter().all(|&t| t >= axis.low - slack && t <= axis.high + slack));
             prop_assert!(labels(&axis).iter().all(|label| label.len() <= 9), "{:?}", labels(&axis));
             let curves = vec![Curve { name: "training loss", points }];
-            let svg = Figure { title: "T", y_label: "loss", curves, best: None }.svg().unwrap();
+            let svg = Figure { title: "T", y_label: "loss", curves, best: None, words: None }.picture().svg().unwrap();
             for (x, y) in polyline(&svg) {
                 prop_assert!((0.0..=f64::from(SIZE.0)).contains(&x) && (0.0..=f64::from(SIZE.1)).contains(&y));
             }
