@@ -375,10 +375,14 @@ impl Writer<'_> {
             let count = blocks.len();
             quote!([#(#blocks),*]: [&[f32]; #count],)
         });
+        // A network of many inputs has them all here.
+        let many = (arguments.len() + usize::from(!blocks.is_empty()) > MANY)
+            .then(|| quote!(#[allow(clippy::too_many_arguments, reason = "one for each input")]));
         let (names, types): (Vec<Ident>, Vec<TokenStream>) = arguments.into_iter().unzip();
         let name = format_ident!("{name}");
         let item = quote! {
             #[doc = #doc]
+            #many
             fn #name(#together #(#names: #types),*) {
                 #import
                 #body

@@ -96,14 +96,15 @@ fn rows<V: Lane>(lane: V, terms: &[f32], y: &mut [f32]) {
     let inner = y.len();
     for (place, y) in y.chunks_mut(2 * V::LANES).enumerate() {
         let (low, high) = y.split_at_mut(V::LANES.min(y.len()));
-        let (mut sum, mut other) = (load(lane, low), load(lane, high));
+        // A strip is summed by itself first: long chains lose more to rounding.
+        let (mut sum, mut other) = (lane.splat(0.0), lane.splat(0.0));
         for row in terms.chunks_exact(inner) {
             let row = &row[place * 2 * V::LANES..];
             sum = sum + load(lane, &row[..low.len()]);
             other = other + load(lane, &row[low.len()..][..high.len()]);
         }
-        store(sum, low);
-        store(other, high);
+        store(load(lane, low) + sum, low);
+        store(load(lane, high) + other, high);
     }
 }
 

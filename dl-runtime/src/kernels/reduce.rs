@@ -116,6 +116,9 @@ const WORTH_A_FORK: usize = 1 << 15;
 /// Floats that stay together when a batch sum is split: one cache line.
 const SPLIT: usize = 16;
 
+/// Rows that are summed before their sum is added to that of the others: long chains lose more to rounding.
+const BLOCK: usize = 32;
+
 /// Lanes summed side by side, so that an addition need not wait for the one before.
 const ABREAST: usize = 4;
 
@@ -135,7 +138,9 @@ impl Kernel for Rows<'_> {
             if inner == 1 {
                 y[0] = total(lane, x);
             } else {
-                columns(lane, x.chunks_exact(inner), 0, false, y);
+                for (block, x) in x.chunks(BLOCK * inner).enumerate() {
+                    columns(lane, x.chunks_exact(inner), 0, block > 0, y);
+                }
             }
         }
     }

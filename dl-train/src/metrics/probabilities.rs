@@ -10,7 +10,7 @@ use super::error::{MetricError, check_classes, check_finite, check_lengths};
 /// let mut probabilities = Probabilities::new(2);
 /// probabilities.update(&[[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], &[0, 1])?;
 /// assert_eq!(probabilities.log_loss()?, (2_f64.ln() + 4_f64.ln()) / 2.0);
-/// assert_eq!(probabilities.top_k()?, 0.5); // Of equal ones the last class ranks first.
+/// assert_eq!(probabilities.top_k()?, 1.0); // Of equal ones the last class ranks first.
 /// # Ok::<(), dl_train::metrics::MetricError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]

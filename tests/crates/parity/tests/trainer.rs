@@ -81,7 +81,7 @@ fn batch_normalization_trains_and_its_averages_serve_inference() {
         examples.image.push(image);
         examples.kind.push(place % 3);
     }
-    let trainer = Trainer::<Residual>::new().seed(1).batch(16).learning_rate(0.02).epochs(20);
+    let trainer = Trainer::<Residual>::new().seed(1).batch(16).learning_rate(0.02).epochs(30);
     let trainer = trainer.patience(None).progress(Progress::Silent);
     let trained = trainer.fit(&examples, &examples).unwrap();
     let (first, last) = (trained.history.epochs.first().unwrap(), trained.history.epochs.last().unwrap());

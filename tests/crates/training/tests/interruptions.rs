@@ -23,7 +23,7 @@ fn finished(folder: &Path, epochs: &str) -> String {
 /// complete and the newest one loads; the last process ends with the bits of one that was never killed.
 #[test]
 fn a_run_killed_200_times_ends_with_the_same_bits() {
-    const EPOCHS: &str = "90";
+    const EPOCHS: &str = "900";
     let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let expected = finished(whole.path(), EPOCHS);
     let mut rng = Rng::new(2024);
@@ -59,7 +59,7 @@ fn a_run_killed_200_times_ends_with_the_same_bits() {
             last = step;
         }
     }
-    println!("{kills} of 200 killed at work, {in_the_middle} of them while writing; step {last} of 630 reached");
+    println!("{kills} of 200 killed at work, {in_the_middle} of them while writing; step {last} of 6300 reached");
     assert!(kills > 100 && last > 0, "{kills} killed, step {last}: the moments are badly chosen");
     assert_eq!(finished(killed.path(), EPOCHS), expected);
     let names = fs::read_dir(killed.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
