@@ -1,7 +1,7 @@
 //! Event files that TensorBoard reads: scalars, histograms and images enter, a file of framed records leaves.
 //!
 //! A record is its length, a checksum of that, the data, and a checksum of those; the data are one `Event` message in the
-//! protocol buffer format, of which [`wire`] writes the few fields that are needed.
+//! protocol buffer format, of which `wire` writes the few fields that are needed.
 
 mod callback;
 mod wire;
