@@ -26,7 +26,7 @@ pub fn lanes(program: &mut Program) {
     let tied = tied(program);
     let names = program.buffers.iter().map(|buffer| buffer.name.clone()).collect();
     let mut phases = std::mem::take(&mut program.phases);
-    let mut assignment = Assignment { program, tied, names, turned: BTreeMap::new(), late: Vec::new() };
+    let mut assignment = Assignment { program, tied, names, turned: BTreeMap::new() };
     for at in 0..phases.len() {
         match &mut phases[at] {
             Phase::Shards(steps) => {
@@ -44,18 +44,12 @@ pub fn lanes(program: &mut Program) {
                     Phase::Shards(steps) => Some(steps),
                     Phase::Batch(_) => None,
                 });
-                match before {
-                    Some(steps) => steps.extend(turned),
-                    // Of examples there is nothing yet but what the caller gave.
-                    None if turned.is_empty() => {}
-                    None => assignment.late.extend(turned),
+                // Only what a shard has computed lies in lanes, so there is one before wherever something is turned.
+                if let Some(steps) = before {
+                    steps.extend(turned);
                 }
             }
         }
-    }
-    let Assignment { program, late, .. } = assignment;
-    if !late.is_empty() {
-        phases.insert(0, Phase::Shards(late));
     }
     program.phases = phases;
 }
@@ -72,8 +66,6 @@ struct Assignment<'a> {
     tied: BTreeSet<BufferId>,
     names: BTreeSet<String>,
     turned: BTreeMap<BufferId, BufferId>,
-    /// Steps that turn what the caller gave, for a batch step that comes first.
-    late: Vec<Step>,
 }
 
 impl Assignment<'_> {

@@ -79,17 +79,6 @@ impl Convolution2d {
             && matches!((self.kernel, self.stride, self.dilation, self.groups), ([3, 3], [1, 1], [1, 1], 1))
     }
 
-    /// Whether Winograd's method is the faster one: the shape has it, with enough channels and filters to be worth the
-    /// transforms, and with results that fill at least half of the tiles.
-    pub const fn suits_winograd(&self) -> bool {
-        let [height, width] = [self.output_height(), self.output_width()];
-        let computed = height.next_multiple_of(winograd::OUT) * width.next_multiple_of(winograd::OUT);
-        Self { method: Method::Winograd, ..*self }.is_winograd()
-            && self.channels >= FEWEST
-            && self.filters >= FEWEST
-            && computed <= 2 * height * width
-    }
-
     /// Floats of x, y and the weight, after a check of what the kernels rely on.
     fn lens(&self) -> [usize; 3] {
         let Self { channels, filters, groups, kernel, stride, dilation, .. } = *self;
@@ -117,9 +106,6 @@ impl Convolution2d {
         }
     }
 }
-
-/// Channels and filters from which on Winograd's method is the faster one.
-const FEWEST: usize = 16;
 
 /// How many positions a kernel has along one axis.
 const fn outputs(len: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> usize {
