@@ -54,8 +54,9 @@ impl Builder<'_> {
         }
         let start = pair.as_span().start();
         // The rule gets stuck within the piece or at a token soon after; errors of pest cost time for all of the line.
-        let end = self.text.floor_char_boundary(pair.as_span().end().saturating_add(BEYOND));
-        let Some(rest) = self.text.get(start..end) else { return };
+        let end = pair.as_span().end();
+        let Some(beyond) = self.text.get(end..) else { return };
+        let Some(rest) = self.text.get(start..end + whole_pieces(beyond, BEYOND)) else { return };
         match Syntax::parse(rule, rest) {
             Err(error) => self.stuck(&error, start, rule, noun),
             Ok(_) => {
@@ -334,6 +335,39 @@ impl Builder<'_> {
         }
         diagnostic
     }
+}
+
+/// The length of the longest beginning of at most `limit` bytes that cuts neither brackets nor texts nor documentation
+/// apart. What opens must close: recovery is made for balanced text, and would try every bracket left open twice.
+fn whole_pieces(text: &str, limit: usize) -> usize {
+    let bytes = text.as_bytes();
+    let (mut at, mut open, mut whole) = (0, 0usize, 0);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        at += match rest[0] {
+            b'"' => {
+                let mut length = 1;
+                while rest.get(length).is_some_and(|byte| !matches!(byte, b'"' | b'\n')) {
+                    length += if rest[length] == b'\\' { 2 } else { 1 };
+                }
+                length + 1
+            }
+            b'/' if rest.starts_with(b"//") => rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len()),
+            _ => 1,
+        };
+        match rest[0] {
+            b'(' | b'[' | b'{' => open += 1,
+            b')' | b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if at > limit {
+            break;
+        }
+        if open == 0 && text.is_char_boundary(at) {
+            whole = at;
+        }
+    }
+    whole
 }
 
 const VALUE: &str = "a value";

@@ -57,7 +57,8 @@ pub(crate) fn scan(file: FileId, text: &str, reporter: &mut Reporter) -> String 
         out.truncate(end);
     }
     if outcome.missing {
-        out.push(b'}');
+        // On a line of its own: documentation may end the text.
+        out.extend_from_slice(b"\n}");
     }
     String::from_utf8(out).unwrap_or_default()
 }

@@ -35,6 +35,11 @@ macro_rules! snapshots {
 snapshots! { declarations statements expressions loops brackets characters words recovery }
 
 #[test]
+fn a_body_left_open_ends_after_the_documentation_that_ends_the_text() {
+    assert_eq!(marks("network N { y = 1; /// why"), [("E0001", "{"), ("E0001", "/// why")]);
+}
+
+#[test]
 fn one_mistake_is_one_message_at_its_place() {
     let cases: &[(&str, &str, &str)] = &[
         // A missing semicolon shows where it belongs, not where the next statement begins.

@@ -49,6 +49,22 @@ fn deep_brackets_are_refused() {
 }
 
 #[test]
+fn brackets_in_unreadable_pieces_are_read_once() {
+    // The brace that is missing at the end is added, but not to the documentation that ends the text.
+    let open = "(".repeat(MAX_NESTING - 3);
+    for after in [0, 100, 150, 190, 1000] {
+        let text = format!("layer L(x) {{ = assert \"q\" \"q {open}{}\" ///", ";".repeat(after));
+        assert!(codes(text).contains(&Code::Syntax));
+    }
+    // What stands after an unreadable piece is read with it up to some length, which may end in the middle of brackets.
+    let close = ")".repeat(MAX_NESTING - 3);
+    for between in [0, 100, 150, 190, 1000] {
+        let text = format!("fn f(x) = x y layer L(x) {open}{}{close}", "; ".repeat(between));
+        assert!(codes(text).contains(&Code::Syntax));
+    }
+}
+
+#[test]
 fn long_chains_are_read_or_refused() {
     let cases = [
         ("-".repeat(10_000) + "x", Code::NestingTooDeep),
