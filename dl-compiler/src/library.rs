@@ -17,6 +17,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("std/embedding.dln", include_str!("../std/embedding.dln")),
     ("std/attention.dln", include_str!("../std/attention.dln")),
     ("std/losses.dln", include_str!("../std/losses.dln")),
+    ("std/math.dln", include_str!("../std/math.dln")),
     ("std/penalties.dln", include_str!("../std/penalties.dln")),
 ];
 

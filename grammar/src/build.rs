@@ -100,7 +100,8 @@ impl<'a> Builder<'a> {
                     .label("a name has a letter or a digit"),
             );
         }
-        let is_declared = matches!(pair.as_rule(), Rule::declared | Rule::declared_here | Rule::bound | Rule::dim_name);
+        let is_declared =
+            matches!(pair.as_rule(), Rule::declared | Rule::declared_here | Rule::step | Rule::bound | Rule::dim_name);
         if is_declared && is_keyword(text) && self.taken.insert(text.to_owned()) {
             self.report(
                 Diagnostic::new(Code::Syntax, span, format!("`{text}` is a word of the language and cannot be a name"))

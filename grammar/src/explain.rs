@@ -429,6 +429,7 @@ fn words(rule: Rule) -> Option<Expected> {
         Rule::name
         | Rule::declared
         | Rule::declared_here
+        | Rule::step
         | Rule::bound
         | Rule::parameter
         | Rule::setting

@@ -62,7 +62,7 @@ impl Builder<'_> {
         for piece in pair.into_inner() {
             match piece.as_rule() {
                 Rule::kw_reversed => reversed = true,
-                Rule::declared_here => steps.push(self.name(&piece)),
+                Rule::step => steps.push(self.name(&piece)),
                 Rule::sequences => {
                     for piece in piece.into_inner().filter(|piece| piece.as_rule() == Rule::header) {
                         let built = self.expr(piece);

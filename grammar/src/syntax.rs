@@ -24,7 +24,7 @@ pub(crate) const STATEMENT_KEYWORDS: &[&str] = &[
 
 /// Words within expressions and statements.
 pub(crate) const EXPRESSION_KEYWORDS: &[&str] =
-    &["and", "else", "false", "if", "in", "not", "or", "repeat", "scan", "true", "updates", "where", "with"];
+    &["and", "else", "false", "if", "not", "or", "repeat", "scan", "true", "updates", "where", "with"];
 
 /// Whether the grammar uses the word.
 pub(crate) fn is_keyword(word: &str) -> bool {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn words_of_few_places_are_names_elsewhere() {
-        for word in ["reversed", "until", "version", "parameters", "memory", "f32", "index", "training"] {
+        for word in ["in", "reversed", "until", "version", "parameters", "memory", "f32", "index", "training"] {
             assert!(Syntax::parse(Rule::name, word).is_ok(), "{word}");
         }
         assert!(Syntax::parse(Rule::callee, "where(").is_ok());

@@ -66,7 +66,7 @@ fn one_mistake_is_one_message_at_its_place() {
         ("network N { state = 1; y = state * 2; output z = f(state, y); }", "E0001", "state"),
         ("network N { metric metric = f(x); }", "E0001", "metric"),
         ("network N { y = scan x_t in x with state: [2] = 0 { state = x_t + state; yield state }; }", "E0001", "state"),
-        ("layer d(x: [.., in], units) { param w: [in, units] = zeros; x @ w }", "E0001", "in"),
+        ("layer d(x: [.., with], units) { param w: [with, units] = zeros; x @ w }", "E0001", "with"),
         ("layer repeat(x: [..]) { x }", "E0001", "repeat"),
         ("network N { y = where(a, 1, 0); h = ; }", "E0001", ";"),
         ("network N { y = scan x_t in x with s: [] = 0 { s = ; yield s }; }", "E0001", ";"),

@@ -151,12 +151,13 @@ fn scans() {
         ),
         ("scan x_t in x { yield x_t } |> f", "(pipe (scan [x_t] [x] {yield x_t}) (f))"),
         ("(scan x_t in x { yield x_t }) + 1", "(+ (scan [x_t] [x] {yield x_t}) 1)"),
+        ("scan x_t in in { yield in }", "(scan [x_t] [in] {yield in})"),
     ];
     for (text, expected) in cases {
         assert_eq!(tree(text), expected, "{text}");
     }
-    let layer = "layer f(x: [time, in_]) { scan x_t in x { yield x_t } }";
-    assert_eq!(items(layer), "(layer f [x:[time in_]] {(scan [x_t] [x] {yield x_t})})");
+    let layer = "layer f(x: [time, in]) { scan x_t in x { yield x_t } }";
+    assert_eq!(items(layer), "(layer f [x:[time in]] {(scan [x_t] [x] {yield x_t})})");
 }
 
 #[test]

@@ -56,8 +56,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin { name: "normal", arguments: &["mean", "deviation"], meaning: Meaning::Normal },
 ];
 
-/// The draws that share their names with initializers.
+/// The draws that share their names with initializers, or with a draw of other arguments.
 pub(super) const DRAWS: &[Builtin] = &[
+    Builtin { name: "bernoulli", arguments: &["probability"], meaning: Meaning::Bernoulli },
     Builtin { name: "uniform", arguments: draw::LIKE, meaning: Meaning::Uniform },
     Builtin { name: "normal", arguments: draw::LIKE, meaning: Meaning::Normal },
 ];

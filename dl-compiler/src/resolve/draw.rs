@@ -1,6 +1,7 @@
 //! Random draws: `bernoulli(0.8, like: x)`, `normal(like: x)`, `uniform([3])`. Every example draws its own numbers.
 //!
-//! `normal` and `uniform` of two numbers are initializers; with `like`, or with a shape, they draw.
+//! `normal` and `uniform` of two numbers are initializers; with `like`, or with a shape, they draw. `bernoulli(p)` of a
+//! tensor of probabilities is 1 where a uniform draw is below.
 
 use dl_grammar::{Code, Span};
 
@@ -34,7 +35,15 @@ impl<'a> Evaluator<'_, 'a> {
     /// A draw of one number for each element of a shape and each example.
     pub(super) fn draw(&mut self, builtin: &'static Builtin, at: Span, given: Vec<Given<'a>>) -> Value<'a> {
         let name = builtin.name;
-        let builtin = DRAWS.iter().find(|draw| draw.name == name).unwrap_or(builtin);
+        // A tensor of probabilities has the shape of what is drawn.
+        let probabilities = match given.as_slice() {
+            [Given { value: Value::Tensor(id), .. }] if name == "bernoulli" => Some(*id),
+            _ => None,
+        };
+        let builtin = match name {
+            "bernoulli" if probabilities.is_none() => builtin,
+            _ => DRAWS.iter().find(|draw| draw.name == name).unwrap_or(builtin),
+        };
         let slots: Vec<Slot<'a>> = builtin.arguments.iter().map(|name| Slot { name, is_required: true }).collect();
         let Some(bound) = self.bind(Callee::Builtin(builtin), at, &slots, given) else { return Value::Poison };
         let mut arguments: Vec<(Value<'a>, Span)> = bound.into_iter().flatten().collect();
@@ -76,6 +85,13 @@ impl<'a> Evaluator<'_, 'a> {
         for scan in scans {
             let Value::Tensor(id) = value else { return Value::Poison };
             value = self.step_of(id, scan, at);
+        }
+        if let (Some(probabilities), Value::Tensor(drawn)) = (probabilities, &value) {
+            let operands = [(probabilities, place), (*drawn, at)];
+            let Value::Tensor(tossed) = self.apply(name, ops::greater::Greater.into(), &operands, at, at) else {
+                return Value::Poison;
+            };
+            value = self.apply(name, ops::float::Float.into(), &[(tossed, at)], at, at);
         }
         value
     }
