@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use dln::runtime as rt;
 use dln::runtime::{
-    BatchedMatMul, Block, Epilogue, Gather, Lane, MatMul, Operand, Pack, Pointwise, Rng, Segments, Softmax, Sum, Team,
-    Transpose,
+    BatchedMatMul, Block, Epilogue, Gather, Lane, MatMul, Operand, Pack, Pointwise, Rng, Segments, Shards, Softmax,
+    Sum, Team, Transpose,
 };
 
 fn main() {
@@ -84,11 +84,11 @@ fn weight_gradients(bench: &Bench) {
     for &(name, rows, n, inputs, outputs) in WEIGHTS {
         let shape = MatMul { rows, inputs, outputs };
         let (x_len, d_y_len) = (rows * inputs, rows * outputs);
-        let shard_len = 16 * (x_len + d_y_len) + 16;
-        let arena = values(n.div_ceil(16) * shard_len);
+        let shards = Shards { examples: 16, floats: 16 * (x_len + d_y_len) + 16 };
+        let arena = values(shards.room(n));
         let mut d_weight = values(inputs * outputs);
-        let x = Segments::of_shards(arena.as_slice(), shard_len, 0, x_len);
-        let d_y = Segments::of_shards(arena.as_slice(), shard_len, 16 * x_len, d_y_len);
+        let x = Segments::of_shards(arena.as_slice(), shards, 0, x_len);
+        let d_y = Segments::of_shards(arena.as_slice(), shards, 16 * x_len, d_y_len);
         bench.product(name, "weight gradient", (inputs, outputs, n * rows), || {
             rt::matmul_weights(&shape, n, x, d_y, d_weight.as_mut_slice(), &Team::serial());
         });

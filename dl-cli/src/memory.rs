@@ -53,10 +53,12 @@ pub(crate) fn tables(network: &Network) -> String {
     let pieces = pieces(network);
     let mut text = String::new();
     for (name, program) in network.programs.named(&network.model.losses) {
-        let homes = [
-            ("shard", "each shard of 16 examples", program.shard_floats),
-            ("fixed", "once for the batch", program.fixed_floats),
-        ];
+        let every = match program.shard_examples {
+            1 => "each example".to_owned(),
+            examples => format!("each shard of {examples} examples"),
+        };
+        let homes =
+            [("shard", every, program.shard_floats), ("fixed", "once for the batch".to_owned(), program.fixed_floats)];
         for (home, what, floats) in homes.into_iter().filter(|(_, _, floats)| *floats > 0) {
             let rows = pieces.iter().filter(|piece| (piece.program.as_str(), piece.home) == (name.as_str(), home));
             let bytes = grouped(FLOAT * floats);

@@ -6,7 +6,7 @@
 use dl_grammar::{Code, Diagnostic};
 
 use crate::model::{Measured, Model, Parameter};
-use crate::program::{Program, SHARD};
+use crate::program::Program;
 use crate::summary::grouped;
 
 /// Bytes of a number.
@@ -16,7 +16,7 @@ const BYTES: usize = 4;
 pub fn budget(model: &Model, inference: &Program) -> Vec<Diagnostic> {
     let parameters = floats(&model.parameters);
     let states = floats(&model.states);
-    let workspace = inference.shard_floats.div_ceil(SHARD).saturating_add(inference.fixed_floats);
+    let workspace = inference.shard_floats.div_ceil(inference.shard_examples).saturating_add(inference.fixed_floats);
     let mut diagnostics = Vec::new();
     for limit in &model.budget {
         let (found, unit) = match limit.measured {

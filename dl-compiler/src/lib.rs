@@ -28,6 +28,7 @@ pub mod program;
 mod reserved;
 pub mod resolve;
 pub mod schedule;
+pub mod shards;
 pub mod summary;
 pub mod training;
 

@@ -16,6 +16,7 @@ use crate::plan::{plan, plan_together};
 use crate::program::Program;
 use crate::resolve::{Resolved, Skeleton, resolve};
 use crate::schedule::schedule;
+use crate::shards::shards;
 use crate::training::training;
 
 /// A network in all its representations.
@@ -121,6 +122,10 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
     };
     for program in [&mut programs.inference, &mut programs.evaluation].into_iter().chain(&mut programs.training) {
         lanes(program);
+    }
+    let examples = shards([&programs.inference, &programs.evaluation].into_iter().chain(&programs.training));
+    for program in [&mut programs.inference, &mut programs.evaluation].into_iter().chain(&mut programs.training) {
+        program.shard_examples = examples;
     }
     plan_together(&mut programs.inference, &mut programs.evaluation);
     programs.training.iter_mut().for_each(plan);

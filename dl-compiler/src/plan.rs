@@ -114,7 +114,7 @@ pub fn lives(program: &Program, home: Home) -> Vec<Life> {
         let whole = program.whole(step.result);
         let result = program.buffer(whole);
         if result.home == home {
-            let floats = aligned(result.extent());
+            let floats = aligned(result.extent(program.shard_examples));
             let life = lives.entry(whole).or_insert(Life { buffer: whole, first: from, last: to, floats });
             life.last = to;
         }
@@ -300,7 +300,8 @@ mod tests {
         let results =
             results.iter().map(|result| (Role::Loss(0), BufferId((result % steps_of(&first, &second)) as u32)));
         let results = results.collect();
-        Program { buffers, results, phases: vec![Phase::Shards(first), Phase::Shards(second)], ..Program::default() }
+        let phases = vec![Phase::Shards(first), Phase::Shards(second)];
+        Program { buffers, results, phases, shard_examples: 16, ..Program::default() }
     }
 
     fn steps_of(first: &[Step], second: &[Step]) -> usize {
@@ -312,12 +313,14 @@ mod tests {
         let mut shard: Vec<Option<u32>> = vec![None; program.shard_floats];
         let check = |shard: &[Option<u32>], id: BufferId| {
             let buffer = program.buffer(id);
-            let whole = shard[buffer.offset..buffer.offset + buffer.extent()].iter().all(|owner| *owner == Some(id.0));
+            let whole = shard[buffer.offset..buffer.offset + buffer.extent(program.shard_examples)]
+                .iter()
+                .all(|owner| *owner == Some(id.0));
             if whole { Ok(()) } else { Err(format!("{} was written over", buffer.name)) }
         };
         for step in program.steps() {
             let result = program.buffer(step.result);
-            shard[result.offset..result.offset + result.extent()].fill(Some(step.result.0));
+            shard[result.offset..result.offset + result.extent(program.shard_examples)].fill(Some(step.result.0));
             // After writing, so that a result over an operand is found too.
             step.operands.iter().try_for_each(|&operand| check(&shard, operand))?;
         }

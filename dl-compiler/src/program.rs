@@ -12,7 +12,7 @@ use crate::graph::{Role, Scan};
 mod display;
 mod verify;
 
-/// How many examples a shard holds; the runtime's `SHARD`.
+/// How many examples a shard holds at most, and always where they lie in lanes; the runtime's `SHARD`.
 pub const SHARD: usize = 16;
 
 /// Every offset and size in an arena is a multiple of this many floats (64 bytes).
@@ -428,6 +428,8 @@ pub struct Program {
     pub phases: Vec<Phase>,
     /// Where results are when all has run.
     pub results: Vec<(Role, BufferId)>,
+    /// Examples of one shard.
+    pub shard_examples: usize,
     /// Floats of one shard.
     pub shard_floats: usize,
     /// Floats of the arena's fixed part.
@@ -542,9 +544,9 @@ impl Phase {
 }
 
 impl Buffer {
-    /// How many floats of its home it takes up: those of a whole shard if it is per example.
-    pub fn extent(&self) -> usize {
-        if self.per_example { self.floats * SHARD } else { self.floats }
+    /// How many floats of its home it takes up: those of all the examples of a shard if it is per example.
+    pub fn extent(&self, examples: usize) -> usize {
+        if self.per_example { self.floats * examples } else { self.floats }
     }
 }
 

@@ -14,7 +14,9 @@ use crate::graph::{Graph, NodeId, Regions, Role};
 use crate::model::{Model, Parameter};
 use crate::ops::{Lowering, Op, PointwiseFn};
 use crate::plan::{Offsets, offsets};
-use crate::program::{AxisShape, Buffer, BufferId, Convolution2dShape, Home, Kernel, Layout, Phase, Program, Step};
+use crate::program::{
+    AxisShape, Buffer, BufferId, Convolution2dShape, Home, Kernel, Layout, Phase, Program, SHARD, Step,
+};
 
 mod loops;
 
@@ -387,6 +389,7 @@ impl<'a> Scheduler<'a> {
             scans: self.graph.scans.clone(),
             phases: phases.collect(),
             results: self.results,
+            shard_examples: SHARD,
             ..Program::default()
         }
     }

@@ -40,7 +40,7 @@ fn least(program: &Program) -> usize {
         let written = steps[..=at].iter().map(|step| step.result);
         let here =
             written.filter(|&id| program.buffer(id).home == Home::Shard && (id == steps[at].result || needed(id, at)));
-        here.map(|id| program.buffer(id).extent().next_multiple_of(16)).sum()
+        here.map(|id| program.buffer(id).extent(program.shard_examples).next_multiple_of(16)).sum()
     };
     (0..steps.len()).map(alive).max().unwrap_or(0)
 }

@@ -33,7 +33,7 @@ pub use optimizer::{
 };
 pub use random::{Draw, Rng, bernoulli, draw_bits, normal, philox, uniform};
 pub use schedule::{Plateau, PlateauState, Schedule, Shape, WarmUp};
-pub use segments::{SHARD, Segments};
+pub use segments::{SHARD, Segments, Shards};
 pub use simd::{Isa, Lane, isa};
 pub use team::{Shard, Team};
 pub use tensor::{Tensor, flat, view, view_mut, views};

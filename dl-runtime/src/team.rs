@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, slice};
 
-use crate::segments::SHARD;
+use crate::segments::Shards;
 
 /// The most threads a team has, whatever is asked for.
 const MAX_THREADS: usize = 256;
@@ -37,7 +37,7 @@ pub struct Team {
 pub struct Shard<'a> {
     /// The number of its first example within the batch.
     pub first: usize,
-    /// How many examples it holds: [`SHARD`], or fewer in the last one.
+    /// How many examples it holds: as many as any, or fewer in the last one.
     pub rows: usize,
     /// Its floats.
     pub floats: &'a mut [f32],
@@ -80,12 +80,14 @@ impl Team {
     /// Runs `body` once for each shard that `n` examples take up, contiguous runs of shards for each thread.
     ///
     /// # Panics
-    /// If the arena is shorter than its shards. A panic in `body` reaches the caller once all threads have stopped.
-    pub fn shards<F>(&self, arena: &mut [f32], shard_len: usize, n: usize, body: F)
+    /// If the arena is shorter than its shards, or a shard holds no example. A panic in `body` reaches the caller once all threads have stopped.
+    pub fn shards<F>(&self, arena: &mut [f32], shards: Shards, n: usize, body: F)
     where
         F: Fn(Shard<'_>) + Sync,
     {
-        let shards = n.div_ceil(SHARD);
+        let Shards { examples, floats: shard_len } = shards;
+        assert!(examples > 0, "a shard of no example");
+        let shards = n.div_ceil(examples);
         assert!(
             shards.checked_mul(shard_len).is_some_and(|floats| floats <= arena.len()),
             "{shards} shards of {shard_len} floats in an arena of {}",
@@ -95,11 +97,11 @@ impl Team {
         let parts = self.threads().min(shards);
         self.run(parts, &|part| {
             for index in bounds(part, parts, shards)..bounds(part + 1, parts, shards) {
-                let first = index * SHARD;
+                let first = index * examples;
                 // SAFETY: shard `index` lies inside the arena, checked above, which is borrowed exclusively until
                 // `run` returns; shards do not overlap, and every index belongs to one part and is visited once.
                 let floats = unsafe { arena.slice(index * shard_len, shard_len) };
-                body(Shard { first, rows: SHARD.min(n - first), floats });
+                body(Shard { first, rows: examples.min(n - first), floats });
             }
         });
     }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dl_runtime::{SHARD, Team};
+use dl_runtime::{Shards, Team};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -53,27 +53,23 @@ fn every_shard_is_visited_once_with_its_rows() {
     let _alone = alone();
     for threads in THREADS {
         let team = Team::new(threads);
-        for n in [0, 1, 15, 16, 17, 64, 100, 161] {
-            let (shards, shard_len) = (n_shards(n), 5);
+        for (n, examples) in [0, 1, 15, 16, 17, 64, 100, 161].into_iter().flat_map(|n| [(n, 1), (n, 3), (n, 16)]) {
+            let (shards, needed) = (Shards { examples, floats: 5 }, n / examples + usize::from(n % examples > 0));
             // One shard more than needed: it stays untouched.
-            let mut arena = vec![0.0; (shards + 1) * shard_len];
-            team.shards(&mut arena, shard_len, n, |shard| {
-                assert_eq!(shard.first % SHARD, 0);
-                assert_eq!(shard.rows, SHARD.min(n - shard.first));
+            let mut arena = vec![0.0; (needed + 1) * shards.floats];
+            team.shards(&mut arena, shards, n, |shard| {
+                assert_eq!(shard.first % examples, 0);
+                assert_eq!(shard.rows, examples.min(n - shard.first));
                 for x in shard.floats {
-                    *x += 1.0 + (shard.first / SHARD) as f32;
+                    *x += 1.0 + (shard.first / examples) as f32;
                 }
             });
-            for (index, shard) in arena.chunks(shard_len).enumerate() {
-                let expected = if index < shards { 1.0 + index as f32 } else { 0.0 };
+            for (index, shard) in arena.chunks(shards.floats).enumerate() {
+                let expected = if index < needed { 1.0 + index as f32 } else { 0.0 };
                 assert!(shard.iter().all(|&x| x == expected), "{threads} threads, {n} examples: {arena:?}");
             }
         }
     }
-}
-
-fn n_shards(n: usize) -> usize {
-    n / SHARD + usize::from(!n.is_multiple_of(SHARD))
 }
 
 #[test]

@@ -36,10 +36,10 @@ impl Routine<'_> {
             code.extend(match (phase, calls.as_slice()) {
                 (Phase::Batch(_), _) => quote!(#(#calls;)*),
                 (Phase::Shards(_), [call]) => {
-                    quote!(team.shards(shards, layout::SHARD_FLOATS, n, |shard| #call);)
+                    quote!(team.shards(shards, layout::SHARDS, n, |shard| #call);)
                 }
                 (Phase::Shards(_), _) => quote! {
-                    team.shards(shards, layout::SHARD_FLOATS, n, |shard| {
+                    team.shards(shards, layout::SHARDS, n, |shard| {
                         let rt::Shard { first, rows, floats } = shard;
                         #(#calls;)*
                     });
@@ -62,7 +62,7 @@ impl Routine<'_> {
         let values = module.measures().map(mean);
         let helper = quote! {
             let mean = |range: ::core::ops::Range<usize>| {
-                let values = rt::Segments::of_shards(shards, layout::SHARD_FLOATS, range.start, 1);
+                let values = rt::Segments::of_shards(shards, layout::SHARDS, range.start, 1);
                 rt::mean(n, values, #weights)
             };
         };
@@ -134,7 +134,7 @@ pub(super) fn forward(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream
             let range = routine.program.result(Role::Output(place)).map(|id| routine.layout.range(id));
             let floats = output.dims.iter().product::<usize>();
             quote! {
-                let values = rt::Segments::of_shards(shards, layout::SHARD_FLOATS, #range.start, #floats);
+                let values = rt::Segments::of_shards(shards, layout::SHARDS, #range.start, #floats);
                 values.copy_to(&mut workspace.#name.as_mut_slice()[..#len]);
             }
         });

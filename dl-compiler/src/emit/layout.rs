@@ -43,7 +43,7 @@ pub(super) fn layout(
     sizes: &Sizes,
 ) -> Layout {
     let module = format_ident!("{name}_layout");
-    let mut names = Names::new(["SHARD_FLOATS", "FIXED_FLOATS", "PREPARED_FLOATS", TRAINED, UPDATED, OTHERS]);
+    let mut names = Names::new(["SHARDS", "FIXED_FLOATS", "PREPARED_FLOATS", TRAINED, UPDATED, OTHERS]);
     let fields: Vec<String> = interface.fields.iter().map(|(name, _)| name.to_string()).collect();
     let taken = super::names::VARIABLES.iter().copied().chain(fields.iter().map(String::as_str));
     let mut variables = Names::new(taken);
@@ -76,17 +76,24 @@ pub(super) fn layout(
             continue;
         }
         let constant = Ident::new(&names.unique(&upper(&buffer.name)), Span::call_site());
-        items.extend(range(&constant, &buffer.dims, buffer.offset, buffer.extent()));
+        items.extend(range(&constant, &buffer.dims, buffer.offset, buffer.extent(program.shard_examples)));
         ranges.push(quote!(layout::#constant));
     }
     let sizes = [
-        ("SHARD_FLOATS", "Floats of a shard.", program.shard_floats, true),
         ("FIXED_FLOATS", "Floats that the batch has once.", program.fixed_floats, sizes.fixed),
         ("PREPARED_FLOATS", "Floats that are made from the parameters.", program.prepared_floats, sizes.prepared),
     ];
     let sizes = sizes.into_iter().filter(|(_, _, floats, used)| *floats > 0 && *used);
     let sizes = sizes.map(|(name, doc, floats, _)| constant(name, doc, floats));
-    let sizes: TokenStream = sizes.collect();
+    let (examples, floats) = (program.shard_examples, program.shard_floats);
+    let shards = (program.shard_floats > 0).then(|| {
+        quote! {
+            use super::rt::Shards;
+            #[doc = " Examples and floats of a shard."]
+            pub(super) const SHARDS: Shards = Shards { examples: #examples, floats: #floats };
+        }
+    });
+    let sizes: TokenStream = shards.into_iter().chain(sizes).collect();
     let doc =
         format!(" Where `{name}` keeps its values: ranges of floats, shared by values that are never needed at once.");
     let item = module_of(&module, &doc, sizes, items);
@@ -100,7 +107,7 @@ pub(super) fn prepared(program: &Program) -> (Vec<(usize, TokenStream)>, TokenSt
     for step in &program.prepare {
         let buffer = program.buffer(step.result);
         let constant = Ident::new(&names.unique(&upper(&buffer.name)), Span::call_site());
-        items.extend(range(&constant, &buffer.dims, buffer.offset, buffer.extent()));
+        items.extend(range(&constant, &buffer.dims, buffer.offset, buffer.extent(program.shard_examples)));
         known.push((buffer.offset, quote!(prepared_layout::#constant)));
     }
     let size = constant("PREPARED_FLOATS", "Floats of all.", program.prepared_floats);

@@ -134,7 +134,7 @@ impl Writer<'_> {
         let helper = mentions(&body, &segments).then(|| {
             quote! {
                 let segments = |range: ::core::ops::Range<usize>| {
-                    rt::Segments::of_shards(shards, layout::SHARD_FLOATS, range.start, range.len() / rt::SHARD)
+                    rt::Segments::of_shards(shards, layout::SHARDS, range.start, range.len() / layout::SHARDS.examples)
                 };
             }
         });
@@ -263,7 +263,7 @@ impl Writer<'_> {
         let mut ranges: Vec<(usize, usize)> = ids
             .iter()
             .map(|&id| self.program.buffer(id))
-            .map(|buffer| (buffer.offset, buffer.offset + buffer.extent()))
+            .map(|buffer| (buffer.offset, buffer.offset + buffer.extent(self.program.shard_examples)))
             .collect();
         ranges.sort_unstable();
         ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)

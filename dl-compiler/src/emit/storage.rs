@@ -110,17 +110,17 @@ fn arena(
     values: &TokenStream,
 ) -> TokenStream {
     let name = super::names::plain(name);
-    let shard = largest(programs, |program| program.shard_floats, "SHARD_FLOATS").unwrap_or_else(|| quote!(0));
+    let shards = largest(programs, |program| program.shard_floats, "SHARDS");
+    let shards = shards.map_or_else(|| quote!(0), |shards| quote!(#shards.room(capacity)));
     let (fixed, fixed_value) = match largest(programs, |program| program.fixed_floats, "FIXED_FLOATS") {
         Some(floats) => (quote!(fixed: rt::Block,), quote!(fixed: rt::Block::zeroed(#floats),)),
         None => Default::default(),
     };
-    let constants = programs.iter().map(|(_, program)| 4 * program.shard_floats).max().unwrap_or(0);
-    let size = format!(
-        " {} bytes for every {} examples of capacity, and what is there once.",
-        crate::summary::grouped(constants),
-        crate::program::SHARD
-    );
+    let largest = programs.iter().map(|(_, program)| program).max_by_key(|program| program.shard_floats);
+    let (examples, floats) = largest.map_or((1, 0), |program| (program.shard_examples, program.shard_floats));
+    let every = if examples == 1 { "example".to_owned() } else { format!("{examples} examples") };
+    let bytes = crate::summary::grouped(4 * floats);
+    let size = format!(" {bytes} bytes for every {every} of capacity, and what is there once.");
     quote! {
         #[doc = #doc]
         #[doc = #size]
@@ -139,11 +139,10 @@ fn arena(
             }
             #[doc = " For up to `capacity` examples at once, on `threads` threads with the caller among them."]
             pub fn with_threads(capacity: usize, threads: usize) -> #name {
-                let shards = capacity.div_ceil(rt::SHARD).saturating_mul(#shard);
                 #name {
                     team: rt::Team::new(threads),
                     capacity,
-                    shards: rt::Block::zeroed(shards),
+                    shards: rt::Block::zeroed(#shards),
                     #fixed_value
                     #values
                 }

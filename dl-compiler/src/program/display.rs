@@ -7,8 +7,9 @@ use crate::graph::Role;
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shard, fixed, prepared) = (self.shard_floats, self.fixed_floats, self.prepared_floats);
-        writeln!(f, "floats: {shard} in a shard, {fixed} fixed, {prepared} prepared")?;
+        let (examples, shard, fixed, prepared) =
+            (self.shard_examples, self.shard_floats, self.fixed_floats, self.prepared_floats);
+        writeln!(f, "floats: {shard} in a shard of {examples}, {fixed} fixed, {prepared} prepared")?;
         if !self.prepare.is_empty() {
             writeln!(f, "prepare")?;
         }

@@ -60,7 +60,9 @@ impl Program {
             }
             Home::Step { of, scan } => return self.verify_piece(buffer, of, scan),
         };
-        if planned && (!buffer.offset.is_multiple_of(ALIGNMENT) || buffer.offset + buffer.extent() > room) {
+        if planned
+            && (!buffer.offset.is_multiple_of(ALIGNMENT) || buffer.offset + buffer.extent(self.shard_examples) > room)
+        {
             return Err(format!("{} does not lie in its {:?} of {room} floats", buffer.name, buffer.home));
         }
         Ok(())
@@ -117,8 +119,8 @@ impl Program {
                 return fail(format!("{} is per example", operand.name));
             }
             let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
-            let apart =
-                operand.offset + operand.extent() <= result.offset || result.offset + result.extent() <= operand.offset;
+            let apart = operand.offset + operand.extent(self.shard_examples) <= result.offset
+                || result.offset + result.extent(self.shard_examples) <= operand.offset;
             if planned && operand.home == result.home && operand.home == Home::Shard && !apart {
                 return fail(format!("written over {}", operand.name));
             }

@@ -329,7 +329,7 @@ mod tests {
     use super::super::pack::pack_on;
     use super::*;
     use crate::simd::available;
-    use crate::{Activation, Rng, Segments, Team, matmul_weights, pack, reference};
+    use crate::{Activation, Rng, Segments, Shards, Team, matmul_weights, pack, reference};
     use proptest::prelude::*;
 
     fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -447,7 +447,9 @@ mod tests {
 
         /// The same bits for any number of threads, any splitting of the examples, and from shards.
         #[test]
-        fn bits_do_not_depend_on_the_partition(inputs in 1usize..100, outputs in 1usize..50, n in 1usize..40, threads in 2usize..5) {
+        fn bits_do_not_depend_on_the_partition(
+            inputs in 1usize..100, outputs in 1usize..50, n in 1usize..40, examples in 1usize..17, threads in 2usize..5,
+        ) {
             let shape = MatMul { rows: 2, inputs, outputs };
             let (x, d_y) = (values(n * 2 * inputs, 1), values(n * 2 * outputs, 2));
             let panels = values(Pack { inputs, outputs, transposed: false }.len(), 3);
@@ -460,17 +462,17 @@ mod tests {
             prop_assert_eq!(&whole, &pieces);
 
             let (x_len, d_y_len) = (2 * inputs, 2 * outputs);
-            let shard_len = 16 * (x_len + d_y_len);
-            let mut arena = vec![f32::NAN; n.div_ceil(16) * shard_len];
+            let shards = Shards { examples, floats: examples * (x_len + d_y_len) };
+            let mut arena = vec![f32::NAN; shards.room(n)];
             for e in 0..n {
-                let shard = &mut arena[e / 16 * shard_len..];
-                shard[e % 16 * x_len..][..x_len].copy_from_slice(&x[e * x_len..][..x_len]);
-                shard[16 * x_len + e % 16 * d_y_len..][..d_y_len].copy_from_slice(&d_y[e * d_y_len..][..d_y_len]);
+                let shard = &mut arena[e / examples * shards.floats..];
+                shard[e % examples * x_len..][..x_len].copy_from_slice(&x[e * x_len..][..x_len]);
+                shard[examples * x_len + e % examples * d_y_len..][..d_y_len].copy_from_slice(&d_y[e * d_y_len..][..d_y_len]);
             }
             let mut one = vec![f32::NAN; inputs * outputs];
             matmul_weights(&shape, n, Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, d_y_len), &mut one, &Team::serial());
             let mut many = vec![f32::NAN; inputs * outputs];
-            let (x, d_y) = (Segments::of_shards(&arena, shard_len, 0, x_len), Segments::of_shards(&arena, shard_len, 16 * x_len, d_y_len));
+            let (x, d_y) = (Segments::of_shards(&arena, shards, 0, x_len), Segments::of_shards(&arena, shards, examples * x_len, d_y_len));
             matmul_weights(&shape, n, x, d_y, &mut many, &Team::new(threads));
             prop_assert_eq!(&one, &many);
         }

@@ -1,11 +1,11 @@
 //! Sums: over an axis of each example, over the batch, and the weighted mean of a loss or metric.
 //!
-//! Sums over the batch run over chunks of [`SHARD`] examples and then over the chunks in order; they are split
+//! Sums over the batch run over the examples of each shard and then over the shards in order; they are split
 //! over elements, never over examples, so the bits do not depend on the number of threads.
 
 use super::chunk::{filled, load, store};
 use super::form::Form;
-use crate::segments::{SHARD, Segments};
+use crate::segments::Segments;
 use crate::simd::{Kernel, Lane, dispatch, isa};
 use crate::team::Team;
 
@@ -242,8 +242,9 @@ impl Kernel for Batch<'_> {
         if y.is_empty() {
             return;
         }
-        for shard in 0..n.div_ceil(SHARD) {
-            let rows = SHARD.min(n - shard * SHARD);
+        let most = x.shard_rows();
+        for shard in 0..n.div_ceil(most) {
+            let rows = most.min(n - shard * most);
             let rows = x.shard(shard, rows).chunks_exact(x.example_len());
             columns(lane, rows, start, true, y);
         }
@@ -254,7 +255,7 @@ impl Kernel for Batch<'_> {
 mod tests {
     use super::*;
     use crate::simd::available;
-    use crate::{Rng, reference};
+    use crate::{Rng, SHARD, Shards, reference};
     use proptest::prelude::{prop_assert, proptest};
 
     fn numbers(len: usize, seed: u64) -> Vec<f32> {
@@ -320,10 +321,12 @@ mod tests {
         }
 
         #[test]
-        fn batch_sums_agree_with_the_twin_for_any_threads(len in 0..200_usize, n in 0..70_usize, gap in 0..9_usize, seed: u64) {
-            let shard_len = 16 * len + 2 * gap;
-            let arena = numbers(n.div_ceil(SHARD) * shard_len, seed);
-            let x = Segments::of_shards(&arena, shard_len, gap, len);
+        fn batch_sums_agree_with_the_twin_for_any_threads(
+            len in 0..200_usize, n in 0..70_usize, examples in 1..17_usize, gap in 0..9_usize, seed: u64,
+        ) {
+            let shards = Shards { examples, floats: examples * len + 2 * gap };
+            let arena = numbers(shards.room(n), seed);
+            let x = Segments::of_shards(&arena, shards, gap, len);
             let (mut y, mut expected) = (vec![5.0; len + 2], vec![5.0; len + 2]);
             reference::sum_batch(len, n, x, &mut expected, &Team::serial());
             sum_batch(len, n, x, &mut y, &Team::serial());

@@ -2,7 +2,7 @@
 
 use super::super::form::{clear, deinterleave, interleave};
 use super::*;
-use crate::segments::SHARD;
+use crate::segments::{SHARD, Shards};
 use crate::simd::available;
 use crate::{Activation, Rng, reference};
 use proptest::prelude::*;
@@ -287,7 +287,7 @@ proptest! {
         let [x_len, y_len, weight_len] = shape.lens();
         let x = shards(form, n, x_len, &values(n * x_len, 1), Missing::First);
         let d_y = shards(form, n, y_len, &values(n * y_len, 3), Missing::Zero);
-        let shard_len = SHARD * (x_len + y_len);
+        let shards = Shards { examples: SHARD, floats: SHARD * (x_len + y_len) };
         let mut arena = Vec::new();
         for shard in 0..n.div_ceil(SHARD) {
             arena.extend_from_slice(&x[shard * SHARD * x_len..][..SHARD * x_len]);
@@ -296,8 +296,8 @@ proptest! {
         let (mut one, mut many) = (vec![f32::NAN; weight_len], vec![f32::NAN; weight_len]);
         let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
         convolution2d_weight(&shape, form, n, x_seen, d_y_seen, &mut one, &Team::serial());
-        let x_seen = Segments::of_shards(&arena, shard_len, 0, x_len);
-        let d_y_seen = Segments::of_shards(&arena, shard_len, SHARD * x_len, y_len);
+        let x_seen = Segments::of_shards(&arena, shards, 0, x_len);
+        let d_y_seen = Segments::of_shards(&arena, shards, SHARD * x_len, y_len);
         convolution2d_weight(&shape, form, n, x_seen, d_y_seen, &mut many, &Team::new(threads));
         prop_assert_eq!(&one, &many);
     }

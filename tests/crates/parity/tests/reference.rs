@@ -117,6 +117,16 @@ fixture!(residual, residual, [image, kind], [image], |y| [rt::flat(y)], [3, 16, 
 fixture!(noise, noise, [image, target], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 fixture!(normalizations, normalizations, [image, song, target], [image, song], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(transformer, transformer, [signs, next], [signs], |y| [rt::flat(y)], [1, 3, 16, 17]);
+fixture!(
+    long,
+    long,
+    [notes, next, mood],
+    [notes],
+    |y| [rt::flat(y.guesses), rt::flat(y.moods_of_all)],
+    [1, 3, 4, 5, 18],
+    SEED,
+    STEP
+);
 fixture!(dropout, dropout, [x, kind], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 fixture!(bayes, bayes, [x, y], [x], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 fixture!(boltzmann, boltzmann, [v], [v], |y| [rt::flat(y.features), rt::flat(y.copy)], [1, 3, 16, 17, 64], SEED, STEP);

@@ -110,8 +110,9 @@ impl<'a> Writer<'a> {
         let all: Vec<String> = self.values.iter().map(|value| format!("mean({})", value.name)).collect();
         let _ = writeln!(self.members, "    all = {} + mean(float(words)) + float(length);", all.join(" + "));
         let _ = writeln!(self.members, "    estimate = {estimate} + 0.1 * reshape(sin(all), [1]);");
-        let _ =
-            writeln!(self.members, "    logits = {logits};\n    output value = estimate;\n    output other = rest;");
+        // Logits that are all equal but for their rounding have no greatest.
+        let _ = writeln!(self.members, "    logits = {logits} + 0.1 * one_hot(kind, 3);");
+        let _ = writeln!(self.members, "    output value = estimate;\n    output other = rest;");
         let _ = writeln!(
             self.members,
             "    loss mse(estimate, target) + cross_entropy(logits, kind) + 0.1 * mean(sin(rest));"

@@ -1,0 +1,48 @@
+//! Chooses how many examples make a shard, the unit that is dealt to threads.
+//!
+//! A product reads all of its matrix for each shard, so a shard should have many rows; a batch should fall into many
+//! shards, so that every thread gets one. Where images lie side by side a shard is as wide as the lanes. Elsewhere the
+//! examples of a sequence bring many rows each, and few of them are enough. It changes no step.
+
+use crate::program::{Kernel, Layout, Phase, Program, SHARD};
+
+/// With so many rows, reading the matrix of a product is a small part of multiplying by it.
+const ROWS: usize = 128;
+
+/// Examples in a shard of all programs of a network.
+pub fn shards<'a>(programs: impl Iterator<Item = &'a Program>) -> usize {
+    programs.map(examples).max().unwrap_or(SHARD)
+}
+
+/// What one program wants: a power of two.
+fn examples(program: &Program) -> usize {
+    // Multiplications for an example, and the numbers of the matrices that they read.
+    let (mut products, mut matrices) = (0_u128, 0_u128);
+    for step in program.phases.iter().filter(|phase| matches!(phase, Phase::Shards(_))).flat_map(Phase::steps) {
+        if program.buffer(step.result).layout == Layout::Lanes {
+            return SHARD;
+        }
+        let times = repetitions(program, step.within);
+        match &step.kernel {
+            Kernel::MatMul(shape, ..) => {
+                let matrix = (shape.inputs * shape.outputs) as u128 * times;
+                matrices += matrix;
+                products += matrix * shape.rows as u128;
+            }
+            Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_) => return SHARD,
+            _ => {}
+        }
+    }
+    let rows = products.checked_div(matrices).map_or(1, |rows| rows.clamp(1, ROWS as u128) as usize);
+    (ROWS / rows).next_power_of_two().min(SHARD)
+}
+
+/// How often a loop's body runs for an example.
+fn repetitions(program: &Program, mut within: Option<usize>) -> u128 {
+    let mut times = 1_u128;
+    while let Some(scan) = within.and_then(|scan| program.scans.get(scan)) {
+        times = times.saturating_mul(scan.length as u128);
+        within = scan.parent;
+    }
+    times
+}
