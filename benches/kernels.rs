@@ -54,7 +54,7 @@ fn products(bench: &Bench) {
         let layout = Pack { inputs: k, outputs: n, transposed: false };
         let (x, weight) = (values(m * k), values(k * n));
         let (mut panels, mut y) = (values(layout.len()), values(m * n));
-        rt::pack(&layout, weight.as_slice(), panels.as_mut_slice());
+        rt::pack(&layout, weight.as_slice(), panels.as_mut_slice(), &Team::serial());
         let size = (m, n, k);
         bench.product(name, "prepared", size, || {
             rt::matmul(&shape, m, x.as_slice(), panels.as_slice(), Epilogue::NONE, y.as_mut_slice());
@@ -102,7 +102,7 @@ fn packing(bench: &Bench) {
             let (weight, mut panels) = (values(inputs * outputs), values(layout.len()));
             let name = format!("pack{} {inputs}x{outputs}", if transposed { " transposed" } else { "" });
             bench.pass(&name, weight.as_slice().len() + layout.len(), || {
-                rt::pack(&layout, weight.as_slice(), panels.as_mut_slice());
+                rt::pack(&layout, weight.as_slice(), panels.as_mut_slice(), &Team::serial());
             });
         }
     }

@@ -123,7 +123,7 @@ impl Call<'_> {
                 let value = quote!(rt::Pack { inputs: #inputs, outputs: #outputs, transposed: #transposed });
                 let name = if *transposed { "panels_transposed" } else { "panels" };
                 let shape = shapes.constant(&format!("{layer}_{name}"), false, "Pack", value);
-                quote!(rt::pack(#shape, #(#operands),*, #y);)
+                quote!(rt::pack(#shape, #(#operands),*, #y, team);)
             }
             Kernel::MatMul(shape, transposed, epilogue) => {
                 let shape = if *transposed {

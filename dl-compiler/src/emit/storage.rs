@@ -18,6 +18,7 @@ pub(super) fn prepared(program: &Program, functions: &[Function]) -> (TokenStrea
             "parameters" => quote!(self.block.as_slice()),
             "state" => quote!(state.block.as_slice()),
             "prepared" => quote!(block.as_mut_slice()),
+            "team" => quote!(&rt::Team::serial()),
             _ => quote!(#argument),
         });
         quote!(#name(#(#arguments),*);)

@@ -385,7 +385,7 @@ mod tests {
         let d_y = &expected;
         let back = Pack { transposed: true, ..layout };
         let mut back_panels = vec![f32::NAN; back.len()];
-        pack(&back, &weight, &mut back_panels);
+        pack(&back, &weight, &mut back_panels, &Team::serial());
         let back_shape = MatMul { rows, inputs: outputs, outputs: inputs };
         let mut d_x_expected = vec![0.0; x.len()];
         reference::matmul(&back_shape, n, d_y, &back_panels, Epilogue::NONE, &mut d_x_expected);
@@ -489,7 +489,7 @@ mod tests {
     fn relu_keeps_nan() {
         let shape = MatMul { rows: 1, inputs: 1, outputs: 2 };
         let mut panels = [0.0; 16];
-        pack(&Pack { inputs: 1, outputs: 2, transposed: false }, &[1.0, -1.0], &mut panels);
+        pack(&Pack { inputs: 1, outputs: 2, transposed: false }, &[1.0, -1.0], &mut panels, &Team::serial());
         let epilogue = Epilogue { bias: None, activation: Activation::Relu };
         for isa in available() {
             let mut y = [0.0; 4];

@@ -6,6 +6,7 @@
 
 use super::chunk::load;
 use super::product::COLUMNS;
+use crate::Team;
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa, prefetch};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -14,6 +15,8 @@ use std::ops::Range;
 const ABREAST: usize = 4;
 /// Rows that are fetched ahead.
 const AHEAD: usize = 8;
+/// Fewer floats of panels are filled in less time than a fork and a join take.
+const WORTH_A_FORK: usize = 1 << 14;
 
 /// How a weight [inputs, outputs], row by row, lies in panels of sixteen columns, padded with zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +52,16 @@ impl Pack {
 ///
 /// # Panics
 /// If the weight is shorter than inputs · outputs, or `panels` shorter than [`Pack::len`].
-pub fn pack(pack: &Pack, weight: &[f32], panels: &mut [f32]) {
-    pack_on(isa(), pack, weight, panels);
+pub fn pack(pack: &Pack, weight: &[f32], panels: &mut [f32], team: &Team) {
+    let weight = &weight[..pack.inputs * pack.outputs];
+    let panels = &mut panels[..pack.len()];
+    if panels.len() < WORTH_A_FORK {
+        return pack_on(isa(), pack, weight, panels);
+    }
+    let (depth, _) = pack.depth_and_columns();
+    team.split(panels, ABREAST * depth * COLUMNS, |start, panels| {
+        dispatch(isa(), Panels { pack: *pack, first: start / depth, weight, panels });
+    });
 }
 
 /// [`pack`] on a given instruction set.
@@ -58,13 +69,14 @@ pub(crate) fn pack_on(isa: Isa, pack: &Pack, weight: &[f32], panels: &mut [f32])
     let weight = &weight[..pack.inputs * pack.outputs];
     let panels = &mut panels[..pack.len()];
     if !weight.is_empty() {
-        dispatch(isa, Panels { pack: *pack, weight, panels });
+        dispatch(isa, Panels { pack: *pack, first: 0, weight, panels });
     }
 }
 
-/// The arguments of [`pack`]; slices have exactly the lengths of the layout.
+/// The arguments of [`pack`]: the whole weight, and its panels from the column `first` on.
 struct Panels<'a> {
     pack: Pack,
+    first: usize,
     weight: &'a [f32],
     panels: &'a mut [f32],
 }
@@ -76,7 +88,7 @@ impl Kernel for Panels<'_> {
         let (depth, columns) = self.pack.depth_and_columns();
         let groups = self.panels.chunks_mut(ABREAST * depth * COLUMNS);
         for (group, panels) in groups.enumerate() {
-            let first = group * ABREAST * COLUMNS;
+            let first = self.first + group * ABREAST * COLUMNS;
             let width = (ABREAST * COLUMNS).min(columns - first);
             if self.pack.transposed {
                 let rows = &self.weight[first * depth..][..width * depth];
@@ -228,5 +240,28 @@ impl<const N: usize> Aligned<N> {
 
     pub(super) fn as_mut_ptr(&mut self) -> *mut f32 {
         self.0.as_mut_ptr().cast()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference;
+
+    #[test]
+    fn threads_share_the_panels() {
+        for (inputs, outputs) in [(300, 200), (64, 1000), (1000, 65), (700, 10)] {
+            let weight: Vec<f32> = (0..inputs * outputs).map(|i| i as f32).collect();
+            for transposed in [false, true] {
+                let layout = Pack { inputs, outputs, transposed };
+                let mut expected = vec![0.0; layout.len()];
+                reference::pack(&layout, &weight, &mut expected);
+                for threads in [1, 2, 3, 8] {
+                    let mut panels = vec![f32::NAN; layout.len()];
+                    pack(&layout, &weight, &mut panels, &Team::new(threads));
+                    assert!(panels == expected, "{layout:?}, {threads} threads");
+                }
+            }
+        }
     }
 }
