@@ -5,8 +5,8 @@
 //! operations make of it, padding not counted. A method that saves operations passes 100 %.
 
 use dl_runtime::{
-    Convolution2d, Epilogue, Filters, Form, Method, Pool2d, Segments, Team, convolution2d, convolution2d_input,
-    convolution2d_weight, max_pool2d, max_pool2d_gradient, pack_filters,
+    Convolution2d, Epilogue, Filters, Form, Isa, Method, Pool2d, Segments, Team, convolution2d, convolution2d_input,
+    convolution2d_weight, isa, max_pool2d, max_pool2d_gradient, pack_filters,
 };
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -134,37 +134,56 @@ fn ordered(mut times: Vec<f64>) -> [f64; 2] {
     [times[0], times[times.len() / 2]]
 }
 
-/// Floating-point operations per second of a loop of multiply-adds in registers.
+/// Floating-point operations per second of a loop of multiply-adds in registers of the instruction set in use.
 fn peak() -> f64 {
     const ROUNDS: usize = 4_000;
+    /// A function of twelve chains of multiply-adds.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn rounds() -> f32 {
-        use std::arch::x86_64::*;
-        let factor = black_box(_mm256_set1_ps(0.999));
-        let mut sums = [_mm256_set1_ps(1.0); 12];
-        for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = _mm256_fmadd_ps(*sum, factor, factor);
+    macro_rules! rounds {
+        ($name:ident $features:literal $splat:ident $multiply_add:ident $first:ident) => {
+            #[target_feature(enable = $features)]
+            fn $name() -> f32 {
+                use std::arch::x86_64::*;
+                let factor = black_box($splat(0.999));
+                let mut sums = [$splat(1.0); 12];
+                for _ in 0..ROUNDS {
+                    for sum in &mut sums {
+                        *sum = $multiply_add(*sum, factor, factor);
+                    }
+                }
+                sums.into_iter().map(|sum| $first(sum)).sum()
             }
-        }
-        sums.into_iter().map(|sum| _mm256_cvtss_f32(sum)).sum()
+        };
     }
     #[cfg(target_arch = "x86_64")]
-    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-        let start = Instant::now();
-        // SAFETY: the line above has detected AVX2 and FMA.
-        black_box(unsafe { rounds() });
-        return (ROUNDS * 12 * 16) as f64 / start.elapsed().as_secs_f64();
-    }
+    rounds! { eight "avx2,fma" _mm256_set1_ps _mm256_fmadd_ps _mm256_cvtss_f32 }
+    #[cfg(target_arch = "x86_64")]
+    rounds! { sixteen "avx512f" _mm512_set1_ps _mm512_fmadd_ps _mm512_cvtss_f32 }
     let mut sums = [1.0_f32; 64];
     let factor = black_box(0.999_f32);
     let start = Instant::now();
-    for _ in 0..ROUNDS {
-        for sum in &mut sums {
-            *sum = *sum * factor + factor;
+    let lanes = match isa() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => {
+            // SAFETY: the instruction set is in use, so the machine has it.
+            black_box(unsafe { sixteen() });
+            12 * 16
         }
-    }
-    black_box(sums);
-    (ROUNDS * 64 * 2) as f64 / start.elapsed().as_secs_f64()
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => {
+            // SAFETY: likewise.
+            black_box(unsafe { eight() });
+            12 * 8
+        }
+        _ => {
+            for _ in 0..ROUNDS {
+                for sum in &mut sums {
+                    *sum = *sum * factor + factor;
+                }
+            }
+            black_box(sums);
+            64
+        }
+    };
+    (ROUNDS * 2 * lanes) as f64 / start.elapsed().as_secs_f64()
 }

@@ -1,13 +1,13 @@
 //! Products of matrices of which each example has its own, such as attention's queries by keys and weights by values.
 //!
-//! The left matrix is read where it is, transposed or not. Sixteen columns of the right one at a time are read where they
-//! are too, if they lie side by side; a transposed one, or fewer columns than sixteen, is first packed on the stack.
+//! The left matrix is read where it is, transposed or not. Sixteen columns of the right one at a time, or twice sixteen, are
+//! read where they are too, if they lie side by side; a transposed one, or fewer columns, is first packed on the stack.
 
 use super::pack::{Aligned, copy_columns, turn};
-use super::product::{COLUMNS, Left, Right, Stride, Sums, product};
-use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
+use super::product::{COLUMNS, Left, Right, Stride, Sums, panels_at_once, product, with_panels};
+use crate::simd::{Isa, Kernel, Lane, Sixteen, dispatch, isa};
 
-/// Steps of the depth that are packed at a time: 16 KiB.
+/// Steps of the depth that are packed at a time: 16 KiB of a panel.
 const DEPTH: usize = 256;
 
 /// The shape of `count` products for each example: `[rows, inner]` by `[inner, columns]` to `[rows, columns]`.
@@ -73,6 +73,7 @@ impl Kernel for Products<'_> {
 
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
+        let lane = lane.sixteen();
         let BatchedMatMul { count, rows, inner, columns, shared_a, shared_b, .. } = self.shape;
         let mut panel = Panel::uninit();
         for place in 0..self.n * count {
@@ -85,48 +86,66 @@ impl Kernel for Products<'_> {
     }
 }
 
-/// A packed part of the right matrix.
-type Panel = Aligned<{ DEPTH * COLUMNS }>;
+/// A packed part of the right matrix, of one panel or two.
+type Panel = Aligned<{ 2 * DEPTH * COLUMNS }>;
 
 /// One product; the slices have exactly the lengths of the shape.
 #[inline(always)]
-fn one<V: Lane>(lane: V, shape: &BatchedMatMul, a: &[f32], b: &[f32], y: &mut [f32], panel: &mut Panel) {
+fn one<W: Sixteen>(lane: W, shape: &BatchedMatMul, a: &[f32], b: &[f32], y: &mut [f32], panel: &mut Panel) {
+    let mut column = 0;
+    while column < shape.columns {
+        with_panels!(W, shape.columns - column, some_columns::<W>(lane, shape, a, b, y, panel, column));
+        column += panels_at_once::<W>(shape.columns - column) * COLUMNS;
+    }
+}
+
+/// P panels of one product from a column on.
+#[inline(always)]
+fn some_columns<W: Sixteen, const P: usize>(
+    lane: W,
+    shape: &BatchedMatMul,
+    a: &[f32],
+    b: &[f32],
+    y: &mut [f32],
+    panel: &mut Panel,
+    column: usize,
+) {
     let BatchedMatMul { rows, inner, columns, .. } = *shape;
     let (row, step) = if shape.transposed_a { (1, rows) } else { (inner, 1) };
-    let mut column = 0;
-    while column < columns {
-        let width = COLUMNS.min(columns - column);
-        let in_place = !shape.transposed_b && width == COLUMNS;
-        let mut start = 0;
-        while start < inner {
-            let depth = if in_place { inner } else { DEPTH.min(inner - start) };
-            let right = if in_place {
-                Right { base: b.as_ptr().wrapping_add(column), steps: Stride(columns) }
-            } else {
-                let (panel, steps) = (panel.as_mut_ptr(), start..start + depth);
-                // SAFETY: the panel has room for DEPTH ≥ depth steps.
+    let width = (P * COLUMNS).min(columns - column);
+    let in_place = !shape.transposed_b && width == P * COLUMNS;
+    let mut start = 0;
+    while start < inner {
+        let depth = if in_place { inner } else { DEPTH.min(inner - start) };
+        let right = if in_place {
+            Right { base: b.as_ptr().wrapping_add(column), steps: Stride(columns), pitch: COLUMNS }
+        } else {
+            for p in 0..P {
+                let (first, steps) = (column + p * COLUMNS, start..start + depth);
+                let width = COLUMNS.min(columns - first);
+                // SAFETY: there is room for two panels of DEPTH ≥ depth steps.
                 unsafe {
+                    let panel = panel.as_mut_ptr().add(p * depth * COLUMNS);
                     if shape.transposed_b {
-                        turn(lane, &b[column * inner..][..width * inner], inner, steps, panel);
+                        turn(lane.eight(), &b[first * inner..][..width * inner], inner, steps, panel);
                     } else {
                         let rows = &b[start * columns..][..depth * columns];
-                        copy_columns(lane, rows, columns, column..column + width, panel);
+                        copy_columns(lane, rows, columns, first..first + width, panel);
                     }
                 }
-                Right { base: panel.cast_const(), steps: Stride(COLUMNS) }
-            };
-            // SAFETY: a holds rows · inner floats, of which row i and step k < inner are at i · row + k · step; the right
-            // operand is the panel of `depth` steps, or b, of which sixteen columns from `column` on exist in each of its
-            // `inner` rows; y holds rows · columns floats and column + width ≤ columns.
-            unsafe {
-                let left = Left { base: a.as_ptr().add(start * step), row, steps: Stride(step) };
-                let base = y.as_mut_ptr().add(column);
-                let sink = Sums { base, row: columns, columns: width, accumulate: start > 0 };
-                product(lane, rows, depth, left, right, &sink);
             }
-            start += depth;
+            Right { base: panel.as_mut_ptr().cast_const(), steps: Stride(COLUMNS), pitch: depth * COLUMNS }
+        };
+        // SAFETY: a holds rows · inner floats, of which row i and step k < inner are at i · row + k · step; the right
+        // operand is P panels of `depth` steps, or b, of which P times sixteen columns from `column` on exist in each of
+        // its `inner` rows; y holds rows · columns floats and column + width ≤ columns.
+        unsafe {
+            let left = Left { base: a.as_ptr().add(start * step), row, steps: Stride(step) };
+            let base = y.as_mut_ptr().add(column);
+            let sink = Sums { base, row: columns, columns: width, accumulate: start > 0 };
+            product::<W, Stride, Stride, Sums, P>(lane, rows, depth, left, right, &sink);
         }
-        column += width;
+        start += depth;
     }
 }
 

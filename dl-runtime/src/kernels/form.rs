@@ -10,7 +10,7 @@
 //! [`interleave`] and [`deinterleave`] lead from one form to the other.
 
 use crate::segments::SHARD;
-use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
+use crate::simd::{Eight, Isa, Kernel, Lane, Vector, dispatch, isa};
 
 /// How the values of a shard lie. A value has `len` floats for each example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,6 +114,8 @@ fn check(n: usize) {
 
 /// Floats of an example at a time: a cache line, of which eight at a time are transposed.
 const BLOCK: usize = 16;
+/// Floats of the vectors that are transposed.
+const EIGHT: usize = 8;
 
 struct Interleave<'a> {
     n: usize,
@@ -126,21 +128,21 @@ impl Kernel for Interleave<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        const { assert!(2 * V::LANES == SHARD && BLOCK == SHARD) };
+        let lane = lane.eight();
         let Self { n, len, x, y } = self;
         let blocks = len / BLOCK;
         for block in 0..blocks {
             for half in 0..2 {
-                let first = half * V::LANES;
+                let first = half * EIGHT;
                 for part in 0..2 {
-                    let at = block * BLOCK + part * V::LANES;
-                    let mut rows = [lane.splat(0.0); 8];
+                    let at = block * BLOCK + part * EIGHT;
+                    let mut rows = [lane.splat(0.0); EIGHT];
                     for (i, row) in rows.iter_mut().enumerate() {
                         let example = if first + i < n { first + i } else { 0 };
-                        // SAFETY: x holds `len` floats of each example below n, and at + LANES ≤ len.
+                        // SAFETY: x holds `len` floats of each example below n, and at + 8 ≤ len.
                         *row = unsafe { lane.load(x.as_ptr().add(example * len + at)) };
                     }
-                    for (i, row) in V::transpose(rows).into_iter().enumerate() {
+                    for (i, row) in Eight::transpose(rows).into_iter().enumerate() {
                         // SAFETY: y holds sixteen floats for each of `len`; `first` is 0 or 8.
                         unsafe { row.store(y.as_mut_ptr().add((at + i) * SHARD + first)) }
                     }
@@ -166,22 +168,22 @@ impl Kernel for Deinterleave<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        const { assert!(2 * V::LANES == SHARD && BLOCK == SHARD) };
+        let lane = lane.eight();
         let Self { n, len, x, y } = self;
         let blocks = len / BLOCK;
         for block in 0..blocks {
             for half in 0..2 {
-                let first = half * V::LANES;
+                let first = half * EIGHT;
                 for part in 0..2 {
-                    let at = block * BLOCK + part * V::LANES;
-                    let mut rows = [lane.splat(0.0); 8];
+                    let at = block * BLOCK + part * EIGHT;
+                    let mut rows = [lane.splat(0.0); EIGHT];
                     for (i, row) in rows.iter_mut().enumerate() {
                         // SAFETY: x holds sixteen floats for each of `len`; at + i < len, and `first` is 0 or 8.
                         *row = unsafe { lane.load(x.as_ptr().add((at + i) * SHARD + first)) };
                     }
-                    for (i, row) in V::transpose(rows).into_iter().enumerate() {
+                    for (i, row) in Eight::transpose(rows).into_iter().enumerate() {
                         if first + i < n {
-                            // SAFETY: y holds `len` floats of each example below n, and at + LANES ≤ len.
+                            // SAFETY: y holds `len` floats of each example below n, and at + 8 ≤ len.
                             unsafe { row.store(y.as_mut_ptr().add((first + i) * len + at)) }
                         }
                     }

@@ -6,16 +6,18 @@
 
 use super::epilogue::Epilogue;
 use super::pack::{Aligned, Pack, copy_columns, turn};
-use super::product::{COLUMNS, Left, Right, Rows, Sink, Stride, few_rows, packing_tile, product};
-use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
+use super::product::{
+    COLUMNS, Left, Right, Rows, Sink, Stride, few_rows, packing_tile, panels_at_once, product, with_panels,
+};
+use crate::simd::{Isa, Kernel, Lane, Sixteen, dispatch, isa};
 
 /// Steps of the depth that a tile runs through before the next tile's turn, so that the part of the panel in use
 /// stays in the second-level cache.
 const DEPTH: usize = 1024;
 /// Rows that all panels meet before the next rows' turn, so that these stay in the second-level cache.
 const ROWS: usize = 96;
-/// Rows that are multiplied while their panel is packed: a tile.
-const FIRST: usize = 6;
+/// Rows that are multiplied while their panels are packed: a tile, of one panel or of two.
+const FIRST: [usize; 2] = [6, 8];
 
 /// The shape of a matrix product for each example: x [rows, inputs] by [inputs, outputs] to y [rows, outputs].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,19 +129,19 @@ impl Product<'_> {
         (0..count).map(move |block| (block * ROWS, if block + 1 == count { rows - block * ROWS } else { ROWS }))
     }
 
-    /// The columns of y from `part.column` on, at most sixteen, as seen from the part's first row.
+    /// The columns of y from `part.column` on, those of so many panels, as seen from the part's first row.
     ///
     /// # Safety
     /// The part must lie within the shape.
     #[inline(always)]
-    unsafe fn sink(&mut self, part: Part) -> Rows<'_> {
+    unsafe fn sink(&mut self, part: Part, panels: usize) -> Rows<'_> {
         let MatMul { inputs, outputs, .. } = self.shape;
         let last = part.start + part.depth == inputs;
         Rows {
             // SAFETY: y holds rows · outputs floats.
             base: unsafe { self.y.as_mut_ptr().add(part.row * outputs + part.column) },
             row: outputs,
-            columns: COLUMNS.min(outputs - part.column),
+            columns: (panels * COLUMNS).min(outputs - part.column),
             accumulate: part.start > 0,
             bias: self.bias.filter(|_| last).map(|bias| &bias[part.column..]),
             floor: if last { self.floor } else { f32::NEG_INFINITY },
@@ -157,19 +159,13 @@ impl Product<'_> {
         Left { base: unsafe { self.x.as_ptr().add(part.row * inputs + part.start) }, row: inputs, steps: Stride(1) }
     }
 
-    /// Up to three rows, several panels at once; panel p of a part starts `p · pitch` floats behind `right`, which is asked
-    /// for the first of them by its column and the start of the depth. Only the first `columns` columns are computed.
+    /// Up to three rows, several panels at once; `right` is asked for them by the column of the first and the start of the
+    /// depth. Only the first `columns` columns are computed.
     ///
     /// # Safety
     /// `right` must lead to `depth` steps of whole panels for all columns below `columns`, a multiple of sixteen or all.
     #[inline(always)]
-    unsafe fn few_rows<V: Lane>(
-        &mut self,
-        lane: V,
-        columns: usize,
-        pitch: usize,
-        right: impl Fn(usize, usize) -> Right<Stride>,
-    ) {
+    unsafe fn few_rows<W: Sixteen>(&mut self, lane: W, columns: usize, right: impl Fn(usize, usize) -> Right<Stride>) {
         for (start, depth) in self.depths() {
             let mut column = 0;
             while column < columns {
@@ -180,18 +176,27 @@ impl Product<'_> {
                     ($rows:literal: $($panels:literal)*) => {
                         match panels {
                             // SAFETY: the caller's promise, for that many rows and panels.
-                            $($panels.. => unsafe { self.few_panels::<V, $rows, $panels>(lane, part, right, pitch) },)*
+                            $($panels.. => unsafe { self.few_panels::<W, $rows, $panels>(lane, part, right) },)*
                             _ => return,
                         }
                     };
                 }
-                column += COLUMNS
-                    * match self.rows {
+                let panels = if const { W::TALL } {
+                    match self.rows {
+                        1 => tiles!(1: 8 6 4 3 2 1),
+                        2 => tiles!(2: 8 6 4 3 2 1),
+                        3 => tiles!(3: 6 4 3 2 1),
+                        _ => return,
+                    }
+                } else {
+                    match self.rows {
                         1 => tiles!(1: 6 5 4 3 2 1),
                         2 => tiles!(2: 3 2 1),
                         3 => tiles!(3: 2 1),
                         _ => return,
-                    };
+                    }
+                };
+                column += panels * COLUMNS;
             }
         }
     }
@@ -201,33 +206,45 @@ impl Product<'_> {
     /// # Safety
     /// As for [`few_rows`], and the part must lie within the shape.
     #[inline(always)]
-    unsafe fn few_panels<V: Lane, const R: usize, const P: usize>(
+    unsafe fn few_panels<W: Sixteen, const R: usize, const P: usize>(
         &mut self,
-        lane: V,
+        lane: W,
         part: Part,
         right: Right<Stride>,
-        pitch: usize,
     ) -> usize {
-        // SAFETY: the caller's promise; panel p has the columns from part.column + 16 p on.
+        // SAFETY: the caller's promise.
         unsafe {
-            let acc = few_rows::<V, R, P>(lane, part.depth, self.left(part), right, pitch);
-            for (p, acc) in acc.into_iter().enumerate() {
-                self.sink(Part { column: part.column + p * COLUMNS, ..part }).write(0, acc);
-            }
+            let acc = few_rows::<W, R, P>(lane, part.depth, self.left(part), right);
+            self.write(part, acc);
         }
         P
     }
 
-    /// A part by one panel.
+    /// Writes the first rows of P panels of a part.
+    ///
+    /// # Safety
+    /// The part must lie within the shape.
+    #[inline(always)]
+    unsafe fn write<W: Sixteen, const R: usize, const P: usize>(&mut self, part: Part, acc: [[W; R]; P]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sink = self.sink(part, P);
+            for (p, acc) in acc.into_iter().enumerate() {
+                sink.write(0, p, acc);
+            }
+        }
+    }
+
+    /// A part by P panels.
     ///
     /// # Safety
     /// The part must lie within the shape and `right` lead to its depth.
     #[inline(always)]
-    unsafe fn panel<V: Lane>(&mut self, lane: V, part: Part, right: Right<Stride>) {
+    unsafe fn panels<W: Sixteen, const P: usize>(&mut self, lane: W, part: Part, right: Right<Stride>) {
         // SAFETY: the caller's promise.
         unsafe {
             let left = self.left(part);
-            product(lane, part.rows, part.depth, left, right, &self.sink(part));
+            product::<W, Stride, Stride, Rows<'_>, P>(lane, part.rows, part.depth, left, right, &self.sink(part, P));
         }
     }
 }
@@ -242,23 +259,33 @@ impl Kernel for Packed<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let Self { mut product, panels } = self;
-        let MatMul { inputs, outputs, .. } = product.shape;
-        let right = |column: usize, start: usize| {
-            // SAFETY: the panel at `column`, a multiple of 16, starts at column · inputs and holds inputs · 16 floats.
-            let base = unsafe { panels.as_ptr().add(column * inputs + start * COLUMNS) };
-            Right { base, steps: Stride(COLUMNS) }
-        };
-        if product.rows <= 3 {
-            // SAFETY: the panels hold all columns, `inputs` · 16 floats apart.
-            return unsafe { product.few_rows(lane, outputs, inputs * COLUMNS, right) };
-        }
-        for (start, depth) in product.depths() {
-            for (row, rows) in product.blocks() {
-                for column in (0..outputs).step_by(COLUMNS) {
-                    // SAFETY: the part lies within the shape, and the panel holds start + depth ≤ inputs steps.
-                    unsafe { product.panel(lane, Part { row, rows, start, depth, column }, right(column, start)) }
-                }
+        let lane = lane.sixteen();
+        let Self { product, panels } = self;
+        packed(lane, product, panels);
+    }
+}
+
+/// [`matmul`] over vectors of sixteen.
+#[inline(always)]
+fn packed<W: Sixteen>(lane: W, mut product: Product<'_>, panels: &[f32]) {
+    let MatMul { inputs, outputs, .. } = product.shape;
+    let right = |column: usize, start: usize| {
+        // SAFETY: the panel at `column`, a multiple of 16, starts at column · inputs and holds inputs · 16 floats.
+        let base = unsafe { panels.as_ptr().add(column * inputs + start * COLUMNS) };
+        Right { base, steps: Stride(COLUMNS), pitch: inputs * COLUMNS }
+    };
+    if product.rows <= 3 {
+        // SAFETY: the panels hold all columns, `inputs` · 16 floats apart.
+        return unsafe { product.few_rows(lane, outputs, right) };
+    }
+    for (start, depth) in product.depths() {
+        for (row, rows) in product.blocks() {
+            let mut column = 0;
+            while column < outputs {
+                let part = Part { row, rows, start, depth, column };
+                // SAFETY: the part lies within the shape, and the panels hold start + depth ≤ inputs steps.
+                unsafe { with_panels!(W, outputs - column, product.panels::<W>(lane, part, right(column, start))) }
+                column += panels_at_once::<W>(outputs - column) * COLUMNS;
             }
         }
     }
@@ -275,52 +302,91 @@ impl Kernel for Unpacked<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let Self { mut product, weight, transposed } = self;
-        let MatMul { inputs, outputs, .. } = product.shape;
-        let mut panel = Aligned::<{ DEPTH * COLUMNS }>::uninit();
-        // Whole panels of rows that lie as they are read can be multiplied where they are.
-        let whole = if transposed { 0 } else { outputs / COLUMNS * COLUMNS };
-        let in_place = |column: usize, start: usize| {
-            // SAFETY: row `start` of the weight holds `outputs` floats; column ≤ outputs.
-            Right { base: unsafe { weight.as_ptr().add(start * outputs + column) }, steps: Stride(outputs) }
-        };
-        let few = product.rows <= 3;
+        self.over(lane.sixteen());
+    }
+}
+
+impl Unpacked<'_> {
+    /// [`matmul_unpacked`] over vectors of sixteen.
+    #[inline(always)]
+    fn over<W: Sixteen>(mut self, lane: W) {
+        let mut panels = Aligned::<{ 2 * DEPTH * COLUMNS }>::uninit();
+        let outputs = self.product.shape.outputs;
+        let few = self.product.rows <= 3;
+        let whole = self.whole();
         if few {
+            let weight = self.weight;
             // SAFETY: sixteen columns from each multiple of 16 below `whole` on lie side by side in the rows.
-            unsafe { product.few_rows(lane, whole, COLUMNS, in_place) }
+            unsafe { self.product.few_rows(lane, whole, |column, start| in_place(weight, outputs, column, start)) }
         }
-        for (start, depth) in product.depths() {
-            for (row, rows) in product.blocks() {
-                for column in (if few { whole } else { 0 }..outputs).step_by(COLUMNS) {
+        for (start, depth) in self.product.depths() {
+            for (row, rows) in self.product.blocks() {
+                let mut column = if few { whole } else { 0 };
+                while column < outputs {
                     let part = Part { row, rows, start, depth, column };
-                    let width = COLUMNS.min(outputs - column);
-                    let packed = Right { base: panel.as_mut_ptr().cast_const(), steps: Stride(COLUMNS) };
-                    // SAFETY: the part lies within the shape; the panel holds `depth` steps once it is packed.
+                    // SAFETY: the part lies within the shape; there is room for two panels of DEPTH ≥ depth steps.
                     unsafe {
-                        if column >= whole {
-                            let panel = panel.as_mut_ptr();
-                            if transposed {
-                                let columns = &weight[column * inputs..][..width * inputs];
-                                turn(lane, columns, inputs, start..start + depth, panel);
-                            } else {
-                                let rows = &weight[start * outputs..][..depth * outputs];
-                                copy_columns(lane, rows, outputs, column..column + width, panel);
-                            }
-                            product.panel(lane, part, packed);
-                        } else if rows < 2 * FIRST {
-                            product.panel(lane, part, in_place(column, start));
-                        } else {
-                            let (left, right) = (product.left(part), in_place(column, start));
-                            let acc = packing_tile::<V, FIRST>(lane, depth, left, right, panel.as_mut_ptr());
-                            product.sink(part).write(0, acc);
-                            let rest = Part { row: row + FIRST, rows: rows - FIRST, ..part };
-                            product.panel(lane, rest, packed);
-                        }
+                        with_panels!(W, outputs - column, self.panels::<W>(lane, part, panels.as_mut_ptr()));
                     }
+                    column += panels_at_once::<W>(outputs - column) * COLUMNS;
                 }
             }
         }
     }
+
+    /// The columns of whole panels of rows that lie as they are read: they can be multiplied where they are.
+    fn whole(&self) -> usize {
+        if self.transposed { 0 } else { self.product.shape.outputs / COLUMNS * COLUMNS }
+    }
+
+    /// A part by P panels.
+    ///
+    /// # Safety
+    /// The part must lie within the shape; `panels` must have room for P times its depth.
+    #[inline(always)]
+    unsafe fn panels<W: Sixteen, const P: usize>(&mut self, lane: W, part: Part, panels: *mut f32) {
+        let MatMul { inputs, outputs, .. } = self.product.shape;
+        let Part { row, rows, start, depth, column } = part;
+        let first = FIRST[P - 1];
+        let packed = Right { base: panels.cast_const(), steps: Stride(COLUMNS), pitch: depth * COLUMNS };
+        let in_place = in_place(self.weight, outputs, column, start);
+        // SAFETY: the part lies within the shape; the panels hold `depth` steps once they are packed.
+        unsafe {
+            let (part, right) = if column + P * COLUMNS > self.whole() {
+                for p in 0..P {
+                    let (panel, column) = (panels.add(p * depth * COLUMNS), column + p * COLUMNS);
+                    let width = COLUMNS.min(outputs - column);
+                    if self.transposed {
+                        let columns = &self.weight[column * inputs..][..width * inputs];
+                        turn(lane.eight(), columns, inputs, start..start + depth, panel);
+                    } else {
+                        let rows = &self.weight[start * outputs..][..depth * outputs];
+                        copy_columns(lane, rows, outputs, column..column + width, panel);
+                    }
+                }
+                (part, packed)
+            } else if rows < 2 * first {
+                (part, in_place)
+            } else {
+                let (left, right) = (self.product.left(part), in_place);
+                if const { P == 1 } {
+                    let acc = packing_tile::<W, { FIRST[0] }, P>(lane, depth, left, right, panels);
+                    self.product.write(part, acc);
+                } else {
+                    let acc = packing_tile::<W, { FIRST[1] }, P>(lane, depth, left, right, panels);
+                    self.product.write(part, acc);
+                }
+                (Part { row: row + first, rows: rows - first, ..part }, packed)
+            };
+            self.product.panels::<W, P>(lane, part, right);
+        }
+    }
+}
+
+/// Panels of a weight of rows of `outputs` floats from a column and a row on, where they are.
+#[inline(always)]
+fn in_place(weight: &[f32], outputs: usize, column: usize, start: usize) -> Right<Stride> {
+    Right { base: weight.as_ptr().wrapping_add(start * outputs + column), steps: Stride(outputs), pitch: COLUMNS }
 }
 
 #[cfg(test)]
@@ -393,6 +459,8 @@ mod tests {
         let mut d_weight_expected = vec![0.0; weight.len()];
         reference::matmul_weights(&shape, n, x_seen, d_y_seen, &mut d_weight_expected, &Team::serial());
         let scale = d_y.iter().fold(1.0, |scale: f32, y| scale.max(y.abs()));
+        // What was found before with multiplication and addition in one.
+        let mut fused: Option<[Vec<f32>; 3]> = None;
         for isa in available() {
             let what = (isa, shape, n, seed);
             let mut y = vec![f32::NAN; expected.len() + 3];
@@ -411,6 +479,14 @@ mod tests {
             let mut d_weight = vec![f32::NAN; weight.len()];
             matmul_weights_on(*isa, &shape, n, x_seen, d_y_seen, &mut d_weight, &Team::serial());
             close(&d_weight, &d_weight_expected, scale * tolerance(n * rows), &what);
+            if *isa >= Isa::Avx2 {
+                let found = [y, d_x, d_weight];
+                if let Some(before) = &fused {
+                    let same = before.iter().zip(&found).all(|(before, found)| same_bits(before, found));
+                    assert!(same, "{what:?}: other bits than AVX2");
+                }
+                fused = Some(found);
+            }
         }
     }
 

@@ -6,11 +6,11 @@
 
 use super::matmul::MatMul;
 use super::pack::Aligned;
-use super::product::{COLUMNS, Left, Right, Stride, Sums, product, tile_height};
-use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
+use super::product::{COLUMNS, Left, Right, Stride, Sums, panels_at_once, product, tile_height, with_panels};
+use crate::simd::{Isa, Kernel, Lane, Sixteen, dispatch, isa};
 use crate::{Segments, Team};
 
-/// Rows of the examples that are summed up at a time: a panel of d_y then takes half of the first-level cache.
+/// Rows of the examples that are summed up at a time: the panels of d_y at hand then take half of the first-level cache.
 const DEPTH: usize = 256;
 /// Rows of d_weight whose x is packed at a time.
 const HEIGHT: usize = 48;
@@ -92,6 +92,14 @@ impl Kernel for Weights<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
+        self.over(lane, lane.sixteen());
+    }
+}
+
+impl Weights<'_> {
+    /// [`matmul_weights`] over vectors of sixteen.
+    #[inline(always)]
+    fn over<V: Lane, W: Sixteen>(self, lane: V, sixteen: W) {
         let MatMul { rows, inputs, outputs } = self.shape;
         let x = Tall { segments: self.x, rows, columns: inputs };
         let d_y = Tall { segments: self.d_y, rows, columns: outputs };
@@ -106,23 +114,27 @@ impl Kernel for Weights<'_> {
             for column in (0..outputs).step_by(columns_at_once) {
                 let width = columns_at_once.min(outputs - column);
                 // SAFETY: width rounded up to whole panels, times depth, is at most PANELS.
-                unsafe { pack_panels(lane, d_y.rows(start, depth), column, width, depth, panels) }
+                unsafe { pack_panels(sixteen, d_y.rows(start, depth), column, width, depth, panels) }
                 for input in (0..part_inputs).step_by(HEIGHT) {
                     let height = HEIGHT.min(part_inputs - input);
                     // SAFETY: `tiles` has room for depth · HEIGHT floats; the panels hold `width` columns of
                     // `depth` steps; `part` holds part_inputs · outputs floats, input + height ≤ part_inputs and
                     // column + width ≤ outputs.
                     unsafe {
-                        pack_tiles(lane, x.rows(start, depth), self.first + input, height, depth, tiles);
-                        for panel in (0..width).step_by(COLUMNS) {
+                        pack_tiles::<V, W>(lane, x.rows(start, depth), self.first + input, height, depth, tiles);
+                        let mut panel = 0;
+                        while panel < width {
+                            let columns = panels_at_once::<W>(width - panel) * COLUMNS;
                             let sums = Sums {
                                 base: self.part.as_mut_ptr().add(input * outputs + column + panel),
                                 row: outputs,
-                                columns: COLUMNS.min(width - panel),
+                                columns: columns.min(width - panel),
                                 accumulate: start > 0,
                             };
-                            let right = Right { base: panels.add(panel * depth).cast_const(), steps: Stride(COLUMNS) };
-                            multiply(lane, height, depth, tiles, right, sums);
+                            let base = panels.add(panel * depth).cast_const();
+                            let right = Right { base, steps: Stride(COLUMNS), pitch: depth * COLUMNS };
+                            with_panels!(W, width - panel, multiply::<W>(sixteen, height, depth, tiles, right, sums));
+                            panel += columns;
                         }
                     }
                 }
@@ -131,20 +143,27 @@ impl Kernel for Weights<'_> {
     }
 }
 
-/// One panel by all tiles.
+/// P panels by all tiles.
 ///
 /// # Safety
 /// `tiles` must hold what [`pack_tiles`] made for `height` and `depth`; right and sums as for [`product`].
 #[inline(always)]
-unsafe fn multiply<V: Lane>(lane: V, height: usize, depth: usize, tiles: *const f32, right: Right<Stride>, sums: Sums) {
+unsafe fn multiply<W: Sixteen, const P: usize>(
+    lane: W,
+    height: usize,
+    depth: usize,
+    tiles: *const f32,
+    right: Right<Stride>,
+    sums: Sums,
+) {
     let mut row = 0;
     while row < height {
-        let count = tile_height(height - row);
+        let count = tile_height::<W>(height - row);
         // SAFETY: the tile of rows row..row + count starts at row · depth; the sums have those rows.
         unsafe {
             let left = Left { base: tiles.add(row * depth), row: 1, steps: Stride(count) };
             let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
-            product(lane, count, depth, left, right, &sums);
+            product::<W, Stride, Stride, Sums, P>(lane, count, depth, left, right, &sums);
         }
         row += count;
     }
@@ -155,8 +174,8 @@ unsafe fn multiply<V: Lane>(lane: V, height: usize, depth: usize, tiles: *const 
 /// # Safety
 /// The rows must hold the columns, and `panels` must have room for whole panels of `depth` steps.
 #[inline(always)]
-unsafe fn pack_panels<'a, V: Lane>(
-    lane: V,
+unsafe fn pack_panels<'a, W: Sixteen>(
+    lane: W,
     rows: impl Iterator<Item = (usize, &'a [f32])>,
     first: usize,
     width: usize,
@@ -174,11 +193,8 @@ unsafe fn pack_panels<'a, V: Lane>(
                 let count = width - column;
                 if count >= COLUMNS {
                     lane.load(from).store(to);
-                    lane.load(from.add(V::LANES)).store(to.add(V::LANES));
                 } else {
-                    lane.load_first(from, count.min(V::LANES)).store(to);
-                    let rest = count.saturating_sub(V::LANES);
-                    lane.load_first(from.wrapping_add(V::LANES), rest).store(to.add(V::LANES));
+                    lane.load_first(from, count).store(to);
                 }
                 column += COLUMNS;
             }
@@ -191,7 +207,7 @@ unsafe fn pack_panels<'a, V: Lane>(
 /// # Safety
 /// The rows must hold the columns, and `tiles` must have room for height · depth floats.
 #[inline(always)]
-unsafe fn pack_tiles<'a, V: Lane>(
+unsafe fn pack_tiles<'a, V: Lane, W: Sixteen>(
     lane: V,
     rows: impl Iterator<Item = (usize, &'a [f32])>,
     first: usize,
@@ -204,17 +220,15 @@ unsafe fn pack_tiles<'a, V: Lane>(
         assert!(height <= row.len());
         let mut column = 0;
         while column < height {
-            let count = tile_height(height - column);
-            // SAFETY: `count` ≤ 6 columns from `column` on are within the row, and `count` floats of the step within the tile.
-            // A whole lane is written where what lies past the step belongs to later steps of the same tile.
+            let count = tile_height::<W>(height - column);
+            // SAFETY: `count` columns from `column` on, at most LANES, are within the row, and `count` floats of the step
+            // within the tile. A whole lane is written where what lies past the step belongs to later steps of the same tile.
             unsafe {
                 let (from, to) = (row.as_ptr().add(column), tiles.add(column * depth + k * count));
-                if k + V::LANES < depth && column + V::LANES <= row.len() {
+                if k * count + V::LANES <= depth * count && column + V::LANES <= row.len() {
                     lane.load(from).store(to);
                 } else {
-                    for i in 0..count {
-                        *to.add(i) = *from.add(i);
-                    }
+                    lane.load_first(from, count).store_first(to, count);
                 }
             }
             column += count;

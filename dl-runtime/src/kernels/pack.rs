@@ -7,7 +7,7 @@
 use super::chunk::load;
 use super::product::COLUMNS;
 use crate::Team;
-use crate::simd::{Isa, Kernel, Lane, dispatch, isa, prefetch};
+use crate::simd::{Eight, Isa, Kernel, Lane, Sixteen, dispatch, isa, prefetch};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -85,6 +85,7 @@ impl Kernel for Panels<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
+        let (eight, lane) = (lane.eight(), lane.sixteen());
         let (depth, columns) = self.pack.depth_and_columns();
         let groups = self.panels.chunks_mut(ABREAST * depth * COLUMNS);
         for (group, panels) in groups.enumerate() {
@@ -95,7 +96,7 @@ impl Kernel for Panels<'_> {
                 let panels = panels.chunks_exact_mut(depth * COLUMNS);
                 for (rows, panel) in rows.chunks(COLUMNS * depth).zip(panels) {
                     // SAFETY: the panel holds `depth` steps.
-                    unsafe { turn(lane, rows, depth, 0..depth, panel.as_mut_ptr()) }
+                    unsafe { turn(eight, rows, depth, 0..depth, panel.as_mut_ptr()) }
                 }
             } else if width == ABREAST * COLUMNS {
                 // SAFETY: each of the `depth` rows of the weight holds ABREAST · 16 floats from `first` on; the group holds
@@ -118,7 +119,7 @@ impl Kernel for Panels<'_> {
 /// # Safety
 /// `depth` rows of ABREAST · 16 floats, `pitch` floats apart, must be readable, and ABREAST · depth · 16 floats writable.
 #[inline(always)]
-unsafe fn spread<V: Lane>(lane: V, weight: *const f32, pitch: usize, depth: usize, panels: *mut f32) {
+unsafe fn spread<W: Sixteen>(lane: W, weight: *const f32, pitch: usize, depth: usize, panels: *mut f32) {
     for k in 0..depth {
         // SAFETY: all accesses are below the caller's bounds.
         unsafe {
@@ -126,11 +127,7 @@ unsafe fn spread<V: Lane>(lane: V, weight: *const f32, pitch: usize, depth: usiz
             for p in 0..ABREAST {
                 prefetch(row.wrapping_add(AHEAD * pitch + p * COLUMNS));
                 let to = panels.add((p * depth + k) * COLUMNS);
-                let mut i = 0;
-                while i < COLUMNS {
-                    lane.load(row.add(p * COLUMNS + i)).store(to.add(i));
-                    i += V::LANES;
-                }
+                lane.load(row.add(p * COLUMNS)).store(to);
             }
         }
     }
@@ -141,8 +138,8 @@ unsafe fn spread<V: Lane>(lane: V, weight: *const f32, pitch: usize, depth: usiz
 /// # Safety
 /// At `panel`, sixteen floats for each of the rows must be writable.
 #[inline(always)]
-pub(super) unsafe fn copy_columns<V: Lane>(
-    lane: V,
+pub(super) unsafe fn copy_columns<W: Sixteen>(
+    lane: W,
     rows: &[f32],
     pitch: usize,
     columns: Range<usize>,
@@ -150,10 +147,8 @@ pub(super) unsafe fn copy_columns<V: Lane>(
 ) {
     for (k, row) in rows.chunks_exact(pitch).enumerate() {
         let row = &row[columns.clone()];
-        for i in (0..COLUMNS).step_by(V::LANES) {
-            // SAFETY: the caller's promise. Past the columns a load gives zeros.
-            unsafe { load(lane, &row[i.min(row.len())..]).store(panel.add(k * COLUMNS + i)) }
-        }
+        // SAFETY: the caller's promise. Past the columns a load gives zeros.
+        unsafe { load(lane, row).store(panel.add(k * COLUMNS)) }
     }
 }
 
@@ -162,7 +157,7 @@ pub(super) unsafe fn copy_columns<V: Lane>(
 /// # Safety
 /// At `panel`, sixteen floats for each of the steps must be writable.
 #[inline(always)]
-pub(super) unsafe fn turn<V: Lane>(lane: V, rows: &[f32], pitch: usize, steps: Range<usize>, panel: *mut f32) {
+pub(super) unsafe fn turn<V: Eight>(lane: V, rows: &[f32], pitch: usize, steps: Range<usize>, panel: *mut f32) {
     let height = rows.len() / pitch.max(1);
     for start in steps.clone().step_by(TURN) {
         let some = start..steps.end.min(start + TURN);
@@ -185,8 +180,14 @@ const TURN: usize = 128;
 /// # Safety
 /// At `panel`, eight floats out of sixteen for each of the steps must be writable.
 #[inline(always)]
-unsafe fn turn_half<V: Lane>(lane: V, rows: &[f32], height: usize, pitch: usize, steps: Range<usize>, panel: *mut f32) {
-    const { assert!(V::LANES == 8) };
+unsafe fn turn_half<V: Eight>(
+    lane: V,
+    rows: &[f32],
+    height: usize,
+    pitch: usize,
+    steps: Range<usize>,
+    panel: *mut f32,
+) {
     let count = steps.len();
     let mut k = 0;
     if height == 8 {

@@ -1,5 +1,5 @@
-//! The matrix-product core: `acc[MR][16] += broadcast(a[i][k]) × load(b[k])`, and its counterpart for gradients of
-//! weights, `acc[MR][NT] += load(a[i]) × load(b[j])` with lanes along the summed axis.
+//! The matrix-product core: `acc[P][MR] += broadcast(a[i][k]) × load(b[p][k])` over vectors of sixteen, and its counterpart
+//! for gradients of weights, `acc[MR][NT] += load(a[i]) × load(b[j])` with lanes along the summed axis.
 //!
 //! Operands come as a base pointer and [`Steps`], which say where element k lies: evenly spaced, or by a table of
 //! offsets. So packed panels, plain rows, transposed matrices and implicit im2col are one loop. Results leave through
@@ -8,7 +8,9 @@
 //! Every result is one chain of additions in the order of k, whatever the height of its tile, so how rows are dealt to
 //! tiles, shards or threads cannot change a bit. Nothing here checks lengths: the kernels do, at their entrance.
 
-use crate::simd::{Lane, prefetch};
+#![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
+
+use crate::simd::{Lane, Sixteen, prefetch};
 
 /// Columns of a panel and of a tile.
 pub(crate) const COLUMNS: usize = 16;
@@ -56,13 +58,15 @@ pub(crate) struct Left<S> {
     pub(crate) steps: S,
 }
 
-/// The right operand: sixteen floats at each step.
+/// The right operand: panels of sixteen floats at each step.
 #[derive(Clone, Copy)]
 pub(crate) struct Right<S> {
-    /// Column 0, step 0.
+    /// Column 0 of the first panel, step 0.
     pub(crate) base: *const f32,
     /// Steps.
     pub(crate) steps: S,
+    /// Floats from one panel to the next.
+    pub(crate) pitch: usize,
 }
 
 /// Where tiles of results go.
@@ -73,16 +77,21 @@ pub(crate) trait Sink {
         let _ = (row, height);
     }
 
-    /// Takes rows `row..row + MR` of the sixteen columns at hand.
+    /// Takes rows `row..row + MR` of the sixteen columns of a panel.
     ///
     /// # Safety
-    /// The rows must be within what the sink was made for.
-    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]);
+    /// The rows and the panel must be within what the sink was made for.
+    unsafe fn write<W: Sixteen, const MR: usize>(&self, row: usize, panel: usize, acc: [W; MR]);
 }
 
-/// The height of the next row tile when `rows` are left: 6 and 4, with a 5 where those do not suffice. Tiles of fewer
-/// rows cannot fill the multipliers; they remain for 1, 2, 3 and 7 rows.
-pub(crate) fn tile_height(rows: usize) -> usize {
+/// The height of the next row tile when `rows` are left. Tiles of few rows cannot fill the multipliers. With many registers
+/// they are of up to eight rows and as even as can be; else of 6 and 4, with a 5 where those do not suffice, and of fewer
+/// for 1, 2, 3 and 7 rows.
+#[inline(always)]
+pub(crate) fn tile_height<W: Sixteen>(rows: usize) -> usize {
+    if const { W::TALL } {
+        return rows.div_ceil(rows.div_ceil(TALLEST));
+    }
     match rows {
         0..=6 => rows,
         7 | 8 => 4,
@@ -91,53 +100,81 @@ pub(crate) fn tile_height(rows: usize) -> usize {
     }
 }
 
-/// `rows × 16` results of depth `depth`, tile by tile, into the sink.
+/// The height of the highest tiles.
+const TALLEST: usize = 8;
+
+/// How many neighbouring panels are multiplied at once when so many columns are left.
+#[inline(always)]
+pub(crate) fn panels_at_once<W: Sixteen>(columns: usize) -> usize {
+    if const { W::TALL } && columns > COLUMNS { 2 } else { 1 }
+}
+
+/// Calls a function with as many panels as [`panels_at_once`] says, a constant, in place of `_`.
+macro_rules! with_panels {
+    ($W:ident, $columns:expr, $($function:ident).+::<$($parameter:tt),*>($($argument:expr),* $(,)?)) => {
+        if const { <$W as $crate::simd::Sixteen>::TALL } && $crate::kernels::product::panels_at_once::<$W>($columns) == 2 {
+            $($function).+::<$($parameter),*, 2>($($argument),*)
+        } else {
+            $($function).+::<$($parameter),*, 1>($($argument),*)
+        }
+    };
+}
+pub(crate) use with_panels;
+
+/// `rows` by `P` panels of results of depth `depth`, tile by tile, into the sink.
 ///
 /// # Safety
-/// For all rows i below `rows` and steps k below `depth`, the float of `left` and the sixteen floats of `right` must be
-/// readable, and the sink must accept the rows. `V` must have eight lanes.
+/// For all rows i below `rows` and steps k below `depth`, the float of `left` and the sixteen floats of each panel of
+/// `right` must be readable, and the sink must accept the rows and panels.
 #[inline(always)]
-pub(crate) unsafe fn product<V: Lane, A: Steps, B: Steps, S: Sink>(
-    lane: V,
+pub(crate) unsafe fn product<W: Sixteen, A: Steps, B: Steps, S: Sink, const P: usize>(
+    lane: W,
     rows: usize,
     depth: usize,
     left: Left<A>,
     right: Right<B>,
     sink: &S,
 ) {
-    const { assert!(2 * V::LANES == COLUMNS) };
     let mut row = 0;
     while row < rows {
-        let height = tile_height(rows - row);
+        let height = tile_height::<W>(rows - row);
         sink.expect(row, height);
-        // SAFETY: the tile's rows are below `rows`; the rest is the caller's promise.
-        unsafe {
-            match height {
-                6 => sink.write(row, tile::<V, A, B, 6>(lane, row, depth, left, right)),
-                5 => sink.write(row, tile::<V, A, B, 5>(lane, row, depth, left, right)),
-                4 => sink.write(row, tile::<V, A, B, 4>(lane, row, depth, left, right)),
-                3 => sink.write(row, tile::<V, A, B, 3>(lane, row, depth, left, right)),
-                2 => sink.write(row, tile::<V, A, B, 2>(lane, row, depth, left, right)),
-                _ => sink.write(row, tile::<V, A, B, 1>(lane, row, depth, left, right)),
-            }
+        macro_rules! tiles {
+            ($($height:literal)*) => {
+                match height {
+                    // SAFETY: the tile's rows are below `rows`; the rest is the caller's promise.
+                    $($height => unsafe {
+                        let acc = tile::<W, A, B, $height, P>(lane, row, depth, left, right);
+                        for p in 0..P {
+                            sink.write(row, p, acc[p]);
+                        }
+                    },)*
+                    _ => return,
+                }
+            };
+        }
+        if const { W::TALL } {
+            tiles!(8 7 6 5 4 3 2 1);
+        } else {
+            tiles!(6 5 4 3 2 1);
         }
         row += height;
     }
 }
 
-/// The microkernel: MR rows by sixteen columns.
+/// The microkernel: MR rows by P panels.
 ///
 /// # Safety
 /// As [`product`], for rows `row..row + MR`.
 #[inline(always)]
-unsafe fn tile<V: Lane, A: Steps, B: Steps, const MR: usize>(
-    lane: V,
+unsafe fn tile<W: Sixteen, A: Steps, B: Steps, const MR: usize, const P: usize>(
+    lane: W,
     row: usize,
     depth: usize,
     left: Left<A>,
     right: Right<B>,
-) -> [[V; 2]; MR] {
-    let mut acc = [[lane.splat(0.0); 2]; MR];
+) -> [[W; MR]; P] {
+    let mut acc = [[lane.splat(0.0); MR]; P];
     let a = left.base.wrapping_add(row * left.row);
     // A macro, since a closure need not be inlined, and then is not compiled for the instruction set.
     macro_rules! step {
@@ -145,13 +182,17 @@ unsafe fn tile<V: Lane, A: Steps, B: Steps, const MR: usize>(
             let k = $k;
             // SAFETY: all offsets are those the caller vouches for.
             unsafe {
-                let b = right.base.add(right.steps.at(k));
-                let b = [lane.load(b), lane.load(b.add(V::LANES))];
+                let right_k = right.base.add(right.steps.at(k));
+                let mut b = [lane; P];
+                for p in 0..P {
+                    b[p] = lane.load(right_k.add(p * right.pitch));
+                }
                 let a = a.add(left.steps.at(k));
-                for (i, acc) in acc.iter_mut().enumerate() {
+                for i in 0..MR {
                     let a = lane.splat(*a.add(i * left.row));
-                    acc[0] = a.mul_add(b[0], acc[0]);
-                    acc[1] = a.mul_add(b[1], acc[1]);
+                    for p in 0..P {
+                        acc[p][i] = a.mul_add(b[p], acc[p][i]);
+                    }
                 }
             }
         }};
@@ -172,21 +213,18 @@ unsafe fn tile<V: Lane, A: Steps, B: Steps, const MR: usize>(
     acc
 }
 
-/// `MR` rows by `P` panels at once, for so few rows that a single panel's sums would wait for each other. Panel p's
-/// sixteen floats of step k are those of `right` at step k, `p · pitch` floats on.
+/// `MR` rows by `P` panels at once, for so few rows that a single panel's sums would wait for each other.
 ///
 /// # Safety
-/// `depth` steps of each row of `left` and of each panel must be readable. `V` must have eight lanes.
+/// `depth` steps of each row of `left` and of each panel must be readable.
 #[inline(always)]
-pub(crate) unsafe fn few_rows<V: Lane, const MR: usize, const P: usize>(
-    lane: V,
+pub(crate) unsafe fn few_rows<W: Sixteen, const MR: usize, const P: usize>(
+    lane: W,
     depth: usize,
     left: Left<Stride>,
     right: Right<Stride>,
-    pitch: usize,
-) -> [[[V; 2]; MR]; P] {
-    const { assert!(2 * V::LANES == COLUMNS) };
-    let mut acc = [[[lane.splat(0.0); 2]; MR]; P];
+) -> [[W; MR]; P] {
+    let mut acc = [[lane.splat(0.0); MR]; P];
     // SAFETY: all offsets are those the caller vouches for.
     unsafe {
         for k in 0..depth {
@@ -196,13 +234,11 @@ pub(crate) unsafe fn few_rows<V: Lane, const MR: usize, const P: usize>(
             }
             let right_k = right.base.add(right.steps.at(k));
             for (p, acc) in acc.iter_mut().enumerate() {
-                let b = right_k.add(p * pitch);
+                let b = right_k.add(p * right.pitch);
                 prefetch(b.wrapping_add(AHEAD * right.steps.0));
-                for half in 0..2 {
-                    let b = lane.load(b.add(half * V::LANES));
-                    for (acc, a) in acc.iter_mut().zip(a) {
-                        acc[half] = a.mul_add(b, acc[half]);
-                    }
+                let b = lane.load(b);
+                for (acc, a) in acc.iter_mut().zip(a) {
+                    *acc = a.mul_add(b, *acc);
                 }
             }
         }
@@ -210,32 +246,36 @@ pub(crate) unsafe fn few_rows<V: Lane, const MR: usize, const P: usize>(
     acc
 }
 
-/// The first `MR` rows by sixteen columns of a right operand that is not packed yet; packs it on the way.
+/// The first `MR` rows by P panels of a right operand that is not packed yet; packs it on the way.
 ///
 /// # Safety
-/// As [`product`] for `MR` rows; `panel` must have room for `depth · 16` floats.
+/// As [`product`] for `MR` rows; `panels` must have room for P times `depth · 16` floats.
 #[inline(always)]
-pub(crate) unsafe fn packing_tile<V: Lane, const MR: usize>(
-    lane: V,
+pub(crate) unsafe fn packing_tile<W: Sixteen, const MR: usize, const P: usize>(
+    lane: W,
     depth: usize,
     left: Left<Stride>,
     right: Right<Stride>,
-    panel: *mut f32,
-) -> [[V; 2]; MR] {
-    let mut acc = [[lane.splat(0.0); 2]; MR];
+    panels: *mut f32,
+) -> [[W; MR]; P] {
+    let mut acc = [[lane.splat(0.0); MR]; P];
     // SAFETY: all offsets are those the caller vouches for.
     unsafe {
         for k in 0..depth {
-            let b = right.base.add(right.steps.at(k));
-            prefetch(b.wrapping_add(AHEAD * right.steps.0));
-            let b = [lane.load(b), lane.load(b.add(V::LANES))];
-            b[0].store(panel.add(k * COLUMNS));
-            b[1].store(panel.add(k * COLUMNS + V::LANES));
+            let right_k = right.base.add(right.steps.at(k));
+            let mut b = [lane; P];
+            for p in 0..P {
+                let from = right_k.add(p * right.pitch);
+                prefetch(from.wrapping_add(AHEAD * right.steps.0));
+                b[p] = lane.load(from);
+                b[p].store(panels.add((p * depth + k) * COLUMNS));
+            }
             let a = left.base.add(left.steps.at(k));
-            for (i, acc) in acc.iter_mut().enumerate() {
+            for i in 0..MR {
                 let a = lane.splat(*a.add(i * left.row));
-                acc[0] = a.mul_add(b[0], acc[0]);
-                acc[1] = a.mul_add(b[1], acc[1]);
+                for p in 0..P {
+                    acc[p][i] = a.mul_add(b[p], acc[p][i]);
+                }
             }
         }
     }
@@ -245,7 +285,7 @@ pub(crate) unsafe fn packing_tile<V: Lane, const MR: usize>(
 /// Steps that are fetched ahead where the multipliers wait for memory.
 const AHEAD: usize = 24;
 
-/// Sums that lie in rows of a matrix, at most sixteen columns of it, with nothing done to them.
+/// Sums that lie in rows of a matrix, with nothing done to them.
 pub(crate) struct Sums {
     /// The first sum of row 0.
     pub(crate) base: *mut f32,
@@ -261,44 +301,46 @@ impl Sink for Sums {
     #[inline(always)]
     fn expect(&self, row: usize, height: usize) {
         for i in row..row + height {
-            prefetch(self.base.wrapping_add(i * self.row));
-            prefetch(self.base.wrapping_add(i * self.row + self.columns - 1));
+            let row = self.base.wrapping_add(i * self.row);
+            prefetch(row);
+            if self.columns > COLUMNS {
+                prefetch(row.wrapping_add(COLUMNS));
+            }
+            prefetch(row.wrapping_add(self.columns - 1));
         }
     }
 
     #[inline(always)]
-    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]) {
-        let lane = acc[0][0];
+    unsafe fn write<W: Sixteen, const MR: usize>(&self, row: usize, panel: usize, acc: [W; MR]) {
+        let lane = acc[0];
         // SAFETY: `columns` floats of each row are writable by the caller's promise; masked accesses touch no others.
         unsafe {
-            let base = self.base.add(row * self.row);
-            if self.columns == COLUMNS {
-                for (i, acc) in acc.into_iter().enumerate() {
+            let base = self.base.add(row * self.row + panel * COLUMNS);
+            let columns = self.columns - panel * COLUMNS;
+            if columns >= COLUMNS {
+                for (i, mut sum) in acc.into_iter().enumerate() {
                     let y = base.add(i * self.row);
-                    let halves = [y, y.add(V::LANES)];
-                    for (y, mut sum) in halves.into_iter().zip(acc) {
-                        if self.accumulate {
-                            sum = lane.load(y) + sum;
-                        }
-                        sum.store(y);
+                    if self.accumulate {
+                        sum = lane.load(y) + sum;
                     }
+                    sum.store(y);
                 }
             } else {
                 let rows = Rows {
                     base,
                     row: self.row,
-                    columns: self.columns,
+                    columns,
                     accumulate: self.accumulate,
                     bias: None,
                     floor: f32::NEG_INFINITY,
                 };
-                rows.write(0, acc);
+                rows.write(0, 0, acc);
             }
         }
     }
 }
 
-/// Results that lie in rows of a matrix, at most sixteen columns of it.
+/// Results that lie in rows of a matrix.
 pub(crate) struct Rows<'a> {
     /// The first result of row 0.
     pub(crate) base: *mut f32,
@@ -316,37 +358,30 @@ pub(crate) struct Rows<'a> {
 
 impl Sink for Rows<'_> {
     #[inline(always)]
-    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]) {
-        let lane = acc[0][0];
-        let bounds = [self.columns.min(V::LANES), self.columns.saturating_sub(V::LANES)];
+    unsafe fn write<W: Sixteen, const MR: usize>(&self, row: usize, panel: usize, acc: [W; MR]) {
+        let lane = acc[0];
+        let first = panel * COLUMNS;
+        let count = COLUMNS.min(self.columns - first);
         let floor = lane.splat(self.floor);
         // SAFETY: `columns` floats of each row are writable by the caller's promise, and the bias, if any, holds as
         // many; masked accesses touch no others.
         unsafe {
             let bias = match self.bias {
-                Some(bias) => [
-                    lane.load_first(bias.as_ptr(), bounds[0]),
-                    lane.load_first(bias.as_ptr().wrapping_add(V::LANES), bounds[1]),
-                ],
-                None => [lane.splat(0.0); 2],
+                Some(bias) => lane.load_first(bias.as_ptr().add(first), count),
+                None => lane.splat(0.0),
             };
-            for (i, acc) in acc.into_iter().enumerate() {
-                let y = self.base.add((row + i) * self.row);
-                let ys = [y, y.wrapping_add(V::LANES)];
-                for half in 0..2 {
-                    let (y, count) = (ys[half], bounds[half]);
-                    let mut result = acc[half];
-                    if count == V::LANES {
-                        if self.accumulate {
-                            result = lane.load(y) + result;
-                        }
-                        (result + bias[half]).at_least(floor).store(y);
-                    } else if count > 0 {
-                        if self.accumulate {
-                            result = lane.load_first(y, count) + result;
-                        }
-                        (result + bias[half]).at_least(floor).store_first(y, count);
+            for (i, mut result) in acc.into_iter().enumerate() {
+                let y = self.base.add((row + i) * self.row + first);
+                if count == COLUMNS {
+                    if self.accumulate {
+                        result = lane.load(y) + result;
                     }
+                    (result + bias).at_least(floor).store(y);
+                } else {
+                    if self.accumulate {
+                        result = lane.load_first(y, count) + result;
+                    }
+                    (result + bias).at_least(floor).store_first(y, count);
                 }
             }
         }
@@ -355,7 +390,7 @@ impl Sink for Rows<'_> {
 
 /// Sums of products of rows: `sums[i * sums_row + j] += Σₖ left[i * left_row + k] · right[starts[j] + k]`.
 ///
-/// A sum is taken in eight chains, added by halves, whatever tile it falls into.
+/// A sum is taken in as many chains as a vector has lanes, added by halves, whatever tile it falls into.
 #[derive(Clone, Copy)]
 pub(crate) struct Dots<'a> {
     /// How many rows the left operand has.

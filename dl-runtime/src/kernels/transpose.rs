@@ -4,7 +4,7 @@
 //! 8 × 8 that are transposed in registers, so that neither side is read or written float by float.
 
 use super::chunk::{load, store};
-use crate::simd::{Kernel, Lane, dispatch, isa};
+use crate::simd::{Eight, Kernel, Lane, dispatch, isa};
 
 /// The order of a transpose: the axes of the result. Axes that stay neighbours are best given as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Kernel for Permute<'_> {
                         x_stride: strides[last],
                         y_stride: y_strides[inner],
                     };
-                    plane.run(lane, &x[from..], &mut y[to..]);
+                    plane.run(lane.eight(), &x[from..], &mut y[to..]);
                 }
                 // The next place of the other axes, the last of them fastest.
                 let step = (0..last).rev().filter(|axis| *axis != inner).find(|&axis| {
@@ -104,8 +104,7 @@ struct Plane {
 
 impl Plane {
     #[inline(always)]
-    fn run<V: Lane>(&self, lane: V, x: &[f32], y: &mut [f32]) {
-        const { assert!(V::LANES == BLOCK) };
+    fn run<V: Eight>(&self, lane: V, x: &[f32], y: &mut [f32]) {
         for row in (0..self.rows).step_by(BLOCK) {
             for column in (0..self.columns).step_by(BLOCK) {
                 self.block(lane, row, column, x, y);
@@ -115,7 +114,7 @@ impl Plane {
 
     /// The block at `row` and `column` of y.
     #[inline(always)]
-    fn block<V: Lane>(&self, lane: V, row: usize, column: usize, x: &[f32], y: &mut [f32]) {
+    fn block<V: Eight>(&self, lane: V, row: usize, column: usize, x: &[f32], y: &mut [f32]) {
         let (height, width) = (BLOCK.min(self.rows - row), BLOCK.min(self.columns - column));
         let mut block = [lane; BLOCK];
         if height == BLOCK && width == BLOCK {

@@ -1,10 +1,11 @@
 //! The lane of AVX2 with fused multiply-add: eight floats in a register.
 //!
-//! Every `unsafe` block below that only computes is sound for one reason: a value of [`Avx2`] exists only inside
-//! [`run`], whose caller has detected AVX2 and FMA.
+//! Every `unsafe` block below that only computes is sound for one reason: a value of [`Avx2`] is made only inside
+//! [`run`], whose caller has detected AVX2 and FMA, or by callers who vouch for both.
 
 use super::Kernel;
-use super::lane::{Lane, Vector};
+use super::lane::{Eight, Lane, Vector};
+use super::pair::Pair;
 use std::arch::x86_64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -16,6 +17,27 @@ pub(super) struct Avx2(__m256);
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(_mm256_setzero_ps()))
+}
+
+impl Avx2 {
+    /// Eight zeros.
+    ///
+    /// # Safety
+    /// The machine must have AVX2 and FMA.
+    #[inline(always)]
+    pub(super) unsafe fn zero() -> Self {
+        // SAFETY: the caller guarantees AVX2, and with it AVX.
+        Avx2(unsafe { _mm256_setzero_ps() })
+    }
+
+    /// A register as a vector.
+    ///
+    /// # Safety
+    /// The machine must have AVX2 and FMA.
+    #[inline(always)]
+    pub(super) unsafe fn of(register: __m256) -> Self {
+        Avx2(register)
+    }
 }
 
 /// Computes with instructions of AVX2 and FMA.
@@ -107,6 +129,18 @@ unsafe fn mask(count: usize) -> __m256i {
 impl Vector for Avx2 {
     const LANES: usize = 8;
 
+    type Eight = Self;
+    type Sixteen = Pair<Self>;
+
+    #[inline(always)]
+    fn eight(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn sixteen(self) -> Pair<Self> {
+        Pair::twice(self)
+    }
+
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self {
         // SAFETY: the caller guarantees eight readable floats; `self` proves AVX2.
@@ -170,32 +204,6 @@ impl Vector for Avx2 {
         avx2!({
             let (low, high) = (_mm256_unpacklo_ps(self.0, odd.0), _mm256_unpackhi_ps(self.0, odd.0));
             (Avx2(_mm256_permute2f128_ps::<0x20>(low, high)), Avx2(_mm256_permute2f128_ps::<0x31>(low, high)))
-        })
-    }
-    #[inline(always)]
-    fn transpose(block: [Self; 8]) -> [Self; 8] {
-        avx2!({
-            let [a, b, c, d, e, f, g, h] = block;
-            // Pairs of rows, then fours: each register holds column i of four rows below column i + 4 of them.
-            macro_rules! four {
-                ($a:ident $b:ident $c:ident $d:ident) => {{
-                    let (ab, ab_high) = (_mm256_unpacklo_ps($a.0, $b.0), _mm256_unpackhi_ps($a.0, $b.0));
-                    let (cd, cd_high) = (_mm256_unpacklo_ps($c.0, $d.0), _mm256_unpackhi_ps($c.0, $d.0));
-                    [
-                        _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd),
-                        _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd),
-                        _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
-                        _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
-                    ]
-                }};
-            }
-            let (upper, lower) = (four!(a b c d), four!(e f g h));
-            let mut columns = block;
-            for i in 0..4 {
-                columns[i] = Avx2(_mm256_permute2f128_ps::<0x20>(upper[i], lower[i]));
-                columns[i + 4] = Avx2(_mm256_permute2f128_ps::<0x31>(upper[i], lower[i]));
-            }
-            columns
         })
     }
     #[inline(always)]
@@ -283,5 +291,34 @@ impl Vector for Avx2 {
             }
             self.load(values.as_ptr())
         }
+    }
+}
+
+impl Eight for Avx2 {
+    #[inline(always)]
+    fn transpose(block: [Self; 8]) -> [Self; 8] {
+        avx2!({
+            let [a, b, c, d, e, f, g, h] = block;
+            // Pairs of rows, then fours: each register holds column i of four rows below column i + 4 of them.
+            macro_rules! four {
+                ($a:ident $b:ident $c:ident $d:ident) => {{
+                    let (ab, ab_high) = (_mm256_unpacklo_ps($a.0, $b.0), _mm256_unpackhi_ps($a.0, $b.0));
+                    let (cd, cd_high) = (_mm256_unpacklo_ps($c.0, $d.0), _mm256_unpackhi_ps($c.0, $d.0));
+                    [
+                        _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd),
+                        _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd),
+                        _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+                        _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+                    ]
+                }};
+            }
+            let (upper, lower) = (four!(a b c d), four!(e f g h));
+            let mut columns = block;
+            for i in 0..4 {
+                columns[i] = Avx2(_mm256_permute2f128_ps::<0x20>(upper[i], lower[i]));
+                columns[i + 4] = Avx2(_mm256_permute2f128_ps::<0x31>(upper[i], lower[i]));
+            }
+            columns
+        })
     }
 }

@@ -18,7 +18,7 @@ pub trait Lane:
 {
     /// A vector like this one, all of whose elements are `value`.
     fn splat(self, value: f32) -> Self;
-    /// `self * factor + addend`, rounded once where the instruction set has it (AVX2), else twice.
+    /// `self * factor + addend`, rounded once where the instruction set has it (AVX2, AVX-512), else twice.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// The absolute value.
     fn abs(self) -> Self;
@@ -110,6 +110,16 @@ pub trait Vector: Copy {
     /// How many floats it holds.
     const LANES: usize;
 
+    /// The vector of eight floats of this instruction set.
+    type Eight: Eight;
+    /// The vector of sixteen floats of this instruction set.
+    type Sixteen: Sixteen;
+
+    /// A vector of eight floats; which, is unspecified.
+    fn eight(self) -> Self::Eight;
+    /// A vector of sixteen floats; which, is unspecified.
+    fn sixteen(self) -> Self::Sixteen;
+
     /// Reads `LANES` floats, from any alignment.
     ///
     /// # Safety
@@ -141,18 +151,6 @@ pub trait Vector: Copy {
     fn deinterleave(self, next: Self) -> (Self, Self);
     /// The inverse of [`deinterleave`](Vector::deinterleave): elements of `self` and `odd` in turn.
     fn interleave(self, odd: Self) -> (Self, Self);
-    /// Eight rows of eight become their columns; for vectors of eight.
-    #[inline(always)]
-    fn transpose(block: [Self; 8]) -> [Self; 8] {
-        // Three perfect shuffles, each of which moves one bit of the row's number into the column's.
-        let mut block = block;
-        for _ in 0..3 {
-            let [a, b, c, d, e, f, g, h] = block;
-            let ((a, b), (c, d), (e, f), (g, h)) = (a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h));
-            block = [a, b, c, d, e, f, g, h];
-        }
-        block
-    }
     /// The greater of both; `self` where it is NaN, and where `low` is.
     fn at_least(self, low: Self) -> Self;
     /// The lesser of both; `self` where it is NaN, and where `high` is.
@@ -163,7 +161,8 @@ pub trait Vector: Copy {
     fn nearest(self) -> Self;
     /// 2 to the power of `self`, an integer in −126..=127.
     fn power_of_two(self) -> Self;
-    /// `self` · 2ⁿ for integers n in −252..=254, rounded once if the result is subnormal; as `self` if n is NaN.
+    /// `self` · 2ⁿ for integers n in −252..=254, rounded once if the result is subnormal; n may be NaN where
+    /// `self` is, and then so is the result.
     #[inline(always)]
     fn times_power_of_two(self, n: Self) -> Self
     where
@@ -178,4 +177,29 @@ pub trait Vector: Copy {
     fn map(self, function: fn(f32) -> f32) -> Self;
     /// Element by element.
     fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self;
+}
+
+/// A vector of eight floats, for what goes in blocks of eight by eight.
+#[doc(hidden)]
+pub trait Eight: Lane {
+    /// Eight rows become their columns.
+    #[inline(always)]
+    fn transpose(block: [Self; 8]) -> [Self; 8] {
+        // Three perfect shuffles, each of which moves one bit of the row's number into the column's.
+        let mut block = block;
+        for _ in 0..3 {
+            let [a, b, c, d, e, f, g, h] = block;
+            let ((a, b), (c, d), (e, f), (g, h)) = (a.interleave(e), b.interleave(f), c.interleave(g), d.interleave(h));
+            block = [a, b, c, d, e, f, g, h];
+        }
+        block
+    }
+}
+
+/// A vector of sixteen floats, over which products are written: a panel, or the examples of a shard.
+#[doc(hidden)]
+pub trait Sixteen: Lane {
+    /// Whether it is one register of 32, so that some two dozen sums are kept at a time; else it is two of 16, and they
+    /// hold six.
+    const TALL: bool;
 }

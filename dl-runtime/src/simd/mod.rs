@@ -1,6 +1,6 @@
 //! Vectors of floats: one trait, one file for each instruction set, one place that chooses.
 //!
-//! [`Lane`] is what an algorithm is written over; [`scalar`] and [`avx2`] implement it; [`math`] holds the elementary
+//! [`Lane`] is what an algorithm is written over; [`scalar`], [`avx2`] and [`avx512`] implement it; [`math`] holds the elementary
 //! functions, written once over any lane. [`dispatch`] runs a [`Kernel`] with the lane of an instruction set, inside a
 //! function compiled for that instruction set. No kernel lives here.
 //!
@@ -9,13 +9,17 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod lane;
 mod math;
+mod pair;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
 pub use lane::Lane;
+pub(crate) use lane::{Eight, Sixteen, Vector};
 use std::sync::OnceLock;
 
 /// An instruction set that the kernels are compiled for.
@@ -25,10 +29,12 @@ pub enum Isa {
     Scalar,
     /// AVX2 with fused multiply-add (x86-64).
     Avx2,
+    /// AVX-512 F, VL, DQ and BW, besides [`Avx2`](Isa::Avx2) (x86-64).
+    Avx512,
 }
 
 /// The instruction set in use: the best the machine has, or a lesser one named by the environment variable `DLN_ISA`
-/// (`scalar` or `avx2`). Read once; a name that is unknown or asks for more than the machine has is ignored.
+/// (`scalar`, `avx2` or `avx512`). Read once; a name that is unknown or asks for more than the machine has is ignored.
 ///
 /// Results are the same bits for the same seed on one instruction set, not across instruction sets.
 pub fn isa() -> Isa {
@@ -38,17 +44,31 @@ pub fn isa() -> Isa {
         match std::env::var("DLN_ISA").as_deref() {
             Ok("scalar") => Isa::Scalar,
             Ok("avx2") => best.min(Isa::Avx2),
+            Ok("avx512") => best.min(Isa::Avx512),
             _ => best,
         }
     })
 }
 
 /// The best instruction set of this machine.
+#[cfg(target_arch = "x86_64")]
 fn best() -> Isa {
-    #[cfg(target_arch = "x86_64")]
-    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-        return Isa::Avx2;
-    }
+    use std::is_x86_feature_detected as has;
+    static BEST: OnceLock<Isa> = OnceLock::new();
+    *BEST.get_or_init(|| {
+        if !(has!("avx2") && has!("fma")) {
+            Isa::Scalar
+        } else if has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw") {
+            Isa::Avx512
+        } else {
+            Isa::Avx2
+        }
+    })
+}
+
+/// The best instruction set of this machine.
+#[cfg(not(target_arch = "x86_64"))]
+fn best() -> Isa {
     Isa::Scalar
 }
 
@@ -58,6 +78,7 @@ pub(crate) fn available() -> &'static [Isa] {
     match best() {
         Isa::Scalar => &[Isa::Scalar],
         Isa::Avx2 => &[Isa::Scalar, Isa::Avx2],
+        Isa::Avx512 => &[Isa::Scalar, Isa::Avx2, Isa::Avx512],
     }
 }
 
@@ -70,13 +91,16 @@ pub(crate) trait Kernel {
     fn run<V: Lane>(self, lane: V) -> Self::Output;
 }
 
-/// Runs a kernel on an instruction set, or on the scalar one if this machine lacks it.
+/// Runs a kernel on an instruction set, or on the best of this machine if it lacks that.
 #[inline]
 pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx2 && best() == Isa::Avx2 {
-        // SAFETY: the line above has detected AVX2 and FMA.
-        return unsafe { avx2::run(kernel) };
+    match isa.min(best()) {
+        // SAFETY: `best` has detected AVX-512 F, VL, DQ and BW, AVX2 and FMA.
+        Isa::Avx512 => return unsafe { avx512::run(kernel) },
+        // SAFETY: `best` has detected AVX2 and FMA.
+        Isa::Avx2 => return unsafe { avx2::run(kernel) },
+        Isa::Scalar => {}
     }
     let _ = isa;
     kernel.run(scalar::Scalar::zero())

@@ -1,6 +1,7 @@
 //! The lane that every machine has: eight floats in an array, left to the compiler's vectorizer.
 
-use super::lane::{Lane, Vector};
+use super::lane::{Eight, Lane, Vector};
+use super::pair::Pair;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// Eight floats without any special instruction.
@@ -94,6 +95,18 @@ impl Lane for Scalar {
 impl Vector for Scalar {
     const LANES: usize = 8;
 
+    type Eight = Self;
+    type Sixteen = Pair<Self>;
+
+    #[inline(always)]
+    fn eight(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn sixteen(self) -> Pair<Self> {
+        Pair::twice(self)
+    }
+
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self {
         // SAFETY: the caller guarantees eight readable floats.
@@ -181,3 +194,5 @@ impl Vector for Scalar {
         self.both(other, function)
     }
 }
+
+impl Eight for Scalar {}

@@ -1,12 +1,13 @@
-//! Every function of a lane, on every instruction set of this machine, against double precision.
+//! Every function of a lane, on every instruction set of this machine and in each of its widths, against double precision.
 
-use super::{Isa, Kernel, Lane, available, dispatch};
+use super::{Eight, Isa, Kernel, Lane, available, dispatch};
 
-/// Applies a function of a lane to a slice, masked at its end.
+/// Applies a function of a lane to a slice, masked at its end: into three, over the lane itself, vectors of eight and of
+/// sixteen.
 struct Apply<'a, F> {
     function: F,
     x: &'a [f32],
-    y: &'a mut [f32],
+    y: [&'a mut [f32]; 3],
 }
 
 trait Function {
@@ -17,16 +18,37 @@ impl<F: Function> Kernel for Apply<'_, F> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        for (x, y) in self.x.chunks(V::LANES).zip(self.y.chunks_mut(V::LANES)) {
-            // SAFETY: both chunks hold x.len() floats.
-            unsafe { self.function.of(lane.load_first(x.as_ptr(), x.len())).store_first(y.as_mut_ptr(), y.len()) }
-        }
+        let [y, y_eight, y_sixteen] = self.y;
+        over(&self.function, lane, self.x, y);
+        over(&self.function, lane.eight(), self.x, y_eight);
+        over(&self.function, lane.sixteen(), self.x, y_sixteen);
     }
 }
 
+#[inline(always)]
+fn over<V: Lane>(function: &impl Function, lane: V, x: &[f32], y: &mut [f32]) {
+    for (x, y) in x.chunks(V::LANES).zip(y.chunks_mut(V::LANES)) {
+        // SAFETY: both chunks hold x.len() floats.
+        unsafe { function.of(lane.load_first(x.as_ptr(), x.len())).store_first(y.as_mut_ptr(), y.len()) }
+    }
+}
+
+/// What the three widths give, which must be the same bits but for NaN.
 fn apply(isa: Isa, function: impl Function, x: &[f32]) -> Vec<f32> {
-    let mut y = vec![f32::NAN; x.len()];
-    dispatch(isa, Apply { function, x, y: &mut y });
+    let mut y = [(); 3].map(|()| vec![f32::NAN; x.len()]);
+    let [a, b, c] = &mut y;
+    dispatch(isa, Apply { function, x, y: [a, b, c] });
+    for (i, x) in x.iter().enumerate() {
+        let of = |y: &[f32]| if y[i].is_nan() { None } else { Some(y[i].to_bits()) };
+        assert!(
+            of(&y[0]) == of(&y[1]) && of(&y[0]) == of(&y[2]),
+            "{isa:?} at {x:e}: {}, {}, {}",
+            y[0][i],
+            y[1][i],
+            y[2][i]
+        );
+    }
+    let [y, ..] = y;
     y
 }
 
@@ -200,30 +222,101 @@ fn special_values() {
     }
 }
 
+/// What a vector of the first floats of a slice gives: its sum, its greatest, whether any is not 0.
+type Summary = (f32, f32, bool);
+
 #[test]
 fn sums_and_partial_access() {
-    struct Sums<'a>(&'a [f32], &'a mut [f32]);
+    struct Sums<'a>(&'a [f32], [&'a mut [f32]; 3]);
     impl Kernel for Sums<'_> {
-        type Output = [f32; 2];
+        type Output = [Option<Summary>; 3];
         #[inline(always)]
-        fn run<V: Lane>(self, lane: V) -> [f32; 2] {
-            // SAFETY: the slices hold as many floats as are accessed.
-            unsafe {
-                let x = lane.load_first(self.0.as_ptr(), self.0.len());
-                x.store_first(self.1.as_mut_ptr(), self.1.len());
-                [x.total(), x.greatest()]
+        fn run<V: Lane>(self, lane: V) -> Self::Output {
+            let [own, eight, sixteen] = self.1;
+            [of(lane, self.0, own), of(lane.eight(), self.0, eight), of(lane.sixteen(), self.0, sixteen)]
+        }
+    }
+    #[inline(always)]
+    fn of<V: Lane>(lane: V, x: &[f32], copy: &mut [f32]) -> Option<Summary> {
+        if x.len() > V::LANES {
+            return None;
+        }
+        // SAFETY: the slices hold as many floats as are accessed.
+        unsafe {
+            let x = lane.load_first(x.as_ptr(), x.len());
+            x.store_first(copy.as_mut_ptr(), copy.len());
+            Some((x.total(), x.greatest(), x.any()))
+        }
+    }
+    let values: Vec<f32> = (1..=16).map(|i| i as f32).collect();
+    for isa in available() {
+        for count in 0..=16 {
+            let mut copies = [[-1.0; 17]; 3];
+            let [a, b, c] = &mut copies;
+            let found = dispatch(*isa, Sums(&values[..count], [&mut a[..count], &mut b[..count], &mut c[..count]]));
+            assert!(found[2].is_some(), "{isa:?}: no vector of sixteen");
+            for (found, copy) in found.into_iter().zip(copies) {
+                let Some((total, greatest, any)) = found else { continue };
+                assert_eq!(total, (count * (count + 1) / 2) as f32);
+                assert_eq!(greatest, count as f32);
+                assert_eq!(any, count > 0);
+                assert_eq!(copy[..count], values[..count]);
+                assert!(copy[count..].iter().all(|value| *value == -1.0));
             }
         }
     }
-    let values: Vec<f32> = (1..=8).map(|i| i as f32).collect();
-    for isa in available() {
-        for count in 0..=8 {
-            let mut copy = [-1.0; 9];
-            let [total, greatest] = dispatch(*isa, Sums(&values[..count], &mut copy[..count]));
-            assert_eq!(total, (count * (count + 1) / 2) as f32);
-            assert_eq!(greatest, count as f32);
-            assert_eq!(copy[..count], values[..count]);
-            assert!(copy[count..].iter().all(|value| *value == -1.0));
+}
+
+#[test]
+fn shuffles() {
+    /// Checks the shuffles of a vector and of the other widths.
+    struct Shuffles;
+    impl Kernel for Shuffles {
+        type Output = ();
+        #[inline(always)]
+        fn run<V: Lane>(self, lane: V) {
+            check(lane);
+            check(lane.eight());
+            check(lane.sixteen());
+            turn(lane.eight());
         }
+    }
+    fn check<V: Lane>(lane: V) {
+        let number: Vec<f32> = (0..2 * V::LANES).map(|i| i as f32).collect();
+        let (mut even_odd, mut back) = (vec![0.0; 2 * V::LANES], vec![0.0; 2 * V::LANES]);
+        // SAFETY: the vectors hold twice LANES floats.
+        unsafe {
+            let (first, second) = (lane.load(number.as_ptr()), lane.load(number.as_ptr().add(V::LANES)));
+            let (even, odd) = first.deinterleave(second);
+            even.store(even_odd.as_mut_ptr());
+            odd.store(even_odd.as_mut_ptr().add(V::LANES));
+            let (first, second) = even.interleave(odd);
+            first.store(back.as_mut_ptr());
+            second.store(back.as_mut_ptr().add(V::LANES));
+        }
+        for i in 0..V::LANES {
+            assert_eq!((even_odd[i], even_odd[V::LANES + i]), (2.0 * i as f32, 2.0 * i as f32 + 1.0));
+        }
+        assert_eq!(back, number);
+    }
+    fn turn<V: Eight>(lane: V) {
+        let rows: Vec<f32> = (0..64).map(|i| i as f32).collect();
+        let mut columns = [0.0; 64];
+        let mut block = [lane; 8];
+        // SAFETY: both hold eight times eight floats.
+        unsafe {
+            for (i, row) in block.iter_mut().enumerate() {
+                *row = lane.load(rows.as_ptr().add(8 * i));
+            }
+            for (i, column) in V::transpose(block).into_iter().enumerate() {
+                column.store(columns.as_mut_ptr().add(8 * i));
+            }
+        }
+        for i in 0..64 {
+            assert_eq!(columns[i], rows[i % 8 * 8 + i / 8]);
+        }
+    }
+    for isa in available() {
+        dispatch(*isa, Shuffles);
     }
 }

@@ -1,4 +1,5 @@
-//! Convolution of sixteen examples side by side: `acc[filters][16 examples] += broadcast(weight) × load(pixel)`.
+//! Convolution of sixteen examples side by side: `acc[filters][pixels] += broadcast(weight) × load(pixel)` over vectors of
+//! sixteen examples.
 //!
 //! With lanes along the examples every pixel of every tap is one contiguous load, so kernel, stride, padding and dilation
 //! only say *which* pixels are multiplied: a result at the border runs through the taps that exist there (*clipped
@@ -9,10 +10,12 @@
 //! product runs over whole rows of taps and channels in sequence, and planes that lie a power of two apart do not fight
 //! for the same places of the cache. With one channel they lie so already.
 
+#![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
+
 use super::super::product::COLUMNS;
 use super::axis::Axis;
 use super::filters::{Tile, tiles};
-use crate::simd::{Kernel, Lane};
+use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -90,8 +93,15 @@ struct Block([MaybeUninit<f32>; BLOCK]);
 impl Kernel for Correlation<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<V: Lane>(mut self, lane: V) {
-        const { assert!(2 * V::LANES == COLUMNS) };
+    fn run<V: Lane>(self, lane: V) {
+        self.over(lane.sixteen());
+    }
+}
+
+impl Correlation<'_> {
+    /// Over vectors of sixteen.
+    #[inline(always)]
+    fn over<W: Sixteen>(mut self, lane: W) {
         let mut block = Block([const { MaybeUninit::uninit() }; BLOCK]);
         let [height, width] = [0, 1].map(|axis| self.axes[axis].outputs);
         if height * width == 0 {
@@ -112,9 +122,7 @@ impl Kernel for Correlation<'_> {
             }
         }
     }
-}
 
-impl Correlation<'_> {
     /// Channels at a time, and how many results along each axis form a block.
     fn plan(&self) -> (usize, [usize; 2]) {
         let reach = |size: [usize; 2]| self.axes[0].reach(size[0]) * self.axes[1].reach(size[1]) * COLUMNS;
@@ -151,7 +159,7 @@ impl Correlation<'_> {
 
     /// The pixels that the span meets in the planes of the part, copied to the block if there are several.
     #[inline(always)]
-    fn pixels<V: Lane>(&self, lane: V, part: Part, span: &Span, block: &mut Block) -> Pixels {
+    fn pixels<W: Sixteen>(&self, lane: W, part: Part, span: &Span, block: &mut Block) -> Pixels {
         let [height, width] = [0, 1].map(|axis| self.axes[axis].source);
         let plane_len = height * width * COLUMNS;
         let planes = &self.source[(part.group * self.planes + part.channel) * plane_len..][..part.channels * plane_len];
@@ -171,7 +179,6 @@ impl Correlation<'_> {
                         let from = from.add(column * COLUMNS);
                         let to = to.add(i * pitch[0] + column * pitch[1] + channel * COLUMNS);
                         lane.load(from).store(to);
-                        lane.load(from.add(V::LANES)).store(to.add(V::LANES));
                     }
                 }
             }
@@ -184,7 +191,7 @@ impl Correlation<'_> {
     /// # Safety
     /// The pixels must be those that [`pixels`](Self::pixels) gives for the part and the span.
     #[inline(always)]
-    unsafe fn compute<V: Lane>(&mut self, lane: V, part: Part, span: &Span, pixels: Pixels) {
+    unsafe fn compute<W: Sixteen>(&mut self, lane: W, part: Part, span: &Span, pixels: Pixels) {
         let [vertical, horizontal] = self.axes;
         let places = vertical.len * horizontal.len;
         let last = part.channel + part.channels == self.planes;
@@ -200,7 +207,8 @@ impl Correlation<'_> {
                 let mut column = span[1].start;
                 while column < span[1].end {
                     let right = horizontal.taps_at(column);
-                    let alike = if in_a_row { horizontal.alike(column, span[1].end) } else { 1 };
+                    let alike = horizontal.alike(column, span[1].end);
+                    let alike = if in_a_row { alike } else { alike.min(apart::<W>(TALLEST)) };
                     let steps = self.steps(part, pixels, down.len(), right.len());
                     let met = [vertical.meets(row, down.start), horizontal.meets(column, right.start)];
                     let base =
@@ -250,6 +258,16 @@ impl Correlation<'_> {
     }
 }
 
+/// Filters of the highest tile.
+const TALLEST: usize = 6;
+
+/// How many neighbouring results a tile of so many filters computes at a time, since few sums do not fill the multipliers.
+#[inline(always)]
+fn apart<W: Sixteen>(filters: usize) -> usize {
+    let most = if const { W::TALL } { [1, 8, 6, 4, 4, 3, 3] } else { [1, 6, 3, 2, 1, 1, 1] };
+    most.get(filters).copied().unwrap_or(1)
+}
+
 /// A tile of filters by some neighbouring results.
 struct Product<'a> {
     steps: Steps,
@@ -277,30 +295,26 @@ impl Product<'_> {
     /// The panel must be readable for all steps of tile.height filters, the pixels for those of `alike` results, and as
     /// many results of each filter writable.
     #[inline(always)]
-    unsafe fn run<V: Lane>(&self, lane: V, tile: Tile, alike: usize) {
-        // Few filters do not fill the multipliers: two to six results at a time help.
+    unsafe fn run<W: Sixteen>(&self, lane: W, tile: Tile, alike: usize) {
+        let most = apart::<W>(tile.height);
         let mut at = 0;
         while at < alike {
-            let most = [1, 6, 3, 2].get(tile.height).copied().unwrap_or(1);
-            let some = most.min(alike - at);
-            // SAFETY: the caller's promise.
-            unsafe {
-                match (tile.height, some) {
-                    (6, _) => self.tile::<V, 6, 1>(lane, at),
-                    (5, _) => self.tile::<V, 5, 1>(lane, at),
-                    (4, _) => self.tile::<V, 4, 1>(lane, at),
-                    (3, 2) => self.tile::<V, 3, 2>(lane, at),
-                    (3, _) => self.tile::<V, 3, 1>(lane, at),
-                    (2, 3) => self.tile::<V, 2, 3>(lane, at),
-                    (2, 2) => self.tile::<V, 2, 2>(lane, at),
-                    (2, _) => self.tile::<V, 2, 1>(lane, at),
-                    (_, 6) => self.tile::<V, 1, 6>(lane, at),
-                    (_, 5) => self.tile::<V, 1, 5>(lane, at),
-                    (_, 4) => self.tile::<V, 1, 4>(lane, at),
-                    (_, 3) => self.tile::<V, 1, 3>(lane, at),
-                    (_, 2) => self.tile::<V, 1, 2>(lane, at),
-                    _ => self.tile::<V, 1, 1>(lane, at),
-                }
+            let left = alike - at;
+            let some = left.div_ceil(left.div_ceil(most));
+            macro_rules! tiles {
+                ($($height:literal $results:literal)*) => {
+                    match (tile.height, some) {
+                        // SAFETY: the caller's promise.
+                        $(($height, $results) => unsafe { self.tile::<W, $height, $results>(lane, at) },)*
+                        _ => return,
+                    }
+                };
+            }
+            if const { W::TALL } {
+                tiles!(6 1 6 2 6 3  5 1 5 2 5 3  4 1 4 2 4 3 4 4  3 1 3 2 3 3 3 4  2 1 2 2 2 3 2 4 2 5 2 6
+                    1 1 1 2 1 3 1 4 1 5 1 6 1 7 1 8);
+            } else {
+                tiles!(6 1  5 1  4 1  3 1 3 2  2 1 2 2 2 3  1 1 1 2 1 3 1 4 1 5 1 6);
             }
             at += some;
         }
@@ -311,8 +325,8 @@ impl Product<'_> {
     /// # Safety
     /// As [`run`](Self::run).
     #[inline(always)]
-    unsafe fn tile<V: Lane, const MR: usize, const NR: usize>(&self, lane: V, first: usize) {
-        let mut acc = [[[lane.splat(0.0); 2]; NR]; MR];
+    unsafe fn tile<W: Sixteen, const MR: usize, const NR: usize>(&self, lane: W, first: usize) {
+        let mut acc = [[lane.splat(0.0); NR]; MR];
         let Steps { rows, runs, len, panel, pixels } = self.steps;
         for row in 0..rows {
             for run in 0..runs {
@@ -321,13 +335,14 @@ impl Product<'_> {
                 for _ in 0..len {
                     // SAFETY: the caller's promise for this step.
                     unsafe {
+                        let mut pixels = [lane; NR];
                         for result in 0..NR {
-                            let b = b.add(result * self.apart);
-                            let b = [lane.load(b), lane.load(b.add(V::LANES))];
-                            for (i, acc) in acc.iter_mut().enumerate() {
-                                let a = lane.splat(*a.add(i));
-                                acc[result][0] = a.mul_add(b[0], acc[result][0]);
-                                acc[result][1] = a.mul_add(b[1], acc[result][1]);
+                            pixels[result] = lane.load(b.add(result * self.apart));
+                        }
+                        for i in 0..MR {
+                            let a = lane.splat(*a.add(i));
+                            for result in 0..NR {
+                                acc[i][result] = a.mul_add(pixels[result], acc[i][result]);
                             }
                         }
                     }
@@ -342,16 +357,13 @@ impl Product<'_> {
             let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[i]));
             for result in 0..NR {
                 let y = self.y.wrapping_add(i * self.plane + (first + result) * self.y_apart);
-                for half in 0..2 {
-                    let mut acc = acc[i][result][half];
-                    // SAFETY: the caller's promise for this result.
-                    unsafe {
-                        let y = y.add(half * V::LANES);
-                        if self.accumulate {
-                            acc = lane.load(y) + acc;
-                        }
-                        (acc + bias).at_least(floor).store(y);
+                let mut acc = acc[i][result];
+                // SAFETY: the caller's promise for this result.
+                unsafe {
+                    if self.accumulate {
+                        acc = lane.load(y) + acc;
                     }
+                    (acc + bias).at_least(floor).store(y);
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! For one tap, the pixels that a row of results meets are as contiguous as the row of d_y. Rows of x are copied to the
 //! stack, some channels and result rows at a time, with zeros for padding and with the columns of each residue modulo the
 //! stride side by side; then all taps of a channel are starts in one block, and a sum runs over the rows of d_y and of the
-//! block in step, eight chains each, before it is added up. The order depends on the shape alone.
+//! block in step, a chain for each lane, before it is added up. The order depends on the shape alone.
 
 #![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
 
@@ -11,7 +11,7 @@ use super::super::product::COLUMNS;
 use super::Convolution2d;
 use crate::Segments;
 use crate::segments::SHARD;
-use crate::simd::{Kernel, Lane};
+use crate::simd::{Kernel, Lane, Vector};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -64,7 +64,7 @@ impl Kernel for Weight<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(mut self, lane: V) {
-        const { assert!(2 * V::LANES == COLUMNS && COLUMNS == SHARD) };
+        const { assert!(COLUMNS.is_multiple_of(V::LANES) && COLUMNS == SHARD) };
         let mut scratch =
             Scratch { block: [const { MaybeUninit::uninit() }; BLOCK], starts: [0; SUMS], places: [0; SUMS] };
         let plan = self.plan();
@@ -170,7 +170,7 @@ impl Weight<'_> {
         let x = self.x.shard(shard, SHARD);
         let x = &x[(group * channels + pairs.channels.start) * plane_len..][..pairs.channels.len() * plane_len];
         let block = scratch.block.as_mut_ptr().cast::<f32>();
-        let zero = lane.splat(0.0);
+        let sixteen = lane.sixteen();
         for (channel, plane) in x.chunks_exact(plane_len).enumerate() {
             for row in 0..rows {
                 let line = (first[0] + row).checked_sub(padding[0]).filter(|line| *line < height);
@@ -183,15 +183,11 @@ impl Weight<'_> {
                         // SAFETY: a row of x has 16 floats for each column; the block holds `held` floats for each
                         // channel, and at < residue_len.
                         unsafe {
-                            let (a, b) = match (line, from) {
-                                (Some(line), Some(column)) => {
-                                    let from = line.as_ptr().add(column * COLUMNS);
-                                    (lane.load(from), lane.load(from.add(V::LANES)))
-                                }
-                                _ => (zero, zero),
+                            let pixel = match (line, from) {
+                                (Some(line), Some(column)) => sixteen.load(line.as_ptr().add(column * COLUMNS)),
+                                _ => sixteen.splat(0.0),
                             };
-                            a.store(to.add(at * COLUMNS));
-                            b.store(to.add(at * COLUMNS + V::LANES));
+                            pixel.store(to.add(at * COLUMNS));
                         }
                     }
                 }

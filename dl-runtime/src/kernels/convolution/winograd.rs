@@ -16,7 +16,7 @@
 use super::super::form::Form;
 use super::super::product::COLUMNS;
 use super::filters::tiles;
-use crate::simd::{Kernel, Lane};
+use crate::simd::{Eight, Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
 
 /// Results of a tile along an axis.
@@ -94,7 +94,7 @@ impl Kernel for Winograd<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(mut self, lane: V) {
-        const { assert!(2 * V::LANES == COLUMNS && V::LANES == 8) };
+        const { assert!(COLUMNS.is_multiple_of(V::LANES)) };
         let mut scratch = Scratch {
             pixels: [const { MaybeUninit::uninit() }; PIXELS],
             products: [const { MaybeUninit::uninit() }; PRODUCTS],
@@ -121,14 +121,17 @@ impl Kernel for Winograd<'_> {
                     for channel in channels.clone() {
                         let to = scratch.pixels.as_mut_ptr().cast::<f32>();
                         let to = to.wrapping_add(index * PLACES * pitch + (channel - channels.start) * COLUMNS);
-                        for half in 0..2 {
-                            // SAFETY: V has room for `units` times 36 places of `pitch` floats, as asserted.
-                            unsafe {
-                                let to = to.add(half * V::LANES);
-                                if self.form == Form::Lanes {
-                                    self.pixels_in_lanes(lane, self.place(unit, tiles_of), channel, half, to, pitch);
-                                } else {
-                                    self.pixels_of_tiles(lane, &gathered[index][half * 8..][..8], channel, to, pitch);
+                        // SAFETY: V has room for `units` times 36 places of `pitch` floats, as asserted.
+                        unsafe {
+                            if self.form == Form::Lanes {
+                                for first in (0..COLUMNS).step_by(V::LANES) {
+                                    let (place, to) = (self.place(unit, tiles_of), to.add(first));
+                                    self.pixels_in_lanes(lane, place, channel, first, to, pitch);
+                                }
+                            } else {
+                                for first in [0, 8] {
+                                    let (tiles, to) = (&gathered[index][first..][..8], to.add(first));
+                                    self.pixels_of_tiles(lane.eight(), tiles, channel, to, pitch);
                                 }
                             }
                         }
@@ -147,21 +150,26 @@ impl Kernel for Winograd<'_> {
                     };
                     // SAFETY: the panel of the tile holds its height for each channel of each place, V sixteen floats for
                     // each channel of each place and unit, and there is room for 36 · 6 · 16 products of each unit.
-                    unsafe { products.run(lane, tile.height) }
+                    unsafe { products.run(lane.sixteen(), tile.height) }
                     let part = [channels.start > 0, channels.end == self.planes];
                     for (index, unit) in units.clone().enumerate() {
                         let products = scratch.products.as_ptr().cast::<f32>();
                         let products = products.wrapping_add(index * PLACES * tile.height * COLUMNS);
                         for row in 0..tile.height {
-                            for half in 0..2 {
-                                let from = products.wrapping_add(row * COLUMNS + half * V::LANES);
-                                // SAFETY: `products` are those of the unit.
-                                let results = unsafe { results(lane, from, tile.height * COLUMNS) };
-                                let row = tile.first + row;
+                            let (from, pitch) = (products.wrapping_add(row * COLUMNS), tile.height * COLUMNS);
+                            let row = tile.first + row;
+                            // SAFETY: `products` are those of the unit.
+                            unsafe {
                                 if self.form == Form::Lanes {
-                                    self.write_lanes(results, row, self.place(unit, tiles_of), half, part);
+                                    for first in (0..COLUMNS).step_by(V::LANES) {
+                                        let results = results(lane, from.add(first), pitch);
+                                        self.write_lanes(results, row, self.place(unit, tiles_of), first, part);
+                                    }
                                 } else {
-                                    self.write_tiles(results, row, &gathered[index][half * 8..][..8], part);
+                                    for first in [0, 8] {
+                                        let results = results(lane.eight(), from.add(first), pitch);
+                                        self.write_tiles(results, row, &gathered[index][first..][..8], part);
+                                    }
                                 }
                             }
                         }
@@ -179,27 +187,27 @@ impl Winograd<'_> {
         Place { example: tile / (down * right), row: tile / right % down * OUT, column: tile % right * OUT }
     }
 
-    /// Transforms half a tile of the examples of a shard.
+    /// Transforms a tile of the examples of a shard, as many of them from `first` on as a vector has lanes.
     ///
     /// # Safety
-    /// `to` must be writable for 8 floats at each of 36 places, `pitch` apart.
+    /// `to` must be writable for a vector at each of 36 places, `pitch` apart.
     #[inline(always)]
     unsafe fn pixels_in_lanes<V: Lane>(
         &self,
         lane: V,
         place: Place,
         channel: usize,
-        half: usize,
+        first: usize,
         to: *mut f32,
         pitch: usize,
     ) {
         let [height, width] = self.source_size;
         let plane = &self.source[channel * height * width * COLUMNS..][..height * width * COLUMNS];
-        let first = [place.row as isize - self.padding[0], place.column as isize - self.padding[1]];
+        let corner = [place.row as isize - self.padding[0], place.column as isize - self.padding[1]];
         let inside = |first: isize, size: usize| first >= 0 && first as usize + IN <= size;
         let mut d = [[lane.splat(0.0); IN]; IN];
-        if inside(first[0], height) && inside(first[1], width) {
-            let start = (first[0] as usize * width + first[1] as usize) * COLUMNS + half * V::LANES;
+        if inside(corner[0], height) && inside(corner[1], width) {
+            let start = (corner[0] as usize * width + corner[1] as usize) * COLUMNS + first;
             for (i, row) in d.iter_mut().enumerate() {
                 for (j, pixel) in row.iter_mut().enumerate() {
                     // SAFETY: all pixels of the tile lie within the plane.
@@ -207,10 +215,10 @@ impl Winograd<'_> {
                 }
             }
         } else {
-            for (row, d) in (first[0]..).zip(&mut d) {
-                for (column, pixel) in (first[1]..).zip(d) {
+            for (row, d) in (corner[0]..).zip(&mut d) {
+                for (column, pixel) in (corner[1]..).zip(d) {
                     if (0..height as isize).contains(&row) && (0..width as isize).contains(&column) {
-                        let at = (row as usize * width + column as usize) * COLUMNS + half * V::LANES;
+                        let at = (row as usize * width + column as usize) * COLUMNS + first;
                         // SAFETY: the pixel lies within the plane.
                         *pixel = unsafe { lane.load(plane.as_ptr().add(at)) };
                     }
@@ -253,7 +261,14 @@ impl Winograd<'_> {
     /// # Safety
     /// As [`pixels_in_lanes`](Self::pixels_in_lanes).
     #[inline(always)]
-    unsafe fn pixels_of_tiles<V: Lane>(&self, lane: V, tiles: &[Gathered], channel: usize, to: *mut f32, pitch: usize) {
+    unsafe fn pixels_of_tiles<V: Eight>(
+        &self,
+        lane: V,
+        tiles: &[Gathered],
+        channel: usize,
+        to: *mut f32,
+        pitch: usize,
+    ) {
         let [height, width] = self.source_size;
         let zero = lane.splat(0.0);
         let mut d = [[zero; IN]; IN];
@@ -294,21 +309,21 @@ impl Winograd<'_> {
         unsafe { transformed(&d, to, pitch) }
     }
 
-    /// Writes the results of half a tile of the examples of a shard.
+    /// Writes the results of a tile of the examples of a shard, as many of them from `first` on as a vector has lanes.
     #[inline(always)]
     fn write_lanes<V: Lane>(
         &mut self,
         results: [[V; OUT]; OUT],
         row: usize,
         place: Place,
-        half: usize,
+        first: usize,
         part: [bool; 2],
     ) {
         let [height, width] = self.size;
         let finish = self.finish(results[0][0], row, part);
         let plane = &mut self.y[row * height * width * COLUMNS..][..height * width * COLUMNS];
         let [lines, columns] = [OUT.min(height - place.row), OUT.min(width - place.column)];
-        let first = plane[(place.row * width + place.column) * COLUMNS + half * V::LANES..].as_mut_ptr();
+        let first = plane[(place.row * width + place.column) * COLUMNS + first..].as_mut_ptr();
         for i in 0..OUT {
             for j in 0..OUT {
                 if i < lines && j < columns {
@@ -322,7 +337,7 @@ impl Winograd<'_> {
 
     /// Writes the results of eight tiles.
     #[inline(always)]
-    fn write_tiles<V: Lane>(&mut self, results: [[V; OUT]; OUT], row: usize, tiles: &[Gathered], part: [bool; 2]) {
+    fn write_tiles<V: Eight>(&mut self, results: [[V; OUT]; OUT], row: usize, tiles: &[Gathered], part: [bool; 2]) {
         let [height, width] = self.size;
         let finish = self.finish(results[0][0], row, part);
         for i in 0..OUT {
@@ -392,51 +407,96 @@ impl Products {
     /// The panel must be readable for `height` filters and all channels and places, the pixels for these of all units,
     /// and the products writable.
     #[inline(always)]
-    unsafe fn run<V: Lane>(&self, lane: V, height: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match height {
-                6 => self.tile::<V, 6>(lane),
-                5 => self.tile::<V, 5>(lane),
-                4 => self.tile::<V, 4>(lane),
-                3 => self.tile::<V, 3>(lane),
-                2 => self.tile::<V, 2>(lane),
-                _ => self.tile::<V, 1>(lane),
-            }
+    unsafe fn run<W: Sixteen>(&self, lane: W, height: usize) {
+        macro_rules! tiles {
+            ($($height:literal)*) => {
+                match height {
+                    // SAFETY: the caller's promise.
+                    $($height => unsafe { self.tiles::<W, $height>(lane) },)*
+                    _ => {}
+                }
+            };
         }
+        tiles!(6 5 4 3 2 1);
     }
 
     /// # Safety
     /// As [`run`](Self::run), with MR filters.
     #[inline(always)]
-    unsafe fn tile<V: Lane, const MR: usize>(&self, lane: V) {
-        for place in 0..PLACES {
-            for unit in 0..self.units {
-                let mut a = self.panel.wrapping_add(place * self.panel_place);
-                let mut b = self.pixels.wrapping_add((unit * PLACES + place) * self.pitch);
-                let mut acc = [[lane.splat(0.0); 2]; MR];
-                for _ in 0..self.channels {
-                    // SAFETY: the caller's promise for this channel.
-                    unsafe {
-                        let pixels = [lane.load(b), lane.load(b.add(V::LANES))];
-                        for (i, acc) in acc.iter_mut().enumerate() {
-                            let a = lane.splat(*a.add(i));
-                            acc[0] = a.mul_add(pixels[0], acc[0]);
-                            acc[1] = a.mul_add(pixels[1], acc[1]);
+    unsafe fn tiles<W: Sixteen, const MR: usize>(&self, lane: W) {
+        // Where there is room for the sums, those of several units, or of a single one's neighbouring places.
+        let panel = |place: usize| self.panel.wrapping_add(place * self.panel_place);
+        let pixels = |unit: usize, place: usize| self.pixels.wrapping_add((unit * PLACES + place) * self.pitch);
+        let y = |unit: usize, place: usize| self.y.wrapping_add((unit * PLACES + place) * MR * COLUMNS);
+        let (unit_pixels, unit_y) = (PLACES * self.pitch, PLACES * MR * COLUMNS);
+        let (place_pixels, place_y) = (self.pitch, MR * COLUMNS);
+        // SAFETY: the caller's promise, for these places and units.
+        unsafe {
+            if const { W::TALL } {
+                match self.units {
+                    1 => {
+                        let apart = [self.panel_place, place_pixels, place_y];
+                        for place in (0..PLACES).step_by(2) {
+                            self.tile::<W, MR, 2>(lane, panel(place), pixels(0, place), y(0, place), apart);
                         }
                     }
-                    a = a.wrapping_add(MR);
-                    b = b.wrapping_add(COLUMNS);
-                }
-                for i in 0..MR {
-                    let acc = &acc[i];
-                    let y = self.y.wrapping_add(((unit * PLACES + place) * MR + i) * COLUMNS);
-                    // SAFETY: the caller's promise for the products of this unit.
-                    unsafe {
-                        acc[0].store(y);
-                        acc[1].store(y.add(V::LANES));
+                    units => {
+                        let apart = [0, unit_pixels, unit_y];
+                        for place in 0..PLACES {
+                            let at = (panel(place), pixels(0, place), y(0, place));
+                            match units {
+                                2 => self.tile::<W, MR, 2>(lane, at.0, at.1, at.2, apart),
+                                3 => self.tile::<W, MR, 3>(lane, at.0, at.1, at.2, apart),
+                                _ => self.tile::<W, MR, 4>(lane, at.0, at.1, at.2, apart),
+                            }
+                        }
                     }
                 }
+            } else {
+                for place in 0..PLACES {
+                    for unit in 0..self.units {
+                        self.tile::<W, MR, 1>(lane, panel(place), pixels(unit, place), y(unit, place), [0; 3]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// MR filters by sixteen columns at N places or of N units, whose panels, pixels and products lie so many floats apart.
+    ///
+    /// # Safety
+    /// The panels and the pixels must be readable for all channels, and the products writable.
+    #[inline(always)]
+    unsafe fn tile<W: Sixteen, const MR: usize, const N: usize>(
+        &self,
+        lane: W,
+        mut panel: *const f32,
+        mut pixels: *const f32,
+        y: *mut f32,
+        apart: [usize; 3],
+    ) {
+        let mut acc = [[lane.splat(0.0); MR]; N];
+        for _ in 0..self.channels {
+            // SAFETY: the caller's promise for this channel.
+            unsafe {
+                let mut b = [lane; N];
+                for n in 0..N {
+                    b[n] = lane.load(pixels.add(n * apart[1]));
+                }
+                for i in 0..MR {
+                    for n in 0..N {
+                        let a = lane.splat(*panel.add(n * apart[0] + i));
+                        acc[n][i] = a.mul_add(b[n], acc[n][i]);
+                    }
+                }
+            }
+            panel = panel.wrapping_add(MR);
+            pixels = pixels.wrapping_add(COLUMNS);
+        }
+        for n in 0..N {
+            for i in 0..MR {
+                // SAFETY: the caller's promise for the products.
+                unsafe { acc[n][i].store(y.add(n * apart[2] + i * COLUMNS)) }
             }
         }
     }
@@ -479,7 +539,7 @@ fn forth<V: Lane>(d: [V; IN]) -> [V; IN] {
     [first, a + b, a - b, c + e, c - e, last]
 }
 
-/// Aᵀ m A of half the columns.
+/// Aᵀ m A of as many columns as a vector has lanes.
 ///
 /// # Safety
 /// LANES floats of m must be readable at each of 36 places, `pitch` apart.

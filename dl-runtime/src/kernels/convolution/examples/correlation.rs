@@ -8,7 +8,7 @@
 use super::super::super::product::{COLUMNS, Left, Right, Sink, Steps, Table, product};
 use super::super::filters::tiles;
 use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
-use crate::simd::{Kernel, Lane};
+use crate::simd::{Kernel, Lane, Sixteen, Vector};
 
 /// Taps that a tile runs through at a time.
 const DEPTH: usize = 512;
@@ -203,7 +203,16 @@ impl Correlation<'_> {
                             // SAFETY: the furthest pixel that a tile reads lies `reach` after its start, which is within
                             // the source, as checked, or within the block of copies and its margin; a packed tile holds
                             // place.depth rows of 16. The tables hold place.depth offsets.
-                            unsafe { self.tile(lane, place, row, height, Right { base, steps: Table(steps) }, scratch) }
+                            unsafe {
+                                self.tile(
+                                    lane,
+                                    place,
+                                    row,
+                                    height,
+                                    Right { base, steps: Table(steps), pitch: 0 },
+                                    scratch,
+                                )
+                            }
                         }
                         row += height;
                     }
@@ -227,7 +236,8 @@ impl Correlation<'_> {
                 self.tables(scratch, first, place.depth, 0, 0);
                 let block = &mut scratch.block.0[..place.depth * COLUMNS];
                 geometry.pack(lane, planes, &scratch.tile, first, block);
-                let right = Right { base: scratch.block.0.as_ptr(), steps: Table(&PACKED[..place.depth]) };
+                let steps = Table(&PACKED[..place.depth]);
+                let right = Right { base: scratch.block.0.as_ptr(), steps, pitch: 0 };
                 // SAFETY: the block holds place.depth rows of 16; the tables hold place.depth offsets of weights of
                 // this group.
                 unsafe { self.tile(lane, place, 0, self.rows, right, scratch) }
@@ -270,7 +280,7 @@ impl Correlation<'_> {
             let left = Left { base: self.panels[first_row * plane_depth..].as_ptr(), row: 1, steps };
             // SAFETY: the panel holds `height` weights for each step, and the pieces of the tile lie in y, by the shape's
             // lengths; the rest is the caller's promise.
-            unsafe { product(lane, tile.height, place.depth, left, right, &sink) }
+            unsafe { product::<_, _, _, _, 1>(lane.sixteen(), tile.height, place.depth, left, right, &sink) }
         }
     }
 }
@@ -323,16 +333,13 @@ struct Pixels<'a> {
 
 impl Sink for Pixels<'_> {
     #[inline(always)]
-    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]) {
-        let lane = acc[0][0];
+    unsafe fn write<W: Sixteen, const MR: usize>(&self, row: usize, _: usize, acc: [W; MR]) {
+        let lane = acc[0];
         if let [Piece { lane: 0, len, .. }] = *self.tile.pieces() {
             let rows = self.rows(row, &self.tile.pieces()[0]);
             for (i, acc) in acc.into_iter().enumerate() {
                 // SAFETY: the piece lies within y by the caller's promise; masked accesses touch no other floats.
-                unsafe {
-                    rows.put(lane, row, i, 0, len, acc[0]);
-                    rows.put(lane, row, i, V::LANES, len, acc[1]);
-                }
+                unsafe { rows.put(row, i, len, acc) }
             }
             return;
         }
@@ -340,10 +347,7 @@ impl Sink for Pixels<'_> {
         let mut results = [[0.0; 2 * COLUMNS]; MR];
         for (results, acc) in results.iter_mut().zip(acc) {
             // SAFETY: the array holds more than 16 floats.
-            unsafe {
-                acc[0].store(results.as_mut_ptr());
-                acc[1].store(results.as_mut_ptr().add(V::LANES));
-            }
+            unsafe { acc.store(results.as_mut_ptr()) }
         }
         for piece in self.tile.pieces() {
             let rows = self.rows(row, piece);
@@ -352,9 +356,10 @@ impl Sink for Pixels<'_> {
                 // floats more, and masked accesses touch no others.
                 unsafe {
                     let from = results.as_ptr().add(piece.lane);
-                    rows.put(lane, row, i, 0, piece.len, lane.load(from));
-                    if piece.len > V::LANES {
-                        rows.put(lane, row, i, V::LANES, piece.len, lane.load(from.add(V::LANES)));
+                    if piece.len <= 8 {
+                        rows.put(row, i, piece.len, lane.eight().load(from));
+                    } else {
+                        rows.put(row, i, piece.len, lane.load(from));
                     }
                 }
             }
@@ -381,31 +386,31 @@ struct PieceOfRows<'a> {
 }
 
 impl PieceOfRows<'_> {
-    /// Writes one vector of results of plane `row + i`: those from pixel `from` of `len` on.
+    /// Writes the first `len` results, as many as a vector has at most, of plane `row + i`.
     ///
     /// # Safety
     /// `len` floats of that plane must be writable at the piece.
     #[inline(always)]
-    unsafe fn put<V: Lane>(&self, lane: V, row: usize, i: usize, from: usize, len: usize, mut result: V) {
-        let pixels = self.pixels;
+    unsafe fn put<V: Lane>(&self, row: usize, i: usize, len: usize, mut result: V) {
+        let (lane, pixels) = (result, self.pixels);
         let bias = lane.splat(pixels.bias.map_or(0.0, |bias| bias[row + i]));
         let floor = lane.splat(pixels.floor);
-        let y = self.y.wrapping_add(i * pixels.plane + from);
+        let y = self.y.wrapping_add(i * pixels.plane);
         // SAFETY: the caller's promise.
         unsafe {
-            if len >= from + V::LANES {
+            if len == V::LANES {
                 if pixels.accumulate {
                     result = lane.load(y) + result;
                 }
                 (result + bias).at_least(floor).store(y);
-            } else if len > from && !pixels.accumulate && from + V::LANES <= self.room {
+            } else if !pixels.accumulate && V::LANES <= self.room {
                 // Masked stores are slow, and what is too much here belongs to pixels whose turn is yet to come.
                 (result + bias).at_least(floor).store(y);
-            } else if len > from {
+            } else {
                 if pixels.accumulate {
-                    result = lane.load_first(y, len - from) + result;
+                    result = lane.load_first(y, len) + result;
                 }
-                (result + bias).at_least(floor).store_first(y, len - from);
+                (result + bias).at_least(floor).store_first(y, len);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::super::super::product::{COLUMNS, Left, Right, Sink, Stride, product};
 use super::super::Convolution2d;
 use super::super::filters::{Tile as Filters, tiles};
 use super::geometry::{Geometry, Tap, Tile};
-use crate::simd::{Kernel, Lane, copy};
+use crate::simd::{Kernel, Lane, Sixteen, copy};
 
 /// Filters whose pixels are at hand at a time.
 const DEPTH: usize = 256;
@@ -49,7 +49,7 @@ impl Kernel for Scatter<'_> {
                         // SAFETY: a plane holds start + pixels floats, a row of the panel 16.
                         unsafe { copy(lane, from[start..].as_ptr(), to.as_mut_ptr(), pixels) }
                     }
-                    let right = Right { base: panel.0.as_ptr(), steps: Stride(COLUMNS) };
+                    let right = Right { base: panel.0.as_ptr(), steps: Stride(COLUMNS), pitch: 0 };
                     for Filters { first: channel, height } in tiles(0..channels) {
                         let d_x = d_x[channel * geometry.source_len()..].as_mut_ptr();
                         for at in 0..taps {
@@ -61,7 +61,7 @@ impl Kernel for Scatter<'_> {
                             let sink = Sources { geometry: &geometry, tile: &tile, tap, d_x };
                             // SAFETY: the tile of the panel holds `height` floats for each tap and filter, the pixels 16
                             // for each filter; the sink checks each place.
-                            unsafe { product(lane, height, depth, left, right, &sink) }
+                            unsafe { product::<_, _, _, _, 1>(lane.sixteen(), height, depth, left, right, &sink) }
                         }
                     }
                 }
@@ -81,16 +81,13 @@ struct Sources<'a> {
 
 impl Sink for Sources<'_> {
     #[inline(always)]
-    unsafe fn write<V: Lane, const MR: usize>(&self, row: usize, acc: [[V; 2]; MR]) {
+    unsafe fn write<W: Sixteen, const MR: usize>(&self, row: usize, _: usize, acc: [W; MR]) {
         let geometry = self.geometry;
         let [height, width] = geometry.source;
         for (plane, acc) in (row..).zip(acc) {
             let mut results = [0.0; COLUMNS];
             // SAFETY: the array holds 16 floats.
-            unsafe {
-                acc[0].store(results.as_mut_ptr());
-                acc[1].store(results.as_mut_ptr().add(V::LANES));
-            }
+            unsafe { acc.store(results.as_mut_ptr()) }
             for piece in self.tile.pieces() {
                 let line = geometry.meets(0, piece.row, self.tap.at[0]);
                 if line < 0 || line >= height as isize {
