@@ -2,11 +2,14 @@
 //!
 //! Before: `%3 = scan_step (%x), %4 = matmul (%3, %w)`. After: `%3 = matmul (%x, %w), %4 = scan_step (%3)`: the projections
 //! of all inputs. Behind the loop the same: `stack (matmul (%a, %w))` becomes `matmul (stack (%a), %w)`, which is how the
-//! gradients of all inputs are made; and `stack (scan_step (%x))` of one loop is `%x`.
+//! gradients of all inputs are made; and `stack (scan_step (%x))` of one loop is `%x`. A carry that does nothing but add up
+//! what is stacked anyway, as the gradient of a bias does, is the sum of the stack.
 
 use super::rewrite;
 use crate::graph::{Graph, Node, NodeId, Origin, Regions};
-use crate::ops::Op;
+use crate::ops::reshape::Reshape;
+use crate::ops::sum::Sum;
+use crate::ops::{self, Op};
 
 /// The same graph with products at their places outside of loops.
 pub(super) fn hoist(graph: &Graph) -> Graph {
@@ -17,12 +20,29 @@ pub(super) fn hoist(graph: &Graph) -> Graph {
     let is_root = |id: NodeId| graph.roots.iter().any(|(_, root)| *root == id);
     let only_stacked =
         |id: NodeId| !is_root(id) && users[id.index()].iter().all(|user| matches!(graph.node(*user).op, Op::Stack(_)));
+    let is_stacked = |id: NodeId| users[id.index()].iter().any(|user| matches!(graph.node(*user).op, Op::Stack(_)));
+    // Which term of a sum is the carry that it is handed on as, if the carry only adds up what is stacked.
+    let carried = |last: &ops::last::Last, sum: NodeId| {
+        let &[a, b] = graph.node(sum).operands.as_slice() else { return None };
+        let (scan, index) = (last.scan, last.index);
+        let carry = Op::from(ops::carry::Carry { scan, index });
+        let is_carry = |id: NodeId| graph.node(id).op == carry && users[id.index()] == [sum];
+        let place = [a, b].into_iter().position(is_carry)?;
+        let handed_on = [Op::from(ops::next::Next { scan, index }), Op::from(last.clone())];
+        let is_handed_on = |user: &NodeId| handed_on.contains(&graph.node(*user).op);
+        let alone = matches!(graph.node(sum).op, Op::Add(_)) && !is_root(sum);
+        (alone && users[sum.index()].iter().all(is_handed_on) && is_stacked([b, a][place])).then_some(place)
+    };
     let mut regions = Regions::default();
     rewrite(graph, |new, id, node| {
         regions.extend(new);
         match &node.op {
             Op::MatMul(_) => before(new, &regions, node),
             Op::Stack(_) => behind(new, node, only_stacked(graph.node(id).operands[0])),
+            Op::Last(last) => match carried(last, graph.node(id).operands[0]) {
+                Some(place) => total(new, last.scan, place, node),
+                None => new.push(node),
+            },
             _ => new.push(node),
         }
     })
@@ -58,4 +78,19 @@ fn behind(graph: &mut Graph, node: Node, only_stacked: bool) -> NodeId {
         }
         _ => graph.push(node),
     }
+}
+
+/// `last (carry (a) + x)` as `a + sum (stack (x))`; `place` is that of the carry in the addition.
+fn total(graph: &mut Graph, scan: usize, place: usize, node: Node) -> NodeId {
+    let sum = node.operands[0];
+    let (carry, x) = (graph.node(sum).operands[place], graph.node(sum).operands[1 - place]);
+    let initial = graph.node(carry).operands[0];
+    let is_zero = matches!(&graph.node(initial).op, Op::Splat(constant) if constant.value == 0.0);
+    let stack = ops::stack::Stack { scan, length: graph.scans[scan].length };
+    let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, node.origin.clone());
+    let total = add(stack.into(), &[x])
+        .and_then(|stack| add(Sum { axis: 0, count: 1 }.into(), &[stack]))
+        .and_then(|sum| add(Reshape { dims: node.ty.dims.clone() }.into(), &[sum]))
+        .and_then(|sum| if is_zero { Ok(sum) } else { add(ops::add::Add.into(), &[initial, sum]) });
+    total.unwrap_or_else(|_| graph.push(node))
 }
