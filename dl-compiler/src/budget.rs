@@ -1,4 +1,4 @@
-//! Budgets: `budget { parameters < 64_000, memory < 256_KiB }` against what a network came to.
+//! Budgets: `budget { parameters < 64_000, memory < 256_KiB }` against what a network came to, and the limit of all arenas.
 //!
 //! A planned network enters, a mistake for each limit that it exceeds leaves. Parameters are counted in numbers, memory in
 //! bytes: parameters, states, and what the workspace of inference takes for one example.
@@ -6,11 +6,34 @@
 use dl_grammar::{Code, Diagnostic};
 
 use crate::model::{Measured, Model, Parameter};
-use crate::program::Program;
+use crate::program::{Home, Program};
 use crate::summary::grouped;
 
 /// Bytes of a number.
 const BYTES: usize = 4;
+
+/// Floats of a shard, of what the batch has once, or of what is prepared (32 GiB).
+const MAX_ARENA: usize = 1 << 33;
+
+/// What of a planned program is larger than any arena may be.
+pub fn arena(model: &Model, program: &Program) -> Option<Diagnostic> {
+    let examples = program.shard_examples;
+    let homes = [
+        (Home::Shard, program.shard_floats, format!("the values of {examples} examples take")),
+        (Home::Fixed, program.fixed_floats, "the values that a batch has once take".to_owned()),
+        (Home::Prepared, program.prepared_floats, "the parameters in the form that kernels read take".to_owned()),
+    ];
+    let (home, floats, what) = homes.into_iter().find(|(_, floats, _)| *floats > MAX_ARENA)?;
+    let message = format!("`{}` is larger than the limit: {what} {} floats", model.name, typed(floats));
+    let here = program.buffers.iter().filter(|buffer| buffer.home == home);
+    let largest = here.max_by_key(|buffer| buffer.extent(examples));
+    let diagnostic =
+        Diagnostic::new(Code::TooLarge, model.span, message).label(format!("at most {} floats", typed(MAX_ARENA)));
+    Some(match largest {
+        Some(buffer) => diagnostic.note(format!("the largest of them, `{}`, is of {:?}", buffer.name, buffer.dims)),
+        None => diagnostic,
+    })
+}
 
 /// What exceeds its limit, with what takes the most.
 pub fn budget(model: &Model, inference: &Program) -> Vec<Diagnostic> {

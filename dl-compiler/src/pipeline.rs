@@ -5,7 +5,7 @@
 
 use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
 
-use crate::budget::budget;
+use crate::budget::{arena, budget};
 use crate::gradient::differentiate;
 use crate::graph::{Graph, Role};
 use crate::import::{Imports, Loader, import};
@@ -130,6 +130,9 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
     plan_together(&mut programs.inference, &mut programs.evaluation);
     programs.training.iter_mut().for_each(plan);
     for (name, program) in programs.named(&model.losses) {
+        if let Some(diagnostic) = arena(&model, program) {
+            return Err(Box::new(diagnostic));
+        }
         program.verify().map_err(|problem| internal(&model, &format!("{name} program: {problem}")))?;
     }
     Ok(Network { model, gradients, graphs, programs })
