@@ -1,4 +1,4 @@
-"""Trains three networks in PyTorch for 50 steps and stores what `tests/curves.rs` compares with.
+"""Trains four networks in PyTorch for 50 steps and stores what `tests/curves.rs` compares with.
 
     python curves.py
 
@@ -82,18 +82,57 @@ class Recurrent(nn.Module):
         yield "logits.bias", self.last.bias
 
 
+class Attentive(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(8, 16)
+        self.block = nn.TransformerEncoderLayer(
+            16, 4, dim_feedforward=32, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.norm = nn.LayerNorm(16)
+        self.last = nn.Linear(16, 10)
+
+    def forward(self, image):
+        return self.last(self.norm(self.block(self.first(image[:, 0]))).mean(1))
+
+    def parameters_by_name(self):
+        def linear(path, weight, bias):
+            yield f"{path}.weight", weight.T
+            yield f"{path}.bias", bias
+
+        def norm(path, layer):
+            yield f"{path}.gamma", layer.weight
+            yield f"{path}.beta", layer.bias
+
+        attention = self.block.self_attn
+        yield from linear("rows", self.first.weight, self.first.bias)
+        yield from norm("seen.block.attended.norm", self.block.norm1)
+        for name, part in [("query", 0), ("key", 1), ("value", 2)]:
+            rows = slice(16 * part, 16 * part + 16)
+            weight, bias = attention.in_proj_weight[rows], attention.in_proj_bias[rows]
+            yield from linear(f"seen.block.attended.attention.{name}", weight, bias)
+        mix = attention.out_proj
+        yield from linear("seen.block.attended.attention.mix", mix.weight, mix.bias)
+        yield from norm("seen.block.wide.norm", self.block.norm2)
+        yield from linear("seen.block.wide.dense", self.block.linear1.weight, self.block.linear1.bias)
+        yield from linear("seen.block.narrow", self.block.linear2.weight, self.block.linear2.bias)
+        yield from norm("seen.norm", self.norm)
+        yield from linear("logits", self.last.weight, self.last.bias)
+
+
 def digits():
     records = gzip.open(HERE / "../../../../examples/digits/digits.bin.gz").read()
     records = np.frombuffer(records, np.uint8).reshape(-1, 65)[:COUNT]
     return records[:, :64].reshape(-1, 1, 8, 8), records[:, 64]
 
 
-def losses(network, parameters, dtype, images, digits, optimizer, limit):
+def losses(network, parameters, dtype, images, digits, optimizer, limit, schedule):
     """The loss of each step, and how long the gradients were before they were clipped."""
     network = network().to(dtype)
     network.load_state_dict(parameters)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = optimizer(trained)
+    schedule = schedule(optimizer) if schedule else None
     images = torch.tensor(images, dtype=dtype) / 16
     digits = torch.tensor(digits, dtype=torch.long)
     curve, norms = [], []
@@ -104,16 +143,18 @@ def losses(network, parameters, dtype, images, digits, optimizer, limit):
         loss.backward()
         norms.append(nn.utils.clip_grad_norm_(trained, limit or float("inf")).item())
         optimizer.step()
+        if schedule:
+            schedule.step()
         curve.append(loss.item())
     return curve, norms
 
 
-def make(name, network, optimizer, limit=None):
+def make(name, network, optimizer, limit=None, schedule=None):
     torch.manual_seed(1)
     initial = network()
     arrays = {path: tensor.detach().numpy() for path, tensor in initial.parameters_by_name()}
     images, labels = digits()
-    settings = images, labels, optimizer, limit
+    settings = images, labels, optimizer, limit, schedule
     double, norms = losses(network, initial.state_dict(), torch.float64, *settings)
     single, _ = losses(network, initial.state_dict(), torch.float32, *settings)
     np.savez_compressed(
@@ -135,3 +176,9 @@ if __name__ == "__main__":
     make("perceptron", Perceptron, lambda p: torch.optim.Adam(p, lr=0.005))
     make("convolutional", Convolutional, lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.001))
     make("recurrent", Recurrent, lambda p: torch.optim.SGD(p, lr=0.5, momentum=0.9), limit=0.5)
+    make(
+        "attentive",
+        Attentive,
+        lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.1),
+        schedule=lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS),
+    )
