@@ -39,7 +39,9 @@ pub(crate) fn folder() -> PathBuf {
 
 /// All recordings of a folder, in the order of their names.
 pub(crate) fn load(folder: &Path) -> Result<Vec<Recording>, Box<dyn Error>> {
-    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let entries = fs::read_dir(folder).map_err(|error| {
+        format!("{}: {error} (examples/spoken-digits/README.md says where the recordings come from)", folder.display())
+    })?;
     let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "wav"));
     paths.sort();

@@ -10,6 +10,7 @@ mod data;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use dl_train::data::{FrameOptions, Frames, SoundAugmentation, collect};
@@ -43,7 +44,18 @@ dln::network! {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match train_and_test() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Trains as the command line says, and prints how many recordings of the test are told right.
+fn train_and_test() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let Arguments { folder, seeds, speakers } = arguments()?;
     let recordings = data::load(&folder)?;
