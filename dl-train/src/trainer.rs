@@ -190,6 +190,10 @@ impl<N: Network> Trainer<N> {
         train: &impl Dataset<Examples = N::Examples>,
         validation: &impl Dataset<Examples = N::Examples>,
     ) -> Result<Trained<N>, TrainError> {
+        self.fit_sets(train, validation)
+    }
+
+    pub(crate) fn fit_sets(&self, train: Set<'_, N>, validation: Set<'_, N>) -> Result<Trained<N>, TrainError> {
         self.run(train, validation)?.finish()
     }
 
@@ -262,6 +266,15 @@ impl<N: Network> Trainer<N> {
         state: &N::State,
         examples: &impl Dataset<Examples = N::Examples>,
     ) -> Result<Evaluation, TrainError> {
+        self.evaluate_set(parameters, state, examples)
+    }
+
+    pub(crate) fn evaluate_set(
+        &self,
+        parameters: &N::Parameters,
+        state: &N::State,
+        examples: Set<'_, N>,
+    ) -> Result<Evaluation, TrainError> {
         self.check()?;
         check_examples("evaluation", examples)?;
         let batch = self.settings.batch.min(examples.len());
@@ -291,7 +304,22 @@ impl<N: Network> Trainer<N> {
             .map_err(|error| refused("prediction", error, &[]))
     }
 
-    fn check(&self) -> Result<(), TrainError> {
+    pub(crate) fn settings_mut(&mut self) -> &mut Settings<N::Rule> {
+        &mut self.settings
+    }
+
+    pub(crate) fn has_example_weights(&self) -> bool {
+        self.example_weights.is_some()
+    }
+
+    /// As it is, but without the files it writes by itself.
+    pub(crate) fn without_files(mut self) -> Self {
+        self.plots = None;
+        self.interrupt = None;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
         const AT_LEAST_ONE: &str = "at least 1";
         let Settings { optimizer, batch, epochs, patience, .. } = &self.settings;
         if *batch == 0 {
