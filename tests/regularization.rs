@@ -39,6 +39,14 @@ dln::network! {
         loss 0 * mean(y);
         metric elastic_sum = elastic(x, 0.5, 0.25);
     }
+    network Bounded {
+        input x: [3];
+        label y: [4];
+        param weight: [3, 4] = normal(0, 1) where min_max_norm(0.5, 0.75);
+        output z = x @ weight;
+        loss mse(x @ weight, y);
+        train { optimizer: sgd(learning_rate: 0.5) }
+    }
 }
 
 #[test]
@@ -71,6 +79,24 @@ fn noise_has_the_mean_and_variance_of_its_paper() {
     }
     let channels = f64::from(report.spatial_channels - report.spatial_square);
     assert!(channels.abs() < 1e-5, "channels are dropped whole: {channels}");
+}
+
+/// After a step the norm of every column lies between the two ends: at one of them if the step left it outside.
+#[test]
+fn norms_lie_between_their_ends_after_every_step() {
+    use dln::runtime::Tensors;
+    let examples = bounded::Examples { x: vec![[1.0, -1.0, 0.5]; 2], y: vec![[9.0, 0.0, -9.0, 0.1]; 2] };
+    let (mut parameters, mut state) = Bounded::initialize(3);
+    let mut optimizers = Bounded::optimizers(Bounded::settings().optimizer, 7);
+    let mut workspace = Bounded::training_workspace(2, 1);
+    for _ in 0..4 {
+        Bounded::step(&mut parameters, &mut state, &mut optimizers, &mut workspace, examples.batch(), None).unwrap();
+        let weight = parameters.tensor("weight").unwrap();
+        let norms: Vec<f32> =
+            (0..4).map(|unit| (0..3).map(|row| weight[4 * row + unit].powi(2)).sum::<f32>().sqrt()).collect();
+        assert!(norms.iter().all(|norm| (0.5 - 1e-6..=0.75 + 1e-6).contains(norm)), "{norms:?}");
+        assert!((norms[0] - 0.75).abs() < 1e-6 && (norms[2] - 0.75).abs() < 1e-6, "{norms:?}");
+    }
 }
 
 #[test]

@@ -140,6 +140,13 @@ pub enum Constraint {
     MaxNorm(f64),
     /// The Euclidean norm is 1.
     UnitNorm,
+    /// The Euclidean norm lies between the two.
+    MinMaxNorm {
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+    },
     /// No number is negative.
     NonNegative,
     /// Every number lies between the two.

@@ -1,9 +1,10 @@
 //! Evaluation: parameters and examples enter, the mean loss and metrics of the inference network leave, or its outputs.
 //!
-//! The means weigh every example alike, whatever batches they were computed in, and are summed in f64 in the order
-//! of the examples.
+//! The means weigh every example alike, or by its weight if the set has weights, whatever batches they were computed in,
+//! and are summed in f64 in the order of the examples. A network's own evaluation weighs the examples of a batch alike, so
+//! with weights a batch is made of examples of one weight: few different ones, as of classes, cost nothing.
 
-use dl_runtime::{Examples, InputError, Network, Report};
+use dl_runtime::{Examples, InputError, Network, Report, check_weights};
 
 use crate::data::Dataset;
 use crate::error::{Spoiled, TrainError};
@@ -25,7 +26,8 @@ impl Evaluation {
     }
 }
 
-/// Loss and metrics of `examples`, in batches of the network's own size, on one thread.
+/// Loss and metrics of `examples`, in batches of the network's own size, on one thread. Of a set with weights, such as
+/// [`Weighted`](crate::data::Weighted), they are weighted means; examples of weight 0 are not looked at.
 ///
 /// [`Trainer::evaluate`] does the same with another batch size or number of threads.
 pub fn evaluate<N: Network>(
@@ -37,13 +39,13 @@ pub fn evaluate<N: Network>(
 }
 
 /// The outputs of the inference network for `examples`, in batches of the network's own size, on one thread. Labels are
-/// not read and may be missing.
+/// not read and may be missing. Sets that make their examples are held in memory, as they look in epoch 0.
 ///
 /// [`Trainer::predict`] does the same with another batch size or number of threads.
 pub fn predict<N: Network>(
     parameters: &N::Parameters,
     state: &N::State,
-    examples: &N::Examples,
+    examples: &impl Dataset<Examples = N::Examples>,
 ) -> Result<N::Predictions, TrainError> {
     Trainer::<N>::new().predict(parameters, state, examples)
 }
@@ -120,8 +122,16 @@ pub(crate) fn evaluate_batches<N: Network>(
     epoch: usize,
 ) -> Result<Evaluation, TrainError> {
     let mut totals = Totals::new::<N::Report>();
-    let positions: Vec<usize> = (0..examples.len()).collect();
-    for (number, positions) in positions.chunks(batch).enumerate() {
+    let weights = examples.weights();
+    let mut positions: Vec<usize> = (0..examples.len()).collect();
+    if let Some(weights) = weights {
+        check_example_weights(set, weights, examples.len())?;
+        positions.retain(|&position| weights[position] > 0.0);
+        positions.sort_by(|&a, &b| weights[a].total_cmp(&weights[b]));
+    }
+    let weight = |position: usize| weights.map_or(1.0, |weights| weights[position]);
+    let alike = positions.chunk_by(|&a, &b| weight(a) == weight(b));
+    for (number, positions) in alike.flat_map(|alike| alike.chunks(batch)).enumerate() {
         buffer.clear();
         examples.gather(0, positions, buffer)?;
         let report =
@@ -131,9 +141,17 @@ pub(crate) fn evaluate_batches<N: Network>(
             let first = spoiled(buffer, positions).unwrap_or(Spoiled::Loss);
             return Err(TrainError::NotFinite { set, epoch, batch: number + 1, loss, first });
         }
-        totals.add(&report, positions.len() as f64);
+        totals.add(&report, positions.len() as f64 * f64::from(weight(positions[0])));
     }
     Ok(totals.evaluation::<N::Report>())
+}
+
+/// Checks weights of examples: one for each, finite, at least 0 and not all of them 0.
+pub(crate) fn check_example_weights(set: &'static str, weights: &[f32], examples: usize) -> Result<(), TrainError> {
+    if weights.len() != examples {
+        return Err(TrainError::Length { name: "example weights", expected: examples, found: weights.len() });
+    }
+    check_weights(Some(weights), examples).map(drop).map_err(|source| TrainError::Example { set, source })
 }
 
 /// The error of a batch as one of the set it was taken from.

@@ -11,6 +11,7 @@
 //! - [`callback`]: what is called at every epoch and batch: early stopping, schedules, freezing, your own.
 //! - [`checkpoint`]: files that hold a network or a whole run, to be resumed to the same bits.
 //! - [`History`]: what happened in each epoch, and its curves as SVG.
+//! - [`search`]: grid and random search over networks and their settings, with cross-validation.
 //! - [`split`]: seeded splits into training and test part; [`Standardizer`]: columns to mean 0 and deviation 1.
 //! - [`data`]: readers of files, sets of examples, class weights, preprocessing, augmentation, batches made ahead.
 //! - [`metrics`]: what is not a mean over examples.
@@ -29,6 +30,7 @@ mod interrupt;
 pub mod metrics;
 pub mod picture;
 mod progress;
+pub mod search;
 pub mod split;
 mod standardizer;
 pub mod tensorboard;

@@ -26,6 +26,17 @@ pub enum Progress {
     Silent,
 }
 
+impl Progress {
+    /// What `Auto` is here.
+    pub(crate) fn resolved(self) -> Self {
+        match self {
+            Progress::Auto if std::io::stderr().is_terminal() => Progress::Bar,
+            Progress::Auto => Progress::Lines,
+            chosen => chosen,
+        }
+    }
+}
+
 /// The numbers behind the bar are refreshed that often; formatting them allocates.
 const REFRESH: Duration = Duration::from_millis(100);
 
@@ -40,12 +51,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(progress: Progress, epochs: usize, examples: usize) -> Self {
-        let mode = match progress {
-            Progress::Auto if std::io::stderr().is_terminal() => Progress::Bar,
-            Progress::Auto => Progress::Lines,
-            chosen => chosen,
-        };
-        Self { mode, epochs, examples, bar: None, refreshed: Instant::now() }
+        Self { mode: progress.resolved(), epochs, examples, bar: None, refreshed: Instant::now() }
     }
 
     /// Before the first batch of an epoch, or before the next one if `done` examples were seen in an earlier run.

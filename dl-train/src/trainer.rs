@@ -18,9 +18,9 @@ use dl_runtime::{Examples, Network, Options, Rule, Schedule, Settings, Tensors};
 use crate::callback::{Callback, EarlyStopping, Prototypes, Scheduled};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Section};
 use crate::data::Dataset;
-use crate::evaluate::{Set, evaluate_batches, refused};
+use crate::evaluate::{Set, check_example_weights, evaluate_batches, refused};
 use crate::{Evaluation, History, Progress, TrainError};
-use run::{Run, check_example_weights};
+use run::Run;
 
 /// Trains `N` with the settings written in its `train` section; see [`Trainer`] for others.
 pub fn fit<N: Network>(
@@ -155,7 +155,8 @@ impl<N: Network> Trainer<N> {
     }
 
     /// How much each training example counts, in the order of the set: finite, at least 0. Class weights are weights of
-    /// examples. The training loss and metrics are then weighted means; those of validation are not.
+    /// examples. The training loss and metrics are then weighted means; those of validation are if that set has weights of
+    /// its own, as [`Weighted`](crate::data::Weighted) does.
     pub fn example_weights(mut self, weights: impl Into<Vec<f32>>) -> Self {
         self.example_weights = Some(weights.into().into());
         self
@@ -190,6 +191,10 @@ impl<N: Network> Trainer<N> {
         train: &impl Dataset<Examples = N::Examples>,
         validation: &impl Dataset<Examples = N::Examples>,
     ) -> Result<Trained<N>, TrainError> {
+        self.fit_sets(train, validation)
+    }
+
+    pub(crate) fn fit_sets(&self, train: Set<'_, N>, validation: Set<'_, N>) -> Result<Trained<N>, TrainError> {
         self.run(train, validation)?.finish()
     }
 
@@ -236,7 +241,10 @@ impl<N: Network> Trainer<N> {
         check_examples("training", train)?;
         check_examples("validation", validation)?;
         if let Some(weights) = self.example_weights.as_deref().or(train.weights()) {
-            check_example_weights(weights, train.len())?;
+            check_example_weights("training", weights, train.len())?;
+        }
+        if let Some(weights) = validation.weights() {
+            check_example_weights("validation", weights, validation.len())?;
         }
         Run::new(self, train, validation)
     }
@@ -255,12 +263,22 @@ impl<N: Network> Trainer<N> {
         callbacks
     }
 
-    /// Loss and metrics of `examples`, in batches and with threads as set here.
+    /// Loss and metrics of `examples`, in batches and with threads as set here; of a set with weights they are weighted
+    /// means.
     pub fn evaluate(
         &self,
         parameters: &N::Parameters,
         state: &N::State,
         examples: &impl Dataset<Examples = N::Examples>,
+    ) -> Result<Evaluation, TrainError> {
+        self.evaluate_set(parameters, state, examples)
+    }
+
+    pub(crate) fn evaluate_set(
+        &self,
+        parameters: &N::Parameters,
+        state: &N::State,
+        examples: Set<'_, N>,
     ) -> Result<Evaluation, TrainError> {
         self.check()?;
         check_examples("evaluation", examples)?;
@@ -277,21 +295,38 @@ impl<N: Network> Trainer<N> {
     }
 
     /// The outputs of the inference network for `examples`, in batches and with threads as set here. Labels are not read
-    /// and may be missing; a set without examples has no outputs.
+    /// and may be missing; a set without examples has no outputs. Sets that make their examples are held in memory, as they
+    /// look in epoch 0.
     pub fn predict(
         &self,
         parameters: &N::Parameters,
         state: &N::State,
-        examples: &N::Examples,
+        examples: &impl Dataset<Examples = N::Examples>,
     ) -> Result<N::Predictions, TrainError> {
         self.check()?;
+        let examples = examples.examples(0)?;
         // How many inputs there are is not known here: labels may be missing.
         let batch = self.settings.batch.min(MOST_PREDICTED);
-        N::predict(&N::prepare(parameters, state), &mut N::workspace(batch, self.threads), examples)
+        N::predict(&N::prepare(parameters, state), &mut N::workspace(batch, self.threads), &examples)
             .map_err(|error| refused("prediction", error, &[]))
     }
 
-    fn check(&self) -> Result<(), TrainError> {
+    pub(crate) fn settings_mut(&mut self) -> &mut Settings<N::Rule> {
+        &mut self.settings
+    }
+
+    pub(crate) fn has_example_weights(&self) -> bool {
+        self.example_weights.is_some()
+    }
+
+    /// As it is, but without the files it writes by itself.
+    pub(crate) fn without_files(mut self) -> Self {
+        self.plots = None;
+        self.interrupt = None;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
         const AT_LEAST_ONE: &str = "at least 1";
         let Settings { optimizer, batch, epochs, patience, .. } = &self.settings;
         if *batch == 0 {
@@ -387,7 +422,7 @@ impl<N: Network> Trained<N> {
     }
 
     /// The outputs of the inference network for `examples`; see [`predict`](crate::predict).
-    pub fn predict(&self, examples: &N::Examples) -> Result<N::Predictions, TrainError> {
+    pub fn predict(&self, examples: &impl Dataset<Examples = N::Examples>) -> Result<N::Predictions, TrainError> {
         crate::predict::<N>(&self.parameters, &self.state, examples)
     }
 

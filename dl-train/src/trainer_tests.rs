@@ -3,6 +3,7 @@
 use dl_runtime::{InputError, Tensors};
 
 use super::*;
+use crate::data::{Subset, Weighted};
 use crate::testing::{Line, Points, logged};
 
 fn trainer() -> Trainer<Line> {
@@ -118,6 +119,59 @@ fn a_diverging_loss_names_its_epoch() {
     spoiled.y[5] = f32::NAN;
     let error = frozen().fit(&points, &spoiled).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { set: "validation", epoch: 1, batch: 2, .. }), "{error}");
+}
+
+/// Σ w·l / Σ w in f64 over single examples, for weights that are all different, few, and partly 0.
+#[test]
+fn evaluation_weighs_examples_as_asked() {
+    let points = Points::new(23, |x| (x * 0.9).sin());
+    let (mut parameters, state) = Line::initialize(0);
+    parameters.as_mut_slice().copy_from_slice(&[0.03, -0.2]);
+    let trainer = trainer().batch(4);
+    for weight in [|i: usize| 0.1 + i as f32, |i: usize| [0.5, 3.0][i % 2], |i: usize| (i % 3) as f32, |_: usize| 2.0] {
+        let weights: Vec<f32> = (0..23).map(weight).collect();
+        let (mut loss, mut close, mut total) = (0.0, 0.0, 0.0);
+        for ((&x, &y), &weight) in points.x.iter().zip(&points.y).zip(&weights) {
+            let error = f64::from(0.03 * x - 0.2 - y);
+            loss += f64::from(weight) * error * error;
+            close += f64::from(weight) * f64::from(error.abs() < 0.5);
+            total += f64::from(weight);
+        }
+        let weighted = Weighted::new(&points, weights).unwrap();
+        let found = trainer.evaluate(&parameters, &state, &weighted).unwrap();
+        assert!((found.loss - loss / total).abs() < 1e-6, "{} instead of {}", found.loss, loss / total);
+        assert!((found.metric("close").unwrap() - close / total).abs() < 1e-6);
+        let trained = frozen().epochs(1).start_from(parameters.clone(), state.clone()).fit(&points, &weighted).unwrap();
+        assert!((trained.history.epochs[0].validation.loss - loss / total).abs() < 1e-6);
+    }
+    let mut spoiled = points.clone();
+    spoiled.y[7] = f32::NAN;
+    let weights = (0..23).map(|i| if i == 7 { 0.0 } else { 1.0 }).collect();
+    let weighted = Weighted::new(&spoiled, weights).unwrap();
+    assert!(trainer.evaluate(&parameters, &state, &weighted).unwrap().loss.is_finite());
+    let weighted = Weighted::new(&points, vec![0.0; 23]).unwrap();
+    for error in [
+        trainer.evaluate(&parameters, &state, &weighted).unwrap_err().to_string(),
+        trainer.fit(&points, &weighted).unwrap_err().to_string(),
+    ] {
+        assert!(error.contains(" set: ") && error.contains("weight"), "{error}");
+    }
+}
+
+#[test]
+fn any_set_is_predicted() {
+    let points = Points::new(9, |x| x);
+    let (mut parameters, state) = Line::initialize(0);
+    parameters.as_mut_slice().copy_from_slice(&[2.0, 1.0]);
+    let all = crate::predict::<Line>(&parameters, &state, &points).unwrap();
+    assert_eq!(all, (0..9).map(|x| 2.0 * x as f32 + 1.0).collect::<Vec<_>>());
+    let some = Subset::new(&points, vec![8, 0, 3]).unwrap();
+    assert_eq!(crate::predict::<Line>(&parameters, &state, &some).unwrap(), [17.0, 1.0, 7.0]);
+    let weighted = Weighted::new(&points, vec![0.0; 9]).unwrap();
+    assert_eq!(crate::predict::<Line>(&parameters, &state, &weighted).unwrap(), all);
+    // Labels may be missing.
+    let blind = Points { x: points.x.clone(), y: vec![] };
+    assert_eq!(crate::predict::<Line>(&parameters, &state, &blind).unwrap(), all);
 }
 
 #[test]

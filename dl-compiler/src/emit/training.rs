@@ -354,6 +354,10 @@ impl Step<'_> {
                     quote!(rt::max_norm(#units, #max, #tensor);)
                 }
                 Constraint::UnitNorm => quote!(rt::unit_norm(#units, #tensor);),
+                Constraint::MinMaxNorm { low, high } => {
+                    let (low, high) = (float(low), float(high));
+                    quote!(rt::min_max_norm(#units, #low, #high, #tensor);)
+                }
                 Constraint::NonNegative => quote!(rt::non_negative(#tensor);),
                 Constraint::Clip { low, high } => {
                     let (low, high) = (float(low), float(high));

@@ -55,8 +55,13 @@ struct Declared<'a> {
 }
 
 /// The constraints by name, each with its arguments.
-const CONSTRAINTS: &[(&str, &[&str])] =
-    &[("max_norm", &["limit"]), ("unit_norm", &[]), ("non_negative", &[]), ("clip", &["low", "high"])];
+const CONSTRAINTS: &[(&str, &[&str])] = &[
+    ("max_norm", &["limit"]),
+    ("min_max_norm", &["low", "high"]),
+    ("unit_norm", &[]),
+    ("non_negative", &[]),
+    ("clip", &["low", "high"]),
+];
 
 impl<'a> Evaluator<'_, 'a> {
     /// How many parameters and states there are.
@@ -252,12 +257,23 @@ impl<'a> Evaluator<'_, 'a> {
                 self.error(Code::BadAttribute, span, message, "no weights but zeros");
                 return None;
             }
-            ("clip", &[(low, _), (high, span)]) if low > high => {
-                let message = format!("`clip`: the lower end {low:?} is greater than the upper end {high:?}");
+            ("min_max_norm", &[(low, span), _]) if low < 0.0 => {
+                let message = format!("`min_max_norm`: a norm is at least 0, found {low:?}");
+                self.error(Code::BadAttribute, span, message, "the lower end");
+                return None;
+            }
+            ("min_max_norm", &[_, (high, span)]) if high <= 0.0 => {
+                let message = format!("`min_max_norm`: a norm is at most a number greater than 0, found {high:?}");
+                self.error(Code::BadAttribute, span, message, "no weights but zeros");
+                return None;
+            }
+            ("clip" | "min_max_norm", &[(low, _), (high, span)]) if low > high => {
+                let message = format!("`{name}`: the lower end {low:?} is greater than the upper end {high:?}");
                 self.error(Code::BadAttribute, span, message, "the upper end");
                 return None;
             }
             ("max_norm", &[(limit, _)]) => Constraint::MaxNorm(limit),
+            ("min_max_norm", &[(low, _), (high, _)]) => Constraint::MinMaxNorm { low, high },
             ("unit_norm", []) => Constraint::UnitNorm,
             ("non_negative", []) => Constraint::NonNegative,
             ("clip", &[(low, _), (high, _)]) => Constraint::Clip { low, high },

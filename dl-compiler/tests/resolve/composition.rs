@@ -254,21 +254,25 @@ fn penalties_join_the_losses_that_reach_their_layer() {
             a = x |> decayed(0.5);
             b = x |> decayed(0.25);
             param c: [1] = ones where clip(-1, high: 2);
+            param d: [2, 2] = ones where min_max_norm(0.5, high: 2);
             penalty mean(c) * 3;
+            penalty 0 * sum(d);
             output y = a + b;
             loss first = mse(a, t);
             loss second = mse(b * c, t);
         }",
     );
     let fields: [&[f64]; 2] = [&[0.0, 0.0], &[0.0, 0.0]];
-    let parameters: [&[f64]; 3] = [&[1.0, 2.0], &[3.0, 4.0], &[7.0]];
+    let parameters: [&[f64]; 4] = [&[1.0, 2.0], &[3.0, 4.0], &[7.0], &[0.0; 4]];
     for graph in [&model.training, &model.inference] {
         assert_eq!(run(&model, graph, Role::Loss(0), &fields, &parameters, &[]), [0.5 * 5.0]);
         assert_eq!(run(&model, graph, Role::Loss(1), &fields, &parameters, &[]), [0.25 * 25.0 + 21.0]);
     }
     let constraints: Vec<_> = model.parameters.iter().map(|parameter| parameter.constraint).collect();
     let clip = Constraint::Clip { low: -1.0, high: 2.0 };
-    assert_eq!(constraints, [Some(Constraint::NonNegative), Some(Constraint::NonNegative), Some(clip)]);
+    let norm = Constraint::MinMaxNorm { low: 0.5, high: 2.0 };
+    let positive = Constraint::NonNegative;
+    assert_eq!(constraints, [positive, positive, clip, norm].map(Some));
 }
 
 const GAN: &str = "

@@ -34,6 +34,19 @@ pub fn unit_norm(units: &Units, x: &mut [f32]) {
     scale(units, |norm| if norm == 0.0 { 1.0 } else { 1.0 / norm }, x);
 }
 
+/// Scales every unit whose Euclidean norm lies outside `min … max` to the nearer end (Keras's `MinMaxNorm` at rate 1); one
+/// that is all zero has no direction and stays.
+///
+/// # Panics
+/// If `x` is not of that shape, or `min` is above `max`.
+pub fn min_max_norm(units: &Units, min: f32, max: f32, x: &mut [f32]) {
+    assert!(min <= max, "norms from {min} to {max}");
+    let [min, max] = [min, max].map(f64::from);
+    // As with all comparisons, NaN is neither below nor above.
+    let kept = |norm: f64| norm == 0.0 || norm.is_nan() || (min..=max).contains(&norm);
+    scale(units, |norm| if kept(norm) { 1.0 } else { norm.clamp(min, max) / norm }, x);
+}
+
 /// `x = max(x, 0)`
 pub fn non_negative(x: &mut [f32]) {
     clip(0.0, f32::INFINITY, x);
@@ -137,6 +150,10 @@ mod tests {
         max_norm(units, 1.5, &mut found);
         reference::max_norm(units, 1.5, &mut expected);
         assert!(close(&found, &expected), "{units:?}");
+        let (mut found, mut expected) = (x.clone(), x.clone());
+        min_max_norm(units, 1.2, 2.5, &mut found);
+        reference::min_max_norm(units, 1.2, 2.5, &mut expected);
+        assert!(close(&found, &expected), "{units:?}");
         let (mut found, mut expected) = (x.clone(), x);
         unit_norm(units, &mut found);
         reference::unit_norm(units, &mut expected);
@@ -180,6 +197,19 @@ mod tests {
         assert!(close(&x, &[3.0, 3.0, 4.0, 4.0]), "{x:?}");
         unit_norm(&units, &mut x);
         assert!(close(&x, &[0.6, 0.6, 0.8, 0.8]), "{x:?}");
+    }
+
+    /// Norms 5, 10 and 2.5 into 4 … 6; what lies between is the same to the bit.
+    #[test]
+    fn norms_are_kept_between_two_ends() {
+        let units = Units { outer: 4, incoming: 2, inner: 1 };
+        let mut x = [3.0, 4.0, 6.0, 8.0, 1.5, -2.0, 0.0, 0.0];
+        min_max_norm(&units, 4.0, 6.0, &mut x);
+        assert!(close(&x, &[3.0, 4.0, 3.6, 4.8, 2.4, -3.2, 0.0, 0.0]), "{x:?}");
+        assert_eq!(x[..2], [3.0, 4.0]);
+        let mut x = [f32::NAN, 1.0];
+        min_max_norm(&Units { outer: 2, incoming: 1, inner: 1 }, 2.0, 2.0, &mut x);
+        assert!(x[0].is_nan() && x[1] == 2.0);
     }
 
     #[test]

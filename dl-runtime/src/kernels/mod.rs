@@ -23,7 +23,7 @@ mod transpose;
 
 pub use batched_matmul::{BatchedMatMul, batched_matmul};
 pub(crate) use constraint::{ABREAST, squares};
-pub use constraint::{Units, clip, max_norm, non_negative, unit_norm};
+pub use constraint::{Units, clip, max_norm, min_max_norm, non_negative, unit_norm};
 pub use convolution::{
     Convolution2d, Filters, Method, convolution2d, convolution2d_input, convolution2d_weight, pack_filters,
 };

@@ -55,12 +55,17 @@ pub trait Rule: Copy + Debug + PartialEq + Send + Sync + 'static {
     const NAME: &'static str;
     /// Floats of memory for each parameter, at most [`MAX_SLOTS`].
     const SLOTS: usize;
+    /// The names of its numbers, as a `train` section writes them.
+    const NUMBERS: &'static [&'static str];
 
     /// The learning rate.
     fn learning_rate(&self) -> f32;
 
     /// Sets the learning rate.
     fn set_learning_rate(&mut self, learning_rate: f32);
+
+    /// Sets the number of that name, or says that there is none. [`check`](Self::check) says whether it may be so.
+    fn set(&mut self, name: &str, value: f32) -> bool;
 
     /// Multiplies the weight decay, or the penalties that the rule has in its place.
     fn scale_decay(&mut self, factor: f32);
@@ -96,6 +101,7 @@ pub struct Part<'a> {
 macro_rules! settings {
     ($name:literal { $($setting:ident: $range:ident),* } decay: $($decay:ident),*) => {
         const NAME: &'static str = $name;
+        const NUMBERS: &'static [&'static str] = &[$(stringify!($setting)),*];
 
         fn learning_rate(&self) -> f32 {
             self.learning_rate
@@ -103,6 +109,14 @@ macro_rules! settings {
 
         fn set_learning_rate(&mut self, learning_rate: f32) {
             self.learning_rate = learning_rate;
+        }
+
+        fn set(&mut self, name: &str, value: f32) -> bool {
+            match name {
+                $(stringify!($setting) => self.$setting = value,)*
+                _ => return false,
+            }
+            true
         }
 
         fn scale_decay(&mut self, factor: f32) {

@@ -378,3 +378,22 @@ fn wrong_numbers_are_errors_before_a_step() {
     assert_eq!(error(Adam { beta2: f32::NAN, ..Adam::new() }), format!("`beta2` of `adam` {below} NaN"));
     assert_eq!(error(Adam { epsilon: 0.0, ..Adam::new() }), "`epsilon` of `adam` is a finite number above 0, found 0");
 }
+
+/// A number set by its name is that field and no other; what is no number changes nothing.
+#[test]
+fn numbers_are_set_by_name() {
+    fn test<R: Rule>(rule: R) {
+        for name in R::NUMBERS {
+            let mut changed = rule;
+            assert!(changed.set(name, 0.8125));
+            let fields = |rule: &R| format!("{rule:#?}").lines().map(str::to_owned).collect::<Vec<_>>();
+            let (before, after) = (fields(&rule), fields(&changed));
+            let differ: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
+            assert_eq!(differ.len(), 1, "{rule:?}, {name}");
+            assert_eq!(differ[0].1.trim(), format!("{name}: 0.8125,"));
+        }
+        let mut same = rule;
+        assert!(!same.set("nesterov", 1.0) && !same.set("", 1.0) && same == rule);
+    }
+    with_every_rule!(test);
+}

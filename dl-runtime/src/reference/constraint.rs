@@ -13,6 +13,12 @@ pub fn unit_norm(units: &Units, x: &mut [f32]) {
     scale(units, |norm| if norm == 0.0 { 1.0 } else { 1.0 / norm }, x);
 }
 
+/// Twin of [`crate::min_max_norm`].
+pub fn min_max_norm(units: &Units, min: f32, max: f32, x: &mut [f32]) {
+    let [min, max] = [min, max].map(f64::from);
+    scale(units, |norm| if norm == 0.0 { 1.0 } else { norm.clamp(min, max) / norm }, x);
+}
+
 /// Twin of [`crate::non_negative`].
 pub fn non_negative(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x = x.max(0.0));

@@ -15,7 +15,7 @@ mod softmax;
 mod steps;
 mod transpose;
 
-pub use constraint::{clip, max_norm, non_negative, unit_norm};
+pub use constraint::{clip, max_norm, min_max_norm, non_negative, unit_norm};
 pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight, pack_filters};
 pub use form::{deinterleave, interleave};
 pub use gather::{float, gather, gather_gradient, one_hot, range};

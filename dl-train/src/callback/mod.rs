@@ -177,6 +177,8 @@ pub struct Control {
 #[derive(Debug)]
 pub(crate) struct Save {
     pub(crate) path: PathBuf,
+    /// Whether the network's tensors are those that were validated rather than those that are trained.
+    pub(crate) validated: bool,
     /// What is removed once it is written.
     pub(crate) remove: Vec<PathBuf>,
 }
@@ -187,9 +189,16 @@ impl Control {
         self.stop.get_or_insert(reason.into());
     }
 
-    /// Writes a checkpoint of the run to that file once all callbacks of this hook were called.
+    /// Writes a checkpoint of the run to that file once all callbacks of this hook were called. Its parameters are those
+    /// that are trained.
     pub fn save(&mut self, path: impl Into<PathBuf>) {
-        self.saves.push(Save { path: path.into(), remove: Vec::new() });
+        self.saves.push(Save { path: path.into(), validated: false, remove: Vec::new() });
+    }
+
+    /// The same, with the moving averages of the parameters, if there are such, as the parameters of the file: those that
+    /// the last epoch was validated with. The run goes on from it as from any other.
+    pub fn save_validated(&mut self, path: impl Into<PathBuf>) {
+        self.saves.push(Save { path: path.into(), validated: true, remove: Vec::new() });
     }
 }
 

@@ -13,6 +13,9 @@ use crate::checkpoint::{self, CheckpointError, Section, json as numbers};
 /// Writes a checkpoint of the whole run after every epoch, or every so many steps, to files of a folder:
 /// `epoch-000012.safetensors` or `step-0000004800.safetensors`, and `best.safetensors`.
 ///
+/// With moving averages of the parameters, `best.safetensors` holds those under their names: what was validated. The others
+/// hold the parameters that are trained, and the averages in the memory of the optimizer. A run is resumed from any.
+///
 /// Only the last few are kept. A file is complete or not there: see [`checkpoint`](crate::checkpoint).
 #[derive(Debug, Clone)]
 pub struct ModelCheckpoint {
@@ -82,7 +85,7 @@ impl ModelCheckpoint {
         self.written.push(name);
         let extra = self.written.len().saturating_sub(self.keep);
         let remove = self.written[..extra].iter().map(|name| self.folder.join(name)).collect();
-        context.control.saves.push(Save { path, remove });
+        context.control.saves.push(Save { path, validated: false, remove });
     }
 }
 
@@ -127,7 +130,7 @@ impl<N: Network> Callback<N> for ModelCheckpoint {
             let value = monitor.value(record);
             if self.lowest.is_none_or(|lowest| value < lowest) {
                 self.lowest = Some(value);
-                context.control.save(self.folder.join("best.safetensors"));
+                context.control.save_validated(self.folder.join("best.safetensors"));
             }
         }
         if self.every_steps.is_none() && context.epoch.is_multiple_of(self.every_epochs) {

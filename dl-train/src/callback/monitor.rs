@@ -28,8 +28,18 @@ impl Monitor {
         Self { metric: Some(metric.into()), higher_is_better: false }
     }
 
+    /// What it looks at: `loss` or the name of the metric.
+    pub(crate) fn name(&self) -> &str {
+        self.metric.as_deref().unwrap_or("loss")
+    }
+
+    /// The number so signed that lower is better.
+    pub(crate) fn signed(&self, value: f64) -> f64 {
+        if self.higher_is_better { -value } else { value }
+    }
+
     /// Checks that the network has such a metric.
-    pub(super) fn check<N: Network>(&self) -> Result<(), TrainError> {
+    pub(crate) fn check<N: Network>(&self) -> Result<(), TrainError> {
         let names = <N::Report as Report>::METRICS;
         match &self.metric {
             Some(name) if !names.contains(&name.as_str()) => {
@@ -45,6 +55,6 @@ impl Monitor {
             None => record.validation.loss,
             Some(name) => record.validation.metric(name).unwrap_or(f64::NAN),
         };
-        if self.higher_is_better { -value } else { value }
+        self.signed(value)
     }
 }

@@ -3,7 +3,7 @@
 //! A file is in the [safetensors](https://github.com/huggingface/safetensors) format, which holds no code and which
 //! PyTorch, Keras and others read. Parameters and states stand under their paths in the source, such as
 //! `hidden.weight`; everything else has a `/` in its name: `optimizer/0` (the memory of the first optimizer),
-//! `callback/…` and `preprocessing/…`. The metadata `dln` is a JSON text with the network's name, source and fingerprint,
+//! `callback/…`, `preprocessing/…`, and `run/parameters` where moving averages stand under the paths. The metadata `dln` is a JSON text with the network's name, source and fingerprint,
 //! the epoch, batch and step, the seed, the learning rates and the history. Random numbers are counted rather than drawn
 //! one after another, so seed, epoch and step are all the state that they have.
 //!

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use dl_runtime::{Network, Optimizer, Report, Rule};
+use dl_runtime::{Network, Optimizer, Report, Rule, Tensors};
 use serde_json::{Value, json};
 
 use super::write::{Entry, metadata, network, sections, write};
@@ -13,6 +13,9 @@ use crate::{EpochRecord, Evaluation, History, TrainError};
 
 /// More steps than any run does, and few enough to count on.
 const MOST_STEPS: u64 = 1 << 53;
+
+/// The parameters that are trained, all in a row, in a file that has others under their names.
+const TRAINED: &str = "run/parameters";
 
 /// Where a run is, apart from tensors.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +43,8 @@ pub(crate) struct Snapshot<'a, N: Network> {
     pub(crate) totals: &'a Totals,
     pub(crate) history: &'a History,
     pub(crate) parameters: &'a N::Parameters,
+    /// What stands under the names of the parameters instead of them, if anything does.
+    pub(crate) validated: Option<&'a N::Parameters>,
     pub(crate) state: &'a N::State,
     pub(crate) optimizers: &'a [Optimizer<N::Rule>],
     pub(crate) callbacks: &'a [(String, Section)],
@@ -49,7 +54,11 @@ pub(crate) struct Snapshot<'a, N: Network> {
 impl<N: Network> Snapshot<'_, N> {
     pub(crate) fn save(&self, path: &Path) -> Result<(), TrainError> {
         let Position { seed, epoch, batch, step, examples, batch_size, seconds, frozen } = self.position;
-        let mut entries = network::<N>(self.parameters, self.state);
+        let mut entries = network::<N>(self.validated.unwrap_or(self.parameters), self.state);
+        if self.validated.is_some() {
+            let values = self.parameters.as_slice();
+            entries.push(Entry { name: TRAINED.to_owned(), dims: vec![values.len()], values });
+        }
         let optimizers = self.optimizers.iter().enumerate().map(|(number, optimizer)| {
             let values = optimizer.memory();
             entries.push(Entry { name: format!("optimizer/{number}"), dims: vec![values.len()], values });
@@ -68,6 +77,7 @@ impl<N: Network> Snapshot<'_, N> {
             "batch_size": batch_size,
             "seconds": numbers::float(*seconds),
             "frozen": frozen,
+            "validated": self.validated.is_some(),
             "totals": self.totals.sums().map(numbers::float).collect::<Vec<Value>>(),
             "optimizers": optimizers,
             "history": self.history.epochs.iter().map(record).collect::<Vec<Value>>(),
@@ -92,8 +102,11 @@ impl<N: Network> Restored<N> {
     /// Reads all but the optimizers, whose number and lengths the network knows.
     pub(crate) fn read(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
         let not_a_run = || CheckpointError::NotARun { path: checkpoint.path().to_path_buf() };
-        let (parameters, state) = checkpoint.load::<N>()?;
+        let (mut parameters, state) = checkpoint.load::<N>()?;
         let run = checkpoint.run().ok_or_else(not_a_run)?;
+        if run.get("validated").and_then(Value::as_bool) == Some(true) {
+            checkpoint.numbers()?.read(TRAINED, parameters.as_mut_slice())?;
+        }
         let long = |name: &str| run.get(name).and_then(Value::as_u64).ok_or_else(|| numbers::missing(name));
         let list = |name: &str| run.get(name).and_then(Value::as_array).ok_or_else(|| numbers::missing(name));
         let frozen = list("frozen")?.iter().filter_map(Value::as_str).map(str::to_owned).collect();

@@ -4,6 +4,7 @@
 //! stand before another set and borrow it; [`FromFn`] makes examples on demand, so that a large set need not be in
 //! memory. What a set gives depends on epoch and position alone: never on the thread, or on what was drawn before.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -30,6 +31,14 @@ pub trait Dataset: Sync {
     /// Appends the examples at `positions`, in that order and as they look in `epoch`, to `into`.
     fn gather(&self, epoch: u64, positions: &[usize], into: &mut Self::Examples) -> Result<(), DataError>;
 
+    /// All examples as they look in `epoch`, in order: borrowed if the set holds them so.
+    fn examples(&self, epoch: u64) -> Result<Cow<'_, Self::Examples>, DataError> {
+        let positions: Vec<usize> = (0..self.len()).collect();
+        let mut all = Self::Examples::default();
+        self.gather(epoch, &positions, &mut all)?;
+        Ok(Cow::Owned(all))
+    }
+
     /// The weight of each example, or `None` if all count alike.
     fn weights(&self) -> Option<&[f32]> {
         None
@@ -46,14 +55,15 @@ impl<E: Examples> Dataset for E {
     fn gather(&self, _epoch: u64, positions: &[usize], into: &mut E) -> Result<(), DataError> {
         Ok(into.extend(self, positions)?)
     }
+
+    fn examples(&self, _epoch: u64) -> Result<Cow<'_, E>, DataError> {
+        Ok(Cow::Borrowed(self))
+    }
 }
 
 /// All examples of a set as they look in `epoch`, in order.
 pub fn collect<D: Dataset + ?Sized>(data: &D, epoch: u64) -> Result<D::Examples, DataError> {
-    let positions: Vec<usize> = (0..data.len()).collect();
-    let mut all = D::Examples::default();
-    data.gather(epoch, &positions, &mut all)?;
-    Ok(all)
+    Ok(data.examples(epoch)?.into_owned())
 }
 
 /// Some examples of another set, in an order of their own; one may occur several times.
@@ -259,6 +269,10 @@ impl<D: Dataset + ?Sized> Dataset for Weighted<'_, D> {
 
     fn gather(&self, epoch: u64, positions: &[usize], into: &mut D::Examples) -> Result<(), DataError> {
         self.data.gather(epoch, positions, into)
+    }
+
+    fn examples(&self, epoch: u64) -> Result<Cow<'_, D::Examples>, DataError> {
+        self.data.examples(epoch)
     }
 
     fn weights(&self) -> Option<&[f32]> {

@@ -1,6 +1,6 @@
 //! The confusion matrix, and what is computed from it.
 
-use super::error::{MetricError, check_classes, check_lengths};
+use super::error::{MetricError, check_classes, check_lengths, check_weights, weight_of};
 
 /// How often each class was predicted for each label.
 ///
@@ -14,11 +14,13 @@ use super::error::{MetricError, check_classes, check_lengths};
 /// assert_eq!(matrix.precision(Average::Class(1))?, 2.0 / 3.0);
 /// # Ok::<(), dl_train::metrics::MetricError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConfusionMatrix {
     classes: usize,
     /// A row for each label, a column for each prediction.
     counts: Vec<u64>,
+    /// Sums of weights in their place, once there were any.
+    weights: Option<Vec<f64>>,
 }
 
 /// Over which classes a metric is taken.
@@ -55,7 +57,7 @@ impl ConfusionMatrix {
         if !(2..=Self::MOST_CLASSES).contains(&classes) {
             return Err(MetricError::Argument { name: "classes", expected: "2 to 4096", found: classes.to_string() });
         }
-        Ok(Self { classes, counts: vec![0; classes * classes] })
+        Ok(Self { classes, counts: vec![0; classes * classes], weights: None })
     }
 
     /// Counts a batch.
@@ -63,11 +65,32 @@ impl ConfusionMatrix {
     /// # Errors
     /// If the lengths differ, or a class does not exist.
     pub fn update(&mut self, predictions: &[u32], labels: &[u32]) -> Result<(), MetricError> {
+        self.add(predictions, labels, None)
+    }
+
+    /// Counts a batch whose examples have weights, each finite and at least 0. An example of weight 2 counts as two of
+    /// weight 1, in all metrics.
+    ///
+    /// # Errors
+    /// If the lengths differ, a class does not exist, or a weight is out of range.
+    pub fn update_weighted(&mut self, predictions: &[u32], labels: &[u32], weights: &[f32]) -> Result<(), MetricError> {
+        self.add(predictions, labels, Some(weights))
+    }
+
+    fn add(&mut self, predictions: &[u32], labels: &[u32], weights: Option<&[f32]>) -> Result<(), MetricError> {
         check_lengths(predictions.len(), labels.len())?;
         check_classes("predictions", predictions, self.classes)?;
         check_classes("labels", labels, self.classes)?;
-        for (&prediction, &label) in predictions.iter().zip(labels) {
-            self.counts[label as usize * self.classes + prediction as usize] += 1;
+        check_weights(weights, labels.len())?;
+        if weights.is_some() && self.weights.is_none() {
+            self.weights = Some(self.counts.iter().map(|&count| count as f64).collect());
+        }
+        for (example, (&prediction, &label)) in predictions.iter().zip(labels).enumerate() {
+            let at = label as usize * self.classes + prediction as usize;
+            self.counts[at] += 1;
+            if let Some(sums) = &mut self.weights {
+                sums[at] += weight_of(weights, example);
+            }
         }
         Ok(())
     }
@@ -85,6 +108,15 @@ impl ConfusionMatrix {
         self.counts[label * self.classes + prediction]
     }
 
+    /// The sum of the weights of these examples; their number if there were no weights.
+    pub fn weight(&self, label: usize, prediction: usize) -> f64 {
+        if label >= self.classes || prediction >= self.classes {
+            return 0.0;
+        }
+        let at = label * self.classes + prediction;
+        self.weights.as_ref().map_or(self.counts[at] as f64, |weights| weights[at])
+    }
+
     /// How many examples were counted.
     pub fn examples(&self) -> u64 {
         self.counts.iter().sum()
@@ -93,10 +125,10 @@ impl ConfusionMatrix {
     /// The share of examples that were recognized.
     ///
     /// # Errors
-    /// If there are no examples, as for all functions below.
+    /// If there are no examples that count, as for all functions below.
     pub fn accuracy(&self) -> Result<f64, MetricError> {
         let total = self.total("accuracy")?;
-        Ok((0..self.classes).map(|class| self.count(class, class)).sum::<u64>() as f64 / total)
+        Ok((0..self.classes).map(|class| self.weight(class, class)).sum::<f64>() / total)
     }
 
     /// The mean over classes of the recall; classes without labels do not count (Brodersen et al., 2010).
@@ -189,27 +221,33 @@ impl ConfusionMatrix {
     }
 
     fn total(&self, metric: &'static str) -> Result<f64, MetricError> {
-        match self.examples() {
-            0 => Err(MetricError::undefined(metric, "at least 1 example", "0 examples")),
-            examples => Ok(examples as f64),
-        }
+        let total = match &self.weights {
+            Some(weights) => weights.iter().sum(),
+            None => self.examples() as f64,
+        };
+        if total > 0.0 { Ok(total) } else { Err(MetricError::no_examples(metric, self.examples())) }
     }
 
     fn each_class(&self) -> impl Iterator<Item = Counts> {
-        let (mut labels, mut predictions) = (vec![0; self.classes], vec![0; self.classes]);
-        for (row, count) in self.counts.chunks(self.classes).zip(&mut labels) {
-            *count = row.iter().sum::<u64>();
-            predictions.iter_mut().zip(row).for_each(|(sum, count)| *sum += count);
-        }
-        let total = labels.iter().sum::<u64>();
-        labels.into_iter().zip(predictions).enumerate().map(move |(class, (labels, predictions))| {
-            let right = self.count(class, class);
-            Counts {
-                true_positive: right as f64,
-                false_positive: (predictions - right) as f64,
-                false_negative: (labels - right) as f64,
-                true_negative: (total + right - labels - predictions) as f64,
+        // Sums of what stands beside the diagonal: differences of sums of weights would not be 0 where nothing is.
+        let (mut missed, mut false_alarms) = (vec![0.0; self.classes], vec![0.0; self.classes]);
+        let (mut wrong, mut right) = (0.0, 0.0);
+        for (label, missed) in missed.iter_mut().enumerate() {
+            for (prediction, false_alarms) in false_alarms.iter_mut().enumerate() {
+                let weight = self.weight(label, prediction);
+                if label == prediction {
+                    right += weight;
+                } else {
+                    *missed += weight;
+                    *false_alarms += weight;
+                    wrong += weight;
+                }
             }
+        }
+        missed.into_iter().zip(false_alarms).enumerate().map(move |(class, (false_negative, false_positive))| {
+            let true_positive = self.weight(class, class);
+            let others = (right - true_positive) + (wrong - false_negative - false_positive);
+            Counts { true_positive, false_positive, false_negative, true_negative: others.max(0.0) }
         })
     }
 
@@ -266,7 +304,7 @@ fn mean(values: impl Iterator<Item = (f64, f64)>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{cases, close, numbers, words};
+    use super::super::testing::{cases, close, floats, words};
     use super::*;
 
     fn averages(classes: usize) -> Vec<(String, Average)> {
@@ -278,17 +316,24 @@ mod tests {
     /// Stored results of scikit-learn, for balanced, skewed and degenerate sets, however they are cut into batches.
     #[test]
     fn all_agree_with_scikit_learn() {
-        for case in cases("classification") {
+        for case in cases("classification").into_iter().chain(cases("weighted_classification")) {
             let classes = case["classes"].as_u64().unwrap() as usize;
             let (labels, predictions) = (words(&case["labels"]), words(&case["predictions"]));
             for batch in [1, 3, 1000] {
                 let mut matrix = ConfusionMatrix::new(classes).unwrap();
-                for (predictions, labels) in predictions.chunks(batch).zip(labels.chunks(batch)) {
-                    matrix.update(predictions, labels).unwrap();
+                for (at, (predictions, labels)) in predictions.chunks(batch).zip(labels.chunks(batch)).enumerate() {
+                    if case["weights"].is_null() {
+                        matrix.update(predictions, labels).unwrap();
+                    } else {
+                        let weights = &floats(&case["weights"])[at * batch..at * batch + labels.len()];
+                        matrix.update_weighted(predictions, labels, weights).unwrap();
+                    }
                 }
                 let expected = &case["expected"];
-                let counts: Vec<f64> = matrix.counts.iter().map(|&count| count as f64).collect();
-                assert_eq!(counts, numbers(&expected["matrix"]));
+                assert_eq!(matrix.examples(), labels.len() as u64);
+                for (at, expected) in expected["matrix"].as_array().unwrap().iter().enumerate() {
+                    close(expected, matrix.weight(at / classes, at % classes));
+                }
                 close(&expected["accuracy"], matrix.accuracy().unwrap());
                 close(&expected["balanced"], matrix.balanced_accuracy().unwrap());
                 close(&expected["matthews"], matrix.matthews().unwrap());
@@ -311,6 +356,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Batches without weights count as ones of weight 1, before others and after them.
+    #[test]
+    fn weights_of_one_change_nothing() {
+        let (predictions, labels) = ([0, 1, 2, 2, 1], [0, 1, 1, 2, 0]);
+        let mut plain = ConfusionMatrix::new(3).unwrap();
+        plain.update(&predictions, &labels).unwrap();
+        let mut mixed = ConfusionMatrix::new(3).unwrap();
+        mixed.update(&predictions[..2], &labels[..2]).unwrap();
+        mixed.update_weighted(&predictions[2..4], &labels[2..4], &[1.0; 2]).unwrap();
+        mixed.update(&predictions[4..], &labels[4..]).unwrap();
+        assert_eq!(plain.f1(Average::Macro), mixed.f1(Average::Macro));
+        assert_eq!((plain.weight(1, 2), mixed.weight(1, 2), mixed.count(1, 2)), (1.0, 1.0, 1));
+        let before = mixed.clone();
+        assert!(matches!(mixed.update_weighted(&[0], &[0], &[]), Err(MetricError::Weights { expected: 1, found: 0 })));
+        assert!(matches!(mixed.update_weighted(&[0], &[0], &[-0.5]), Err(MetricError::Weight { example: 0, .. })));
+        assert_eq!(mixed, before);
+        let mut nothing = ConfusionMatrix::new(3).unwrap();
+        nothing.update_weighted(&[0], &[0], &[0.0]).unwrap();
+        assert!(nothing.accuracy().is_err());
     }
 
     #[test]

@@ -14,6 +14,22 @@ pub enum MetricError {
         /// How many predictions there are.
         found: usize,
     },
+    /// Weights that are not one for each example.
+    #[error("there are {found} weights, expected {expected}: one for each example")]
+    Weights {
+        /// How many examples there are.
+        expected: usize,
+        /// How many weights there are.
+        found: usize,
+    },
+    /// A weight below 0, or one that is not finite.
+    #[error("the weight of example {example} of the batch is {found}, expected a finite number of at least 0")]
+    Weight {
+        /// The example within the batch, from 0.
+        example: usize,
+        /// The weight.
+        found: f32,
+    },
     /// A class that does not exist.
     #[error("`{name}` of example {example} of the batch is {found}, expected a class below {classes}")]
     Class {
@@ -75,6 +91,12 @@ pub enum MetricError {
 }
 
 impl MetricError {
+    /// No example, or none whose weight is above 0.
+    pub(super) fn no_examples(metric: &'static str, found: u64) -> Self {
+        let found = if found == 0 { "0 examples".to_owned() } else { format!("{found} examples of weight 0") };
+        Self::undefined(metric, "at least 1 example", found)
+    }
+
     pub(super) fn undefined(metric: &'static str, expected: &'static str, found: impl ToString) -> Self {
         Self::Undefined { metric, expected, found: found.to_string() }
     }
@@ -83,6 +105,23 @@ impl MetricError {
 /// There must be one prediction for each label.
 pub(super) fn check_lengths(predictions: usize, labels: usize) -> Result<(), MetricError> {
     if predictions == labels { Ok(()) } else { Err(MetricError::Length { expected: labels, found: predictions }) }
+}
+
+/// There must be one weight for each example, finite and not negative.
+pub(super) fn check_weights(weights: Option<&[f32]>, examples: usize) -> Result<(), MetricError> {
+    let Some(weights) = weights else { return Ok(()) };
+    if weights.len() != examples {
+        return Err(MetricError::Weights { expected: examples, found: weights.len() });
+    }
+    match weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+        Some(example) => Err(MetricError::Weight { example, found: weights[example] }),
+        None => Ok(()),
+    }
+}
+
+/// The weight of an example; 1 if all count alike.
+pub(super) fn weight_of(weights: Option<&[f32]>, example: usize) -> f64 {
+    weights.and_then(|weights| weights.get(example)).map_or(1.0, |&weight| f64::from(weight))
 }
 
 /// Every class must lie below `classes`.

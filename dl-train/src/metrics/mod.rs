@@ -8,7 +8,9 @@
 //! - [`ConfusionMatrix`]: accuracy, precision, recall, specificity, F-beta, intersection over union, Matthews, kappa.
 //! - [`BinaryScores`]: ROC, its area, precision-recall curve, average precision, the choice of a threshold.
 //! - [`Probabilities`]: top-k accuracy, log loss, perplexity.
-//! - [`Regression`]: mean errors and R².
+//! - [`Regression`], [`MultiOutputRegression`]: mean errors and R².
+//!
+//! Each also takes batches with a weight for each example (`update_weighted`).
 
 mod balanced_accuracy;
 mod confusion;
@@ -23,5 +25,5 @@ pub use balanced_accuracy::balanced_accuracy;
 pub use confusion::{Average, ConfusionMatrix};
 pub use error::MetricError;
 pub use probabilities::Probabilities;
-pub use regression::Regression;
+pub use regression::{MultiOutputRegression, Regression};
 pub use scores::{BinaryLabel, BinaryScores, CurvePoint, Threshold};

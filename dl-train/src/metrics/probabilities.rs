@@ -1,6 +1,6 @@
 //! Metrics of predicted probabilities over classes.
 
-use super::error::{MetricError, check_classes, check_finite, check_lengths};
+use super::error::{MetricError, check_classes, check_finite, check_lengths, check_weights, weight_of};
 
 /// Top-k accuracy, log loss and perplexity of probabilities, or of other scores for top-k alone.
 ///
@@ -17,7 +17,9 @@ use super::error::{MetricError, check_classes, check_finite, check_lengths};
 pub struct Probabilities {
     k: usize,
     examples: u64,
-    hits: u64,
+    /// The sum of weights, and of those of examples whose label is among the first `k`.
+    weight: f64,
+    hits: f64,
     /// The sum of negative logarithms.
     nats: f64,
 }
@@ -25,7 +27,7 @@ pub struct Probabilities {
 impl Probabilities {
     /// Nothing seen yet; `k` is that of top-k accuracy.
     pub fn new(k: usize) -> Self {
-        Self { k, examples: 0, hits: 0, nats: 0.0 }
+        Self { k, examples: 0, weight: 0.0, hits: 0.0, nats: 0.0 }
     }
 
     /// Takes a batch: for each example the probability of each class, and its label. Rows are taken as they are; that
@@ -38,6 +40,28 @@ impl Probabilities {
         probabilities: &[[f32; CLASSES]],
         labels: &[u32],
     ) -> Result<(), MetricError> {
+        self.add(probabilities, labels, None)
+    }
+
+    /// Takes a batch whose examples have weights, each finite and at least 0: means are weighted ones.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update), and if a weight is out of range.
+    pub fn update_weighted<const CLASSES: usize>(
+        &mut self,
+        probabilities: &[[f32; CLASSES]],
+        labels: &[u32],
+        weights: &[f32],
+    ) -> Result<(), MetricError> {
+        self.add(probabilities, labels, Some(weights))
+    }
+
+    fn add<const CLASSES: usize>(
+        &mut self,
+        probabilities: &[[f32; CLASSES]],
+        labels: &[u32],
+        weights: Option<&[f32]>,
+    ) -> Result<(), MetricError> {
         check_lengths(probabilities.len(), labels.len())?;
         check_classes("labels", labels, CLASSES)?;
         for (example, row) in probabilities.iter().enumerate() {
@@ -49,13 +73,17 @@ impl Probabilities {
                 return Err(MetricError::Probability { example, found });
             }
         }
-        for (row, &label) in probabilities.iter().zip(labels) {
+        check_weights(weights, labels.len())?;
+        for (example, (row, &label)) in probabilities.iter().zip(labels).enumerate() {
+            let weight = weight_of(weights, example);
             let label = label as usize;
             let own = row[label];
             let before = |(class, &score): (usize, &f32)| score > own || (score == own && class > label);
-            self.hits += u64::from(row.iter().enumerate().filter(|&pair| before(pair)).count() < self.k);
+            let hit = row.iter().enumerate().filter(|&pair| before(pair)).count() < self.k;
+            self.weight += weight;
+            self.hits += weight * f64::from(hit);
             // As everywhere: a probability of 0 counts as the smallest that differs from none beside 1.
-            self.nats -= f64::from(own).clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln();
+            self.nats -= weight * f64::from(own).clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln();
         }
         self.examples += labels.len() as u64;
         Ok(())
@@ -64,9 +92,9 @@ impl Probabilities {
     /// The share of examples whose label is among the `k` most probable classes.
     ///
     /// # Errors
-    /// If there are no examples, as for all functions below.
+    /// If there are no examples that count, as for all functions below.
     pub fn top_k(&self) -> Result<f64, MetricError> {
-        Ok(self.hits as f64 / self.total("top-k accuracy")?)
+        Ok(self.hits / self.total("top-k accuracy")?)
     }
 
     /// The mean negative logarithm of the probability of the label, in nats. Probabilities are clipped to 2⁻⁵² and 1 − 2⁻⁵².
@@ -81,10 +109,7 @@ impl Probabilities {
     }
 
     fn total(&self, metric: &'static str) -> Result<f64, MetricError> {
-        match self.examples {
-            0 => Err(MetricError::undefined(metric, "at least 1 example", "0 examples")),
-            examples => Ok(examples as f64),
-        }
+        if self.weight > 0.0 { Ok(self.weight) } else { Err(MetricError::no_examples(metric, self.examples)) }
     }
 }
 
@@ -96,14 +121,19 @@ mod tests {
     /// Ties, certainty and certain error included, however the set is cut into batches.
     #[test]
     fn all_agree_with_scikit_learn() {
-        for case in cases("probabilities") {
+        for case in cases("probabilities").into_iter().chain(cases("weighted_probabilities")) {
             let rows: Vec<[f32; 4]> = floats(&case["probabilities"]).as_chunks().0.to_vec();
             let labels = words(&case["labels"]);
             for batch in [1, 7, 1000] {
                 for k in 1..=4 {
                     let mut metric = Probabilities::new(k);
-                    for (rows, labels) in rows.chunks(batch).zip(labels.chunks(batch)) {
-                        metric.update(rows, labels).unwrap();
+                    for (at, (rows, labels)) in rows.chunks(batch).zip(labels.chunks(batch)).enumerate() {
+                        if case["weights"].is_null() {
+                            metric.update(rows, labels).unwrap();
+                        } else {
+                            let weights = &floats(&case["weights"])[at * batch..at * batch + labels.len()];
+                            metric.update_weighted(rows, labels, weights).unwrap();
+                        }
                     }
                     close(&case["expected"][format!("top{k}")], metric.top_k().unwrap());
                     close(&case["expected"]["log_loss"], metric.log_loss().unwrap());

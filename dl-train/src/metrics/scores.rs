@@ -1,6 +1,6 @@
 //! Metrics of scores for one class against another: curves over all thresholds, areas below them, and a choice among them.
 
-use super::error::{MetricError, check_finite, check_lengths};
+use super::error::{MetricError, check_finite, check_lengths, check_weights, weight_of};
 
 /// The scores of examples and whether each is of the positive class. Every score is kept: 8 bytes an example.
 ///
@@ -17,7 +17,9 @@ use super::error::{MetricError, check_finite, check_lengths};
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BinaryScores {
-    scores: Vec<(f32, bool)>,
+    examples: usize,
+    /// The score of each example that counts, and its weight: below 0 if it is of the negative class.
+    scores: Vec<(f32, f32)>,
 }
 
 /// A label of two classes: a boolean, or a number that is 0 or 1.
@@ -62,27 +64,52 @@ impl BinaryScores {
     /// # Errors
     /// If the lengths differ, a score is not finite, or a label is neither 0 nor 1.
     pub fn update(&mut self, scores: &[f32], labels: &[impl BinaryLabel]) -> Result<(), MetricError> {
+        self.add(scores, labels, None)
+    }
+
+    /// Takes a batch whose examples have weights, each finite and at least 0. An example of weight 2 counts as two of
+    /// weight 1; one of weight 0 makes no point of the curve.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update), and if a weight is out of range.
+    pub fn update_weighted(
+        &mut self,
+        scores: &[f32],
+        labels: &[impl BinaryLabel],
+        weights: &[f32],
+    ) -> Result<(), MetricError> {
+        self.add(scores, labels, Some(weights))
+    }
+
+    fn add(&mut self, scores: &[f32], labels: &[impl BinaryLabel], weights: Option<&[f32]>) -> Result<(), MetricError> {
         check_lengths(scores.len(), labels.len())?;
         check_finite("scores", scores)?;
+        check_weights(weights, scores.len())?;
         let refused = |(example, label): (usize, _)| MetricError::Label { example, found: BinaryLabel::shown(label) };
         let labels = labels.iter().enumerate();
         let labels: Vec<bool> = labels
             .map(|(at, &label)| label.positive().ok_or_else(|| refused((at, label))))
             .collect::<Result<_, _>>()?;
-        self.scores.extend(scores.iter().copied().zip(labels));
+        self.examples += scores.len();
+        for (example, (&score, positive)) in scores.iter().zip(labels).enumerate() {
+            let weight = weight_of(weights, example) as f32;
+            if weight > 0.0 {
+                self.scores.push((score, if positive { weight } else { -weight }));
+            }
+        }
         Ok(())
     }
 
     /// How many examples were taken.
     pub fn examples(&self) -> usize {
-        self.scores.len()
+        self.examples
     }
 
     /// One point for each score that occurs, from the highest threshold down, and before them the point at which nothing
     /// is positive: ROC curve and precision-recall curve in one.
     ///
     /// # Errors
-    /// If there are no examples of one of the two classes.
+    /// If there are no examples that count of one of the two classes.
     pub fn curve(&self) -> Result<Vec<CurvePoint>, MetricError> {
         self.curve_for("the ROC curve")
     }
@@ -133,7 +160,7 @@ impl BinaryScores {
     }
 
     fn curve_for(&self, metric: &'static str) -> Result<Vec<CurvePoint>, MetricError> {
-        let positives = self.scores.iter().filter(|(_, positive)| *positive).count();
+        let positives = self.scores.iter().filter(|(_, weight)| *weight > 0.0).count();
         let negatives = self.scores.len() - positives;
         if positives == 0 || negatives == 0 {
             let found = format!("{positives} positive and {negatives} negative examples");
@@ -143,18 +170,24 @@ impl BinaryScores {
         sorted.sort_unstable_by(|(a, _), (b, _)| b.total_cmp(a));
         let first =
             CurvePoint { threshold: f32::INFINITY, false_positive_rate: 0.0, true_positive_rate: 0.0, precision: 1.0 };
-        let (mut curve, mut hits, mut alarms) = (vec![first], 0, 0);
+        let (mut curve, mut hits, mut alarms) = (vec![first], 0.0, 0.0);
         // 0 and −0 are equal scores, though not the same bits.
         for tied in sorted.chunk_by(|(a, _), (b, _)| a == b) {
-            let right = tied.iter().filter(|(_, positive)| *positive).count();
-            hits += right;
-            alarms += tied.len() - right;
+            for &(_, weight) in tied {
+                let weight = f64::from(weight);
+                *(if weight > 0.0 { &mut hits } else { &mut alarms }) += weight.abs();
+            }
+            // Sums of weights until all are known.
             curve.push(CurvePoint {
                 threshold: tied[0].0,
-                false_positive_rate: alarms as f64 / negatives as f64,
-                true_positive_rate: hits as f64 / positives as f64,
-                precision: hits as f64 / (hits + alarms) as f64,
+                false_positive_rate: alarms,
+                true_positive_rate: hits,
+                precision: hits / (hits + alarms),
             });
+        }
+        for point in &mut curve {
+            point.false_positive_rate /= alarms;
+            point.true_positive_rate /= hits;
         }
         Ok(curve)
     }
@@ -198,13 +231,18 @@ mod tests {
     /// Ties, one score for all, perfect and inverted order included, however the set is cut into batches.
     #[test]
     fn all_agree_with_scikit_learn() {
-        for case in cases("binary") {
+        for case in cases("binary").into_iter().chain(cases("weighted_binary")) {
             let (scores, labels) = (floats(&case["scores"]), words(&case["labels"]));
             let expected = &case["expected"];
             for batch in [1, 7, 1000] {
                 let mut metric = BinaryScores::new();
-                for (scores, labels) in scores.chunks(batch).zip(labels.chunks(batch)) {
-                    metric.update(scores, labels).unwrap();
+                for (at, (scores, labels)) in scores.chunks(batch).zip(labels.chunks(batch)).enumerate() {
+                    if case["weights"].is_null() {
+                        metric.update(scores, labels).unwrap();
+                    } else {
+                        let weights = &floats(&case["weights"])[at * batch..at * batch + labels.len()];
+                        metric.update_weighted(scores, labels, weights).unwrap();
+                    }
                 }
                 close(&expected["auc"], metric.auc().unwrap());
                 close(&expected["average_precision"], metric.average_precision().unwrap());

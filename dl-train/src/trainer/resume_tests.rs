@@ -128,6 +128,39 @@ fn averages_are_what_is_validated() {
     assert_eq!(trained.evaluate(&validation).unwrap().loss, trained.history.last().unwrap().validation.loss);
 }
 
+/// The best file holds what was evaluated, the averages, and goes on to the same bits all the same; others hold what is
+/// trained.
+#[test]
+fn the_best_checkpoint_holds_what_was_validated() {
+    // The loss falls as long as steps are small, so a late epoch is the best one.
+    let train = Points::new(10, |x| x);
+    let validation = train.clone();
+    let folder = tempfile::tempdir().unwrap();
+    let trainer = with_options(6).callback(ModelCheckpoint::new(folder.path()).keep(9));
+    let trained = trainer.fit(&train, &validation).unwrap();
+    let path = folder.path().join("best.safetensors");
+    let best = Checkpoint::open(&path).unwrap();
+    let record = trained.history.best().unwrap();
+    assert_eq!(best.epoch(), Some(record.epoch));
+    let (parameters, state) = best.load::<Line>().unwrap();
+    assert_eq!(trainer.evaluate(&parameters, &state, &validation).unwrap(), record.validation);
+    let last = folder.path().join(format!("epoch-{:06}.safetensors", record.epoch));
+    let (raw, _) = Checkpoint::open(last).unwrap().load::<Line>().unwrap();
+    assert_ne!(raw.as_slice(), parameters.as_slice());
+    assert!(record.epoch > 1);
+    let resumed = with_options(9).resume(&path, &train, &validation).unwrap();
+    assert_eq!(result(&resumed), result(&with_options(9).fit(&train, &validation).unwrap()));
+
+    // A file whose trained parameters are of another length is refused.
+    let mut bytes = fs::read(&path).unwrap();
+    let name = br#""run/parameters""#;
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at + 1..at + 4].copy_from_slice(b"ran");
+    fs::write(&path, bytes).unwrap();
+    let error = with_options(6).resume(&path, &train, &validation).unwrap_err();
+    assert!(error.to_string().contains("`run/parameters` is missing"), "{error}");
+}
+
 /// Interrupted after every single step: each process does one step, however many it takes.
 #[test]
 fn a_run_of_many_short_lives_ends_with_the_same_bits() {

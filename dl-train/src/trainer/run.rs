@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use dl_runtime::{
-    Examples, Network, Optimizer, Report, Rng, TensorInfo, Tensors, check_weights, first_not_finite, philox,
-};
+use dl_runtime::{Examples, Network, Optimizer, Report, Rng, TensorInfo, Tensors, first_not_finite, philox};
 
 use super::{End, Trained, Trainer};
 use crate::callback::{Callback, Context, Control, frozen_ranges};
@@ -32,6 +30,8 @@ pub(super) struct Run<'a, N: Network> {
     parameters: N::Parameters,
     state: N::State,
     optimizers: N::Optimizers,
+    /// How many losses have a step of their own.
+    losses: usize,
     /// Moving averages of the parameters after the last epoch.
     average: Option<N::Parameters>,
     training_workspace: N::TrainingWorkspace,
@@ -74,6 +74,7 @@ impl<'a, N: Network> Run<'a, N> {
             history: History::default(),
             parameters,
             state,
+            losses: optimizers.as_mut().len(),
             optimizers,
             average: None,
             training_workspace: N::training_workspace(batch_size, trainer.threads),
@@ -240,7 +241,7 @@ impl<'a, N: Network> Run<'a, N> {
             self.interrupted = true;
             self.control.stop("interrupted");
             if let Some(path) = &self.trainer.interrupt {
-                self.save(path)?;
+                self.save(path, false)?;
             }
         }
         if self.control.stop.is_some() { Err(Ended::Stopped) } else { Ok(()) }
@@ -293,7 +294,8 @@ impl<'a, N: Network> Run<'a, N> {
     /// What a step spoiled first: it was given finite parameters.
     fn spoiled(&self, report: &N::Report, batch: &Minibatch<'_, N::Examples>) -> Option<Spoiled> {
         if !report.loss().is_finite() {
-            return Some(spoiled(batch.examples, batch.positions).unwrap_or(Spoiled::Loss));
+            let input = spoiled(batch.examples, batch.positions);
+            return Some(input.or_else(|| self.spoiled_before(report)).unwrap_or(Spoiled::Loss));
         }
         if !self.trainer.check_finite {
             return None;
@@ -313,6 +315,20 @@ impl<'a, N: Network> Run<'a, N> {
         of(N::Parameters::TENSORS, self.parameters.as_slice())
             .map(Spoiled::Parameter)
             .or_else(|| of(N::State::TENSORS, self.state.as_slice()).map(Spoiled::State))
+    }
+
+    /// What the step of an earlier one of several losses spoiled, for the last one to read: a parameter that is not finite
+    /// though the last loss has not touched it, while the first loss was finite.
+    fn spoiled_before(&self, report: &N::Report) -> Option<Spoiled> {
+        if self.losses < 2 || !self.trainer.check_finite || !report.metric(0).is_finite() {
+            return None;
+        }
+        let finite = |block: &[f32], info: &TensorInfo| {
+            block.get(info.offset..info.offset + info.len()).is_none_or(|values| first_not_finite(values).is_none())
+        };
+        let gradients = N::gradients(&self.training_workspace);
+        let untouched = |info: &&TensorInfo| finite(gradients, info) && !finite(self.parameters.as_slice(), info);
+        N::Parameters::TENSORS.iter().find(untouched).copied().map(Spoiled::Parameter)
     }
 
     /// Calls one hook of all callbacks, then does what they asked for.
@@ -351,7 +367,7 @@ impl<'a, N: Network> Run<'a, N> {
         }
         if !self.control.saves.is_empty() {
             for save in std::mem::take(&mut self.control.saves) {
-                self.save(&save.path)?;
+                self.save(&save.path, save.validated)?;
                 for old in save.remove {
                     match fs::remove_file(&old) {
                         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -365,8 +381,8 @@ impl<'a, N: Network> Run<'a, N> {
         Ok(())
     }
 
-    /// Writes all of the run to a file.
-    fn save(&mut self, path: &Path) -> Result<(), TrainError> {
+    /// Writes all of the run to a file, its parameters those that are trained or those that were validated.
+    fn save(&mut self, path: &Path, validated: bool) -> Result<(), TrainError> {
         let callbacks: Vec<_> =
             self.callbacks.iter().map(|callback| (callback.name().to_owned(), callback.save())).collect();
         let optimizers: &[Optimizer<N::Rule>] = self.optimizers.as_mut();
@@ -375,6 +391,7 @@ impl<'a, N: Network> Run<'a, N> {
             totals: &self.totals,
             history: &self.history,
             parameters: &self.parameters,
+            validated: self.average.as_ref().filter(|_| validated),
             state: &self.state,
             optimizers,
             callbacks: &callbacks,
@@ -411,12 +428,4 @@ fn shuffled(seed: u64, epoch: usize, examples: usize, order: &mut Vec<usize>) {
     order.clear();
     order.extend(0..examples);
     Rng::new(u64::from(low) | u64::from(high) << 32).shuffle(order);
-}
-
-/// Checks weights of examples once, before any training.
-pub(super) fn check_example_weights(weights: &[f32], examples: usize) -> Result<(), TrainError> {
-    if weights.len() != examples {
-        return Err(TrainError::Length { name: "example weights", expected: examples, found: weights.len() });
-    }
-    check_weights(Some(weights), examples).map(drop).map_err(|source| TrainError::Example { set: "training", source })
 }

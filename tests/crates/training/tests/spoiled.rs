@@ -73,6 +73,36 @@ fn the_first_tensor_to_go_bad_is_named_with_its_place() {
     assert!(matches!(error, TrainError::NotFinite { first: Spoiled::Loss, batch: 2, .. }), "{error}");
 }
 
+dln::network! {
+    /// The slope of a root at 0 spoils what the second loss reads.
+    network Chained {
+        input x: [2];
+        param early: [2] = ones;
+        param late: [2] = ones;
+        output y = x * early * late;
+        loss first = mean(x * sqrt(early - 1)) updates early;
+        loss second = mean(x * early * late) updates late;
+        train { optimizer: sgd(learning_rate: 0.1), batch: 4, epochs: 1 }
+    }
+}
+
+/// Of several losses the first one leaves behind what the second one is not finite by: that is named, not the second loss.
+#[test]
+fn what_an_earlier_loss_spoiled_is_named() {
+    let examples = chained::Examples { x: vec![[1.0, 1.0]; 4] };
+    let fit = |check| {
+        let trainer = Trainer::<Chained>::new().terminate_on_nan(check).progress(Progress::Silent);
+        trainer.fit(&examples, &examples).unwrap_err()
+    };
+    let error = fit(true);
+    let TrainError::NotFinite { first: Spoiled::Parameter(info), epoch: 1, batch: 1, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(info.name == "early" && info.place.starts_with("spoiled.rs:"), "{error}");
+    let error = fit(false);
+    assert!(matches!(error, TrainError::NotFinite { first: Spoiled::Loss, batch: 1, .. }), "{error}");
+}
+
 /// A step so long that parameters overflow.
 #[test]
 fn a_parameter_that_overflows_is_named() {
