@@ -7,7 +7,7 @@
 use super::matmul::MatMul;
 use super::pack::Aligned;
 use super::product::{COLUMNS, Left, Right, Stride, Sums, panels_at_once, product, tile_height, with_panels};
-use crate::simd::{Isa, Kernel, Lane, Sixteen, dispatch, isa};
+use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa};
 use crate::{Segments, Team};
 
 /// Rows of the examples that are summed up at a time: the panels of d_y at hand then take half of the first-level cache.
@@ -92,14 +92,14 @@ impl Kernel for Weights<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        self.over(lane, lane.sixteen());
+        self.over(lane.sixteen());
     }
 }
 
 impl Weights<'_> {
     /// [`matmul_weights`] over vectors of sixteen.
     #[inline(always)]
-    fn over<V: Lane, W: Sixteen>(self, lane: V, sixteen: W) {
+    fn over<W: Sixteen>(self, lane: W) {
         let MatMul { rows, inputs, outputs } = self.shape;
         let x = Tall { segments: self.x, rows, columns: inputs };
         let d_y = Tall { segments: self.d_y, rows, columns: outputs };
@@ -114,14 +114,14 @@ impl Weights<'_> {
             for column in (0..outputs).step_by(columns_at_once) {
                 let width = columns_at_once.min(outputs - column);
                 // SAFETY: width rounded up to whole panels, times depth, is at most PANELS.
-                unsafe { pack_panels(sixteen, d_y.rows(start, depth), column, width, depth, panels) }
+                unsafe { pack_panels(lane, d_y.rows(start, depth), column, width, depth, panels) }
                 for input in (0..part_inputs).step_by(HEIGHT) {
                     let height = HEIGHT.min(part_inputs - input);
                     // SAFETY: `tiles` has room for depth · HEIGHT floats; the panels hold `width` columns of
                     // `depth` steps; `part` holds part_inputs · outputs floats, input + height ≤ part_inputs and
                     // column + width ≤ outputs.
                     unsafe {
-                        pack_tiles::<V, W>(lane, x.rows(start, depth), self.first + input, height, depth, tiles);
+                        pack_tiles(lane, x.rows(start, depth), self.first + input, height, depth, tiles);
                         let mut panel = 0;
                         while panel < width {
                             let columns = panels_at_once::<W>(width - panel) * COLUMNS;
@@ -133,7 +133,7 @@ impl Weights<'_> {
                             };
                             let base = panels.add(panel * depth).cast_const();
                             let right = Right { base, steps: Stride(COLUMNS), pitch: depth * COLUMNS };
-                            with_panels!(W, width - panel, multiply::<W>(sixteen, height, depth, tiles, right, sums));
+                            with_panels!(W, width - panel, multiply::<W>(lane, height, depth, tiles, right, sums));
                             panel += columns;
                         }
                     }
@@ -207,25 +207,26 @@ unsafe fn pack_panels<'a, W: Sixteen>(
 /// # Safety
 /// The rows must hold the columns, and `tiles` must have room for height · depth floats.
 #[inline(always)]
-unsafe fn pack_tiles<'a, V: Lane, W: Sixteen>(
-    lane: V,
+unsafe fn pack_tiles<'a, W: Sixteen>(
+    lane: W,
     rows: impl Iterator<Item = (usize, &'a [f32])>,
     first: usize,
     height: usize,
     depth: usize,
     tiles: *mut f32,
 ) {
+    let lane = lane.eight();
     for (k, row) in rows {
         let row = &row[first..];
         assert!(height <= row.len());
         let mut column = 0;
         while column < height {
             let count = tile_height::<W>(height - column);
-            // SAFETY: `count` columns from `column` on, at most LANES, are within the row, and `count` floats of the step
-            // within the tile. A whole lane is written where what lies past the step belongs to later steps of the same tile.
+            // SAFETY: `count` ≤ 8 columns from `column` on are within the row, and `count` floats of the step within the tile.
+            // Eight are written where what lies past the step belongs to later steps of the same tile.
             unsafe {
                 let (from, to) = (row.as_ptr().add(column), tiles.add(column * depth + k * count));
-                if k * count + V::LANES <= depth * count && column + V::LANES <= row.len() {
+                if k * count + 8 <= depth * count && column + 8 <= row.len() {
                     lane.load(from).store(to);
                 } else {
                     lane.load_first(from, count).store_first(to, count);

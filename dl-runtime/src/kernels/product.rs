@@ -85,12 +85,16 @@ pub(crate) trait Sink {
 }
 
 /// The height of the next row tile when `rows` are left. Tiles of few rows cannot fill the multipliers. With many registers
-/// they are of up to eight rows and as even as can be; else of 6 and 4, with a 5 where those do not suffice, and of fewer
-/// for 1, 2, 3 and 7 rows.
+/// tiles are of eight rows, and 9 to 15 become two of about one height; else they are of 6 and 4, with a 5 where those do
+/// not suffice, and of fewer for 1, 2, 3 and 7 rows.
 #[inline(always)]
 pub(crate) fn tile_height<W: Sixteen>(rows: usize) -> usize {
     if const { W::TALL } {
-        return rows.div_ceil(rows.div_ceil(TALLEST));
+        return match rows {
+            0..=8 => rows,
+            9..=15 => rows.div_ceil(2),
+            _ => 8,
+        };
     }
     match rows {
         0..=6 => rows,
@@ -99,9 +103,6 @@ pub(crate) fn tile_height<W: Sixteen>(rows: usize) -> usize {
         _ => 6,
     }
 }
-
-/// The height of the highest tiles.
-const TALLEST: usize = 8;
 
 /// How many neighbouring panels are multiplied at once when so many columns are left.
 #[inline(always)]
