@@ -17,10 +17,10 @@ import sys
 # Workload, batch, threads, and the peers that may be the fastest.
 ROWS = [
     *[("mlp", batch, threads, ["jax", "torch"]) for batch in (32, 64, 256) for threads in (1, 2)],
-    *[("lenet", 64, threads, ["torch-cl", "jax"]) for threads in (1, 2)],
-    *[("cnn", 64, threads, ["torch-cl", "jax"]) for threads in (1, 2)],
-    *[("lstm", 32, threads, ["torch", "torch-compile"]) for threads in (1, 2)],
-    *[("transformer", 16, threads, ["torch", "torch-compile"]) for threads in (1, 2)],
+    *[("lenet", 64, threads, ["torch-cl"]) for threads in (1, 2)],
+    *[("cnn", 64, threads, ["torch-cl"]) for threads in (1, 2)],
+    *[("lstm", 32, threads, ["torch"]) for threads in (1, 2)],
+    *[("transformer", 16, threads, ["torch"]) for threads in (1, 2)],
     *[(workload, batch, 1, ["ort"]) for workload in ("mlp-inf", "lenet-inf", "cnn-inf") for batch in (1, 32)],
 ]
 
