@@ -99,7 +99,8 @@ impl<E: Examples> Dataset for Batches<E> {
     }
 
     fn gather(&self, epoch: u64, positions: &[usize], into: &mut E) -> Result<(), DataError> {
-        let first = (epoch as usize - 1) * BATCH % self.0.len();
+        // Epochs count from 1; what is not of training is drawn as epoch 0.
+        let first = epoch.saturating_sub(1) as usize * BATCH % self.0.len();
         let positions: Vec<usize> = positions.iter().map(|position| first + position).collect();
         Ok(into.extend(&self.0, &positions)?)
     }
