@@ -267,31 +267,6 @@ impl Vector for Avx2 {
             (Avx2(_mm256_castsi256_ps(_mm256_add_epi32(fraction, half))), Avx2(exponent))
         })
     }
-    #[inline(always)]
-    fn map(self, function: fn(f32) -> f32) -> Self {
-        let mut values = [0.0; 8];
-        // SAFETY: the array holds eight floats.
-        unsafe {
-            self.store(values.as_mut_ptr());
-            for value in &mut values {
-                *value = function(*value);
-            }
-            self.load(values.as_ptr())
-        }
-    }
-    #[inline(always)]
-    fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self {
-        let (mut values, mut others) = ([0.0; 8], [0.0; 8]);
-        // SAFETY: the arrays hold eight floats each.
-        unsafe {
-            self.store(values.as_mut_ptr());
-            other.store(others.as_mut_ptr());
-            for i in 0..8 {
-                values[i] = function(values[i], others[i]);
-            }
-            self.load(values.as_ptr())
-        }
-    }
 }
 
 impl Eight for Avx2 {

@@ -204,31 +204,6 @@ impl Vector for Avx512 {
             (Avx512(_mm512_castsi512_ps(_mm512_add_epi32(fraction, half))), Avx512(exponent))
         })
     }
-    #[inline(always)]
-    fn map(self, function: fn(f32) -> f32) -> Self {
-        let mut values = [0.0; 16];
-        // SAFETY: the array holds sixteen floats.
-        unsafe {
-            self.store(values.as_mut_ptr());
-            for value in &mut values {
-                *value = function(*value);
-            }
-            self.load(values.as_ptr())
-        }
-    }
-    #[inline(always)]
-    fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self {
-        let (mut values, mut others) = ([0.0; 16], [0.0; 16]);
-        // SAFETY: the arrays hold sixteen floats each.
-        unsafe {
-            self.store(values.as_mut_ptr());
-            other.store(others.as_mut_ptr());
-            for i in 0..16 {
-                values[i] = function(values[i], others[i]);
-            }
-            self.load(values.as_ptr())
-        }
-    }
 }
 
 impl Avx512 {

@@ -174,9 +174,34 @@ pub trait Vector: Copy {
     /// For positive normal values (m, e) with `self` = m · 2ᵉ and √½ ≤ m < √2, up to rounding of the bounds.
     fn split_exponent(self) -> (Self, Self);
     /// Element by element.
-    fn map(self, function: fn(f32) -> f32) -> Self;
+    #[inline(always)]
+    fn map(self, function: fn(f32) -> f32) -> Self {
+        const { assert!(Self::LANES <= 16) };
+        let mut values = [0.0; 16];
+        // SAFETY: the array holds as many floats as any vector.
+        unsafe {
+            self.store(values.as_mut_ptr());
+            for value in &mut values[..Self::LANES] {
+                *value = function(*value);
+            }
+            self.load(values.as_ptr())
+        }
+    }
     /// Element by element.
-    fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self;
+    #[inline(always)]
+    fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self {
+        const { assert!(Self::LANES <= 16) };
+        let (mut values, mut others) = ([0.0; 16], [0.0; 16]);
+        // SAFETY: the arrays hold as many floats as any vector.
+        unsafe {
+            self.store(values.as_mut_ptr());
+            other.store(others.as_mut_ptr());
+            for (value, other) in values[..Self::LANES].iter_mut().zip(others) {
+                *value = function(*value, other);
+            }
+            self.load(values.as_ptr())
+        }
+    }
 }
 
 /// A vector of eight floats, for what goes in blocks of eight by eight.

@@ -133,14 +133,6 @@ impl<V: Eight> Vector for Pair<V> {
         let ((a, b), (c, d)) = (self.0.split_exponent(), self.1.split_exponent());
         (Pair(a, c), Pair(b, d))
     }
-    #[inline(always)]
-    fn map(self, function: fn(f32) -> f32) -> Self {
-        Pair(self.0.map(function), self.1.map(function))
-    }
-    #[inline(always)]
-    fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self {
-        Pair(self.0.zip(other.0, function), self.1.zip(other.1, function))
-    }
 }
 
 impl<V: Eight> Sixteen for Pair<V> {

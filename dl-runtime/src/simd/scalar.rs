@@ -185,14 +185,6 @@ impl Vector for Scalar {
         let exponent = |a: f32| ((a.to_bits().wrapping_sub(HALF) as i32) >> 23) as f32;
         (self.each(mantissa), self.each(exponent))
     }
-    #[inline(always)]
-    fn map(self, function: fn(f32) -> f32) -> Self {
-        self.each(function)
-    }
-    #[inline(always)]
-    fn zip(self, other: Self, function: fn(f32, f32) -> f32) -> Self {
-        self.both(other, function)
-    }
 }
 
 impl Eight for Scalar {}
