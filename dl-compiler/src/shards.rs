@@ -9,18 +9,18 @@ use crate::program::{Kernel, Layout, Phase, Program, SHARD};
 /// With so many rows, reading the matrix of a product is a small part of multiplying by it.
 const ROWS: usize = 128;
 
-/// Examples in a shard of all programs of a network.
+/// Examples in a shard of all programs of a network: as many as any of them wants.
 pub fn shards<'a>(programs: impl Iterator<Item = &'a Program>) -> usize {
-    programs.map(examples).max().unwrap_or(SHARD)
+    programs.filter_map(examples).max().unwrap_or(SHARD)
 }
 
-/// What one program wants: a power of two.
-fn examples(program: &Program) -> usize {
+/// What one program wants, a power of two; nothing if it has no products, as the evaluation of a network without losses.
+fn examples(program: &Program) -> Option<usize> {
     // Multiplications for an example, and the numbers of the matrices that they read.
     let (mut products, mut matrices) = (0_u128, 0_u128);
     for step in program.phases.iter().filter(|phase| matches!(phase, Phase::Shards(_))).flat_map(Phase::steps) {
         if program.buffer(step.result).layout == Layout::Lanes {
-            return SHARD;
+            return Some(SHARD);
         }
         let times = repetitions(program, step.within);
         match &step.kernel {
@@ -29,12 +29,12 @@ fn examples(program: &Program) -> usize {
                 matrices += matrix;
                 products += matrix * shape.rows as u128;
             }
-            Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_) => return SHARD,
+            Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_) => return Some(SHARD),
             _ => {}
         }
     }
-    let rows = products.checked_div(matrices).map_or(1, |rows| rows.clamp(1, ROWS as u128) as usize);
-    (ROWS / rows).next_power_of_two().min(SHARD)
+    let rows = products.checked_div(matrices)?.clamp(1, ROWS as u128) as usize;
+    Some((ROWS / rows).next_power_of_two().min(SHARD))
 }
 
 /// How often a loop's body runs for an example.

@@ -102,6 +102,24 @@ fn a_plan_is_within_a_tenth_of_the_least_possible() {
 }
 
 #[test]
+fn long_sequences_make_small_shards() {
+    let block = "input t: index(9)[64]; y = t |> embedding(8) |> transformer_block(2);";
+    let cases = [
+        (format!("inference network N {{ {block} output o = y; }}"), 2),
+        (format!("network N {{ {block} output o = y; loss mean(y * y); }}"), 2),
+        ("network N { input x: [64]; y = x |> dense(8); output o = y; loss mean(y * y); }".to_owned(), 16),
+        ("network N { input x: [64]; output o = tanh(x); }".to_owned(), 16),
+    ];
+    for (text, expected) in cases {
+        for network in networks(&text) {
+            for (name, program) in network.programs.named(&network.model.losses) {
+                assert_eq!(program.shard_examples, expected, "{name} of {text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn inference_and_evaluation_read_one_prepared_block() {
     for network in ALL.iter().flat_map(|text| networks(text)).filter(|network| network.model.has_loss()) {
         let places = |program: &Program| {
