@@ -27,7 +27,7 @@ mod images;
 mod loader;
 #[cfg(feature = "npy")]
 mod npy;
-mod random;
+pub(crate) mod random;
 mod sampling;
 #[cfg(test)]
 mod testing;

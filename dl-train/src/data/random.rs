@@ -19,10 +19,7 @@ impl ExampleRng {
     }
 
     fn of(purpose: u32, seed: u64, epoch: u64, position: usize) -> Self {
-        let halves = |x: u64| [x as u32, (x >> 32) as u32];
-        let [key, [epoch, late], [low, high]] = [seed, epoch, position as u64].map(halves);
-        let [a, b, _, _] = philox(key, [low, high, epoch, late ^ purpose]);
-        Self(Rng::new(u64::from(a) | u64::from(b) << 32))
+        Self(Rng::new(derived(purpose, seed, epoch, position as u64)))
     }
 
     /// A number below `n`, each equally likely; 0 if `n` is 0.
@@ -92,7 +89,19 @@ impl ExampleRng {
     }
 }
 
-/// Keep these sequences apart from others of the same seed.
+/// The seed of what is drawn for one purpose in an epoch at a position: a block of Philox, keyed by `seed`.
+pub(crate) fn derived(purpose: u32, seed: u64, epoch: u64, position: u64) -> u64 {
+    let halves = |x: u64| [x as u32, (x >> 32) as u32];
+    let [key, [epoch, late], [low, high]] = [seed, epoch, position].map(halves);
+    let [low, high, ..] = philox(key, [low, high, epoch, late ^ purpose]);
+    u64::from(low) | u64::from(high) << 32
+}
+
+// Purposes keep sequences apart from others of the same seed; the runtime uses numbers below 16.
+/// The order of the examples of an epoch, which is the position.
+pub(crate) const ORDER: u32 = 16;
+/// The trials of a fold of a search; the fold is the position.
+pub(crate) const TRIAL: u32 = 17;
 const AUGMENT: u32 = 0x6175_676d;
 const MIXUP: u32 = 0x6d69_7875;
 

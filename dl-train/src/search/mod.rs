@@ -40,7 +40,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use dl_runtime::{Network, philox};
+use dl_runtime::Network;
 use indicatif::ProgressBar;
 
 pub use candidate::{Candidate, Score};
@@ -51,6 +51,7 @@ pub use space::{GridSearch, RandomSearch, SearchSpace};
 pub use values::{HyperParameters, Value};
 
 use crate::callback::Monitor;
+use crate::data::random::{TRIAL, derived};
 use crate::split::Fold;
 use crate::{Progress, TrainError};
 use candidate::{Hash, Plan, Trials};
@@ -341,7 +342,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn run(&self, fold: &Fold, seed: u64, threads: usize) -> Result<Outcome, SearchError> {
-        let plan = Plan { fold, seed: trial_seed(seed, self.fold), threads };
+        let plan = Plan { fold, seed: derived(TRIAL, seed, 0, self.fold as u64), threads };
         match self.candidate.run(self.values, plan) {
             Ok(Ok(score)) => Ok(Outcome::Finished(score)),
             Ok(Err(reason)) => Ok(Outcome::Failed(reason)),
@@ -400,16 +401,6 @@ fn take_records(
         outcomes[at].get_or_insert(outcome);
     }
     Ok(())
-}
-
-/// The seed of all trials of a fold.
-fn trial_seed(seed: u64, fold: usize) -> u64 {
-    /// Counters of different purposes differ in their last word; 16 is that of the order of examples.
-    const TRIAL: u32 = 17;
-    let halves = |x: u64| [x as u32, (x >> 32) as u32];
-    let [low, high] = halves(fold as u64);
-    let [low, high, ..] = philox(halves(seed), [low, high, 0, TRIAL]);
-    u64::from(low) | u64::from(high) << 32
 }
 
 /// How the trials are shown on standard error.

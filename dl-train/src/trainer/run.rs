@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use dl_runtime::{Examples, Network, Optimizer, Report, Rng, TensorInfo, Tensors, first_not_finite, philox};
+use dl_runtime::{Examples, Network, Optimizer, Report, Rng, TensorInfo, Tensors, first_not_finite};
 
 use super::{End, Trained, Trainer};
 use crate::callback::{Callback, Context, Control, frozen_ranges};
 use crate::checkpoint::run::{Position, Restored, Snapshot, restore_optimizers};
 use crate::checkpoint::{Checkpoint, CheckpointError, Section};
+use crate::data::random::{ORDER, derived};
 use crate::data::{DataError, Loader, Minibatch};
 use crate::error::{Spoiled, TrainError};
 use crate::evaluate::{Set, Totals, evaluate_batches, refused, spoiled};
@@ -421,11 +422,7 @@ impl From<DataError> for Ended {
 
 /// The order of an epoch's examples: a function of seed and epoch.
 fn shuffled(seed: u64, epoch: usize, examples: usize, order: &mut Vec<usize>) {
-    /// Counters of different purposes differ in their last word; the runtime uses those below.
-    const ORDER: u32 = 16;
-    let epoch = epoch as u64;
-    let [low, high, ..] = philox([seed as u32, (seed >> 32) as u32], [epoch as u32, (epoch >> 32) as u32, 0, ORDER]);
     order.clear();
     order.extend(0..examples);
-    Rng::new(u64::from(low) | u64::from(high) << 32).shuffle(order);
+    Rng::new(derived(ORDER, seed, 0, epoch as u64)).shuffle(order);
 }
