@@ -1,6 +1,6 @@
 //! AdaDelta: steps in the units of the parameters.
 
-use super::pass::{self, Formula, flush};
+use super::pass::{self, Formula};
 use super::{OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
 use crate::team::Team;
@@ -45,8 +45,8 @@ impl Formula<3> for AdaDelta {
     fn apply<V: Lane>(self, g: V, [p, s, u]: [V; 3]) -> [V; 3] {
         let (rho, rest, epsilon) = (g.splat(self.rho), g.splat(1.0 - self.rho), g.splat(self.epsilon));
         let g = g + g.splat(self.weight_decay) * p;
-        let s = flush(rho * s + rest * (g * g));
+        let s = (rho * s + rest * (g * g)).normal_or_zero();
         let d = g * (u + epsilon).sqrt() / (s + epsilon).sqrt();
-        [p - g.splat(self.learning_rate) * d, s, flush(rho * u + rest * (d * d))]
+        [p - g.splat(self.learning_rate) * d, s, (rho * u + rest * (d * d)).normal_or_zero()]
     }
 }

@@ -1,6 +1,6 @@
 //! AdaGrad: steps that shrink with the sum of squared gradients.
 
-use super::pass::{self, Formula, flush};
+use super::pass::{self, Formula};
 use super::{OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
 use crate::team::Team;
@@ -50,7 +50,7 @@ impl Formula<2> for AdaGrad {
     #[inline(always)]
     fn apply<V: Lane>(self, g: V, [p, s]: [V; 2]) -> [V; 2] {
         let g = g + g.splat(self.weight_decay) * p;
-        let s = flush(s + g * g);
+        let s = (s + g * g).normal_or_zero();
         let divisor = (s + g.splat(self.initial_accumulator)).sqrt() + g.splat(self.epsilon);
         [p - g.splat(self.learning_rate) * g / divisor, s]
     }

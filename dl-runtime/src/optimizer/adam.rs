@@ -1,6 +1,6 @@
 //! Adam and its relatives: [`Adam`], [`AdamW`], [`AmsGrad`].
 
-use super::pass::{self, Formula, flush};
+use super::pass::{self, Formula};
 use super::{OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
 use crate::team::Team;
@@ -170,15 +170,15 @@ impl Moments {
     /// The moments after a gradient.
     #[inline(always)]
     pub(super) fn next<V: Lane>(self, g: V, m: V, v: V) -> (V, V) {
-        let m = g.splat(self.beta1) * m + g.splat(1.0 - self.beta1) * g;
-        let v = g.splat(self.beta2) * v + g.splat(1.0 - self.beta2) * (g * g);
-        (flush(m), flush(v))
+        let m = m.mul_add(g.splat(self.beta1), g.splat(1.0 - self.beta1) * g);
+        let v = v.mul_add(g.splat(self.beta2), g.splat(1.0 - self.beta2) * (g * g));
+        (m.normal_or_zero(), v.normal_or_zero())
     }
 
     /// `√v̂ + epsilon`
     #[inline(always)]
     pub(super) fn divisor<V: Lane>(self, v: V) -> V {
-        v.sqrt() * v.splat(self.scale) + v.splat(self.epsilon)
+        v.sqrt().mul_add(v.splat(self.scale), v.splat(self.epsilon))
     }
 }
 
@@ -192,7 +192,7 @@ impl Formula<3> for AdamStep {
     #[inline(always)]
     fn apply<V: Lane>(self, g: V, [p, m, v]: [V; 3]) -> [V; 3] {
         let moments = self.moments;
-        let (m, v) = moments.next(g + g.splat(self.decay) * p, m, v);
+        let (m, v) = moments.next(p.mul_add(g.splat(self.decay), g), m, v);
         [p - g.splat(moments.rate) * m / moments.divisor(v), m, v]
     }
 }
@@ -223,7 +223,7 @@ impl Formula<4> for AmsGradStep {
     #[inline(always)]
     fn apply<V: Lane>(self, g: V, [p, m, v, w]: [V; 4]) -> [V; 4] {
         let moments = self.moments;
-        let (m, v) = moments.next(g + g.splat(self.decay) * p, m, v);
+        let (m, v) = moments.next(p.mul_add(g.splat(self.decay), g), m, v);
         let w = v.at_least(w);
         [p - g.splat(moments.rate) * m / moments.divisor(w), m, v, w]
     }

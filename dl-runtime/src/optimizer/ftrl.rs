@@ -1,6 +1,6 @@
 //! FTRL-Proximal: sparse weights from all gradients so far.
 
-use super::pass::{self, Formula, flush, shrink};
+use super::pass::{self, Formula, shrink};
 use super::{OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
 use crate::team::Team;
@@ -47,9 +47,9 @@ impl Formula<3> for Ftrl {
     #[inline(always)]
     fn apply<V: Lane>(self, g: V, [p, z, n]: [V; 3]) -> [V; 3] {
         let rate = g.splat(self.learning_rate);
-        let next = flush(n + g * g);
+        let next = (n + g * g).normal_or_zero();
         let root = next.sqrt();
-        let z = flush(z + g - (root - n.sqrt()) / rate * p);
+        let z = (z + g - (root - n.sqrt()) / rate * p).normal_or_zero();
         let numerator = shrink(z, g.splat(self.l1));
         let p = -numerator / ((g.splat(self.beta) + root) / rate + g.splat(self.l2));
         // Without gradients so far there may be nothing to divide by.

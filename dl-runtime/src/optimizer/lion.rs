@@ -1,6 +1,6 @@
 //! Lion: the sign of a momentum.
 
-use super::pass::{self, Formula, flush, sign};
+use super::pass::{self, Formula, sign};
 use super::{OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
 use crate::team::Team;
@@ -44,7 +44,7 @@ impl Formula<2> for Lion {
     #[inline(always)]
     fn apply<V: Lane>(self, g: V, [p, m]: [V; 2]) -> [V; 2] {
         let direction = sign(g.splat(self.beta1) * m + g.splat(1.0 - self.beta1) * g);
-        let m = flush(g.splat(self.beta2) * m + g.splat(1.0 - self.beta2) * g);
+        let m = (g.splat(self.beta2) * m + g.splat(1.0 - self.beta2) * g).normal_or_zero();
         [p - g.splat(self.learning_rate) * (direction + g.splat(self.weight_decay) * p), m]
     }
 }

@@ -54,12 +54,6 @@ pub(super) fn run<const BUFFERS: usize>(
     });
 }
 
-/// Zero in place of a number too small to be normal: such numbers cost time and mean nothing. NaN stays.
-#[inline(always)]
-pub(super) fn flush<V: Lane>(x: V) -> V {
-    x.abs().less(x.splat(f32::MIN_POSITIVE)).select(x.splat(0.0), x)
-}
-
 /// −1, 0 or 1 by the sign; NaN stays.
 #[inline(always)]
 pub(super) fn sign<V: Lane>(x: V) -> V {
@@ -93,36 +87,31 @@ impl<F: Formula<BUFFERS>, const BUFFERS: usize> Kernel for Pass<'_, F, BUFFERS> 
             *to = buffer.as_mut_ptr();
         }
         let (scale, low, high) = (lane.splat(scale), lane.splat(-limit), lane.splat(limit));
-        let mut at = 0;
-        while at < len {
-            let count = V::LANES.min(len - at);
-            let (mut gradient, mut vectors) = (lane, [lane; BUFFERS]);
-            // SAFETY: `at + count` is at most `len`, the length of the gradients and, as checked above, of each buffer;
-            // a whole vector is read only where `count` is its length.
-            unsafe {
-                gradient = read(gradient, from.add(at), count);
-                for (vector, to) in vectors.iter_mut().zip(to) {
-                    *vector = read(lane, to.add(at), count);
+        // A macro, since a closure need not be inlined, and then is not compiled for the instruction set.
+        macro_rules! step {
+            ($at:expr, $load:ident($($count:expr)?), $store:ident) => {{
+                let at = $at;
+                let mut vectors = [lane; BUFFERS];
+                // SAFETY: the vector, or so many of its floats, lies within the gradients and, as they are of one length
+                // and borrowed exclusively, within each buffer.
+                unsafe {
+                    let gradient = lane.$load(from.add(at) $(, $count)?);
+                    for (vector, to) in vectors.iter_mut().zip(to) {
+                        *vector = lane.$load(to.add(at) $(, $count)?);
+                    }
+                    vectors = formula.apply((gradient * scale).at_most(high).at_least(low), vectors);
+                    for (vector, to) in vectors.into_iter().zip(to) {
+                        vector.$store(to.add(at) $(, $count)?);
+                    }
                 }
-            }
-            vectors = formula.apply((gradient * scale).at_most(high).at_least(low), vectors);
-            // SAFETY: as above; each buffer is borrowed exclusively.
-            unsafe {
-                for (vector, to) in vectors.into_iter().zip(to) {
-                    if count == V::LANES { vector.store(to.add(at)) } else { vector.store_first(to.add(at), count) }
-                }
-            }
-            at += count;
+            }};
+        }
+        let whole = len - len % V::LANES;
+        for at in (0..whole).step_by(V::LANES) {
+            step!(at, load(), store);
+        }
+        if whole < len {
+            step!(whole, load_first(len - whole), store_first);
         }
     }
-}
-
-/// Reads `count` floats, at most as many as a vector holds.
-///
-/// # Safety
-/// They must be readable.
-#[inline(always)]
-unsafe fn read<V: Lane>(lane: V, from: *const f32, count: usize) -> V {
-    // SAFETY: the caller's promise.
-    unsafe { if count == V::LANES { lane.load(from) } else { lane.load_first(from, count) } }
 }

@@ -1,6 +1,6 @@
 //! Proximal steps: along the gradient, then to where a penalty is small: [`ProximalGradient`], [`ProximalAdaGrad`].
 
-use super::pass::{self, Formula, flush, shrink};
+use super::pass::{self, Formula, shrink};
 use super::{OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
 use crate::team::Team;
@@ -90,7 +90,7 @@ impl Formula<2> for ProximalAdaGrad {
     /// The slot holds the sum without what it begins with.
     #[inline(always)]
     fn apply<V: Lane>(self, g: V, [p, s]: [V; 2]) -> [V; 2] {
-        let s = flush(s + g * g);
+        let s = (s + g * g).normal_or_zero();
         let rate = g.splat(self.learning_rate) / (s + g.splat(self.initial_accumulator)).sqrt();
         [proximal(p - rate * g, rate, self.l1, self.l2), s]
     }

@@ -1,6 +1,6 @@
 //! RMSprop: gradients divided by the root of their running mean square.
 
-use super::pass::{self, Formula, flush};
+use super::pass::{self, Formula};
 use super::{OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
 use crate::team::Team;
@@ -57,15 +57,15 @@ impl Formula<4> for RmsProp {
     fn apply<V: Lane>(self, g: V, [p, s, m, v]: [V; 4]) -> [V; 4] {
         let (rho, rest) = (g.splat(self.rho), g.splat(1.0 - self.rho));
         let g = g + g.splat(self.weight_decay) * p;
-        let s = flush(rho * s + rest * (g * g));
+        let s = (rho * s + rest * (g * g)).normal_or_zero();
         let (m, variance) = if self.centered {
-            let m = flush(rho * m + rest * g);
+            let m = (rho * m + rest * g).normal_or_zero();
             // Rounding may leave a little less than nothing.
             (m, (s - m * m).relu())
         } else {
             (m, s)
         };
-        let v = flush(g.splat(self.momentum) * v + g / (variance.sqrt() + g.splat(self.epsilon)));
+        let v = (g.splat(self.momentum) * v + g / (variance.sqrt() + g.splat(self.epsilon))).normal_or_zero();
         [p - g.splat(self.learning_rate) * v, s, m, v]
     }
 }

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent, plain, with momentum, and with Nesterov's.
 
-use super::pass::{self, Formula, flush};
+use super::pass::{self, Formula};
 use super::{OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
 use crate::team::Team;
@@ -43,7 +43,7 @@ impl Formula<2> for Sgd {
     fn apply<V: Lane>(self, g: V, [p, v]: [V; 2]) -> [V; 2] {
         let momentum = g.splat(self.momentum);
         let g = g + g.splat(self.weight_decay) * p;
-        let v = flush(momentum * v + g);
+        let v = (momentum * v + g).normal_or_zero();
         let direction = if self.nesterov { g + momentum * v } else { v };
         [p - g.splat(self.learning_rate) * direction, v]
     }

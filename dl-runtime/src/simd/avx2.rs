@@ -228,6 +228,14 @@ impl Vector for Avx2 {
         Avx2(avx2!(_mm256_min_ps(high.0, self.0)))
     }
     #[inline(always)]
+    fn normal_or_zero(self) -> Self {
+        Avx2(avx2!({
+            let magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0);
+            let kept = _mm256_cmp_ps::<_CMP_NLT_UQ>(magnitude, _mm256_set1_ps(f32::MIN_POSITIVE));
+            _mm256_and_ps(kept, self.0)
+        }))
+    }
+    #[inline(always)]
     fn with_sign_of(self, other: Self) -> Self {
         Avx2(avx2!({
             let sign = _mm256_set1_ps(-0.0);

@@ -175,6 +175,14 @@ impl Vector for Avx512 {
         Avx512(avx512!(_mm512_min_ps(high.0, self.0)))
     }
     #[inline(always)]
+    fn normal_or_zero(self) -> Self {
+        Avx512(avx512!({
+            let least = _mm512_set1_ps(f32::MIN_POSITIVE);
+            let kept = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(_mm512_abs_ps(self.0), least);
+            _mm512_maskz_mov_ps(kept, self.0)
+        }))
+    }
+    #[inline(always)]
     fn with_sign_of(self, other: Self) -> Self {
         Avx512(avx512!({
             let sign = _mm512_set1_ps(-0.0);

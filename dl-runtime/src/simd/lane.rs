@@ -155,6 +155,14 @@ pub trait Vector: Copy {
     fn at_least(self, low: Self) -> Self;
     /// The lesser of both; `self` where it is NaN, and where `high` is.
     fn at_most(self, high: Self) -> Self;
+    /// 0 in place of what is too small to be normal; NaN stays.
+    #[inline(always)]
+    fn normal_or_zero(self) -> Self
+    where
+        Self: Lane,
+    {
+        self.abs().less(self.splat(f32::MIN_POSITIVE)).select(self.splat(0.0), self)
+    }
     /// The magnitude of `self` with the sign of `other`.
     fn with_sign_of(self, other: Self) -> Self;
     /// The nearest integer, ties to even, for magnitudes below 2²².
