@@ -10,12 +10,14 @@ use super::product::{COLUMNS, Left, Right, Stride, Sums, panels_at_once, product
 use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa};
 use crate::{Segments, Team};
 
-/// Rows of the examples that are summed up at a time: the panels of d_y at hand then take half of the first-level cache.
-const DEPTH: usize = 256;
+/// Rows of the examples that are summed up at a time: the panels of d_y at hand then take a third of the first-level cache.
+const DEPTH: usize = 128;
 /// Rows of d_weight whose x is packed at a time.
-const HEIGHT: usize = 48;
-/// Floats for panels of d_y.
-const PANELS: usize = DEPTH * 256;
+const HEIGHT: usize = 96;
+/// Steps that a tile of x has room for besides its own.
+const SPARE: usize = 2;
+/// Floats for panels of d_y. Each has room for a step more, lest all begin in the same set of the cache.
+const PANELS: usize = (DEPTH + 1) * 512;
 
 /// `d_weight = Σ xᵀ d_y` over the rows of `n` examples, overwritten: x has rows · inputs floats for each example, d_y
 /// rows · outputs, d_weight is [inputs, outputs]. The team shares the rows of d_weight; the order of each sum is that
@@ -105,19 +107,20 @@ impl Weights<'_> {
         let d_y = Tall { segments: self.d_y, rows, columns: outputs };
         let total = self.n * rows;
         let part_inputs = self.part.len() / outputs;
-        let mut tiles = Aligned::<{ DEPTH * HEIGHT }>::uninit();
+        let mut tiles = Aligned::<{ (DEPTH + SPARE) * HEIGHT + 8 }>::uninit();
         let mut panels = Aligned::<PANELS>::uninit();
         let (tiles, panels) = (tiles.as_mut_ptr(), panels.as_mut_ptr());
-        for start in (0..total).step_by(DEPTH) {
-            let depth = DEPTH.min(total - start);
-            let columns_at_once = PANELS / depth / COLUMNS * COLUMNS;
-            for column in (0..outputs).step_by(columns_at_once) {
-                let width = columns_at_once.min(outputs - column);
-                // SAFETY: width rounded up to whole panels, times depth, is at most PANELS.
+        // The columns come first, so that their sums stay in the second-level cache from one block of rows to the next.
+        let columns_at_once = PANELS / (DEPTH.min(total) + 1) / COLUMNS * COLUMNS;
+        for column in (0..outputs).step_by(columns_at_once) {
+            let width = columns_at_once.min(outputs - column);
+            for start in (0..total).step_by(DEPTH) {
+                let depth = DEPTH.min(total - start);
+                // SAFETY: width rounded up to whole panels, times depth + 1, is at most PANELS.
                 unsafe { pack_panels(lane, d_y.rows(start, depth), column, width, depth, panels) }
                 for input in (0..part_inputs).step_by(HEIGHT) {
                     let height = HEIGHT.min(part_inputs - input);
-                    // SAFETY: `tiles` has room for depth · HEIGHT floats; the panels hold `width` columns of
+                    // SAFETY: `tiles` has room for (depth + SPARE) · HEIGHT floats and eight; the panels hold `width` columns of
                     // `depth` steps; `part` holds part_inputs · outputs floats, input + height ≤ part_inputs and
                     // column + width ≤ outputs.
                     unsafe {
@@ -131,8 +134,8 @@ impl Weights<'_> {
                                 columns: columns.min(width - panel),
                                 accumulate: start > 0,
                             };
-                            let base = panels.add(panel * depth).cast_const();
-                            let right = Right { base, steps: Stride(COLUMNS), pitch: depth * COLUMNS };
+                            let base = panels.add(panel * (depth + 1)).cast_const();
+                            let right = Right { base, steps: Stride(COLUMNS), pitch: (depth + 1) * COLUMNS };
                             with_panels!(W, width - panel, multiply::<W>(lane, height, depth, tiles, right, sums));
                             panel += columns;
                         }
@@ -159,9 +162,9 @@ unsafe fn multiply<W: Sixteen, const P: usize>(
     let mut row = 0;
     while row < height {
         let count = tile_height::<W>(height - row);
-        // SAFETY: the tile of rows row..row + count starts at row · depth; the sums have those rows.
+        // SAFETY: the tile of rows row..row + count starts at row · (depth + SPARE); the sums have those rows.
         unsafe {
-            let left = Left { base: tiles.add(row * depth), row: 1, steps: Stride(count) };
+            let left = Left { base: tiles.add(row * (depth + SPARE)), row: 1, steps: Stride(count) };
             let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
             product::<W, Stride, Stride, Sums, P>(lane, count, depth, left, right, &sums);
         }
@@ -172,7 +175,7 @@ unsafe fn multiply<W: Sixteen, const P: usize>(
 /// Packs columns of rows into panels of sixteen, with zeros beside the last.
 ///
 /// # Safety
-/// The rows must hold the columns, and `panels` must have room for whole panels of `depth` steps.
+/// The rows must hold the columns, and `panels` must have room for whole panels of `depth` + 1 steps.
 #[inline(always)]
 unsafe fn pack_panels<'a, W: Sixteen>(
     lane: W,
@@ -188,7 +191,7 @@ unsafe fn pack_panels<'a, W: Sixteen>(
         // SAFETY: columns below `width` are within the row; floats k · 16 to k · 16 + 15 of a panel within its depth · 16.
         unsafe {
             while column < width {
-                let to = panels.add(column * depth + k * COLUMNS);
+                let to = panels.add(column * (depth + 1) + k * COLUMNS);
                 let from = row.as_ptr().add(column);
                 let count = width - column;
                 if count >= COLUMNS {
@@ -205,7 +208,7 @@ unsafe fn pack_panels<'a, W: Sixteen>(
 /// Packs columns of rows as tiles of the left operand: for each tile of [`tile_height`] columns, step after step.
 ///
 /// # Safety
-/// The rows must hold the columns, and `tiles` must have room for height · depth floats.
+/// The rows must hold the columns, and `tiles` must have room for height · (depth + SPARE) + 8 floats.
 #[inline(always)]
 unsafe fn pack_tiles<'a, W: Sixteen>(
     lane: W,
@@ -216,22 +219,37 @@ unsafe fn pack_tiles<'a, W: Sixteen>(
     tiles: *mut f32,
 ) {
     let lane = lane.eight();
+    let highest = tile_height::<W>(usize::MAX);
+    let mut whole = 0;
+    while whole + highest <= height && tile_height::<W>(height - whole) == highest {
+        whole += highest;
+    }
     for (k, row) in rows {
         let row = &row[first..];
         assert!(height <= row.len());
+        // SAFETY: `count` ≤ 8 columns from `column` on are within the row. Eight floats are written, of which those past the
+        // step belong to later steps, which are written later, or lie in the tile's two steps to spare; of tiles of fewer than
+        // three, which are the last, in the room behind them.
+        macro_rules! copy {
+            ($column:ident, $count:ident) => {
+                unsafe {
+                    let (from, to) = (row.as_ptr().add($column), tiles.add($column * (depth + SPARE) + k * $count));
+                    if $column + 8 <= row.len() {
+                        lane.load(from).store(to);
+                    } else {
+                        lane.load_first(from, $count).store(to);
+                    }
+                }
+            };
+        }
         let mut column = 0;
+        while column < whole {
+            copy!(column, highest);
+            column += highest;
+        }
         while column < height {
             let count = tile_height::<W>(height - column);
-            // SAFETY: `count` ≤ 8 columns from `column` on are within the row, and `count` floats of the step within the tile.
-            // Eight are written where what lies past the step belongs to later steps of the same tile.
-            unsafe {
-                let (from, to) = (row.as_ptr().add(column), tiles.add(column * depth + k * count));
-                if k * count + 8 <= depth * count && column + 8 <= row.len() {
-                    lane.load(from).store(to);
-                } else {
-                    lane.load_first(from, count).store_first(to, count);
-                }
-            }
+            copy!(column, count);
             column += count;
         }
     }
