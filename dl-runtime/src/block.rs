@@ -2,7 +2,8 @@
 //!
 //! Parameters, gradients, optimizer slots and arenas are each one [`Block`], cut into tensors by offsets that
 //! the compiler planned. The numbers never pass through the stack, so a block may be as large as memory allows.
-//! A block does not grow, and knows nothing of the tensors inside it.
+//! A block does not grow, and knows nothing of the tensors inside it. Large blocks ask the system for huge pages, where it
+//! leaves that to programs: with pages of 4 KiB, the tables that find them overflow in every pass.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
@@ -13,10 +14,17 @@ use std::slice;
 /// Bytes a block starts at a multiple of: one cache line, and one vector of the widest instruction set.
 const ALIGNMENT: usize = 64;
 
+/// Bytes of a huge page.
+const HUGE_PAGE: usize = 2 << 20;
+/// Bytes from which on a block asks for huge pages.
+const WORTH_HUGE_PAGES: usize = 2 * HUGE_PAGE;
+
 /// A heap buffer of `f32`, 64-byte aligned.
 pub struct Block {
     start: NonNull<f32>,
     len: usize,
+    /// What the allocator gave, of the layout of `len`; `start` is the first aligned place in it.
+    memory: NonNull<u8>,
 }
 
 // SAFETY: a block owns its memory alone, and `f32` may be sent to another thread.
@@ -27,18 +35,22 @@ unsafe impl Sync for Block {}
 impl Block {
     /// A block of `len` zeros. Memory that cannot be had ends the process, as it does for `Vec`.
     pub fn zeroed(len: usize) -> Self {
-        let layout = layout(len);
-        if layout.size() == 0 {
+        if len == 0 {
             // Aligned and dangling, as an empty slice wants it.
-            let start = NonNull::<Line>::dangling().cast();
-            return Self { start, len };
+            let start = NonNull::<Line>::dangling();
+            return Self { start: start.cast(), len, memory: start.cast() };
         }
-        // SAFETY: the layout has a size other than zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        match NonNull::new(start.cast()) {
-            Some(start) => Self { start, len },
-            None => handle_alloc_error(layout),
+        let layout = layout(len);
+        // SAFETY: the layout has a size other than zero. It asks for no alignment, since then the system's own zeros need
+        // not be written: pages that are never touched take no memory.
+        let Some(memory) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        let skipped = memory.as_ptr().align_offset(alignment(len));
+        // SAFETY: the layout has room for the floats behind as many bytes as any alignment skips.
+        let start = unsafe { memory.add(skipped) };
+        if alignment(len) == HUGE_PAGE {
+            ask_for_huge_pages(start, len * size_of::<f32>());
         }
+        Self { start: start.cast(), len, memory }
     }
 
     /// All floats.
@@ -69,10 +81,9 @@ pub fn cut<const N: usize>(floats: &mut [f32], ranges: [Range<usize>; N]) -> [&m
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let layout = layout(self.len);
-        if layout.size() != 0 {
+        if self.len != 0 {
             // SAFETY: `zeroed` allocated this memory with the same layout, since `len` never changes.
-            unsafe { dealloc(self.start.as_ptr().cast(), layout) }
+            unsafe { dealloc(self.memory.as_ptr(), layout(self.len)) }
         }
     }
 }
@@ -108,19 +119,37 @@ impl fmt::Debug for Block {
 struct Line;
 
 /// The largest layout there is, to report a length beyond it.
-const LARGEST: Layout = match Layout::from_size_align(isize::MAX as usize - (ALIGNMENT - 1), ALIGNMENT) {
+const LARGEST: Layout = match Layout::from_size_align(isize::MAX as usize, 1) {
     Ok(layout) => layout,
     Err(_) => Layout::new::<f32>(),
 };
 
+/// Bytes that a block of `len` floats starts at a multiple of.
+fn alignment(len: usize) -> usize {
+    if len < WORTH_HUGE_PAGES / size_of::<f32>() { ALIGNMENT } else { HUGE_PAGE }
+}
+
+/// Memory for `len` floats behind the bytes that are skipped to align them.
 fn layout(len: usize) -> Layout {
-    let layout = len.checked_mul(size_of::<f32>()).and_then(|bytes| Layout::from_size_align(bytes, ALIGNMENT).ok());
-    match layout {
+    let bytes = len.checked_mul(size_of::<f32>()).and_then(|bytes| bytes.checked_add(alignment(len)));
+    match bytes.and_then(|bytes| Layout::from_size_align(bytes, align_of::<f32>()).ok()) {
         Some(layout) => layout,
         // No address space holds it: the same end as when the allocator has no memory left.
         None => handle_alloc_error(LARGEST),
     }
 }
+
+/// Advises the system to put huge pages behind memory that was not touched yet.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: the range belongs to the caller and starts at a page; the advice changes nothing that can be read there. What
+    // does not fill its last page is left out. A system that declines leaves small pages.
+    unsafe { libc::madvise(start.as_ptr().cast(), bytes / HUGE_PAGE * HUGE_PAGE, libc::MADV_HUGEPAGE) };
+}
+
+/// Other systems choose their pages themselves.
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_: NonNull<u8>, _: usize) {}
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +157,7 @@ mod tests {
 
     #[test]
     fn blocks_are_zero_aligned_and_as_long_as_asked() {
-        for len in [0, 1, 15, 16, 17, 1000, 1 << 20] {
+        for len in [0, 1, 15, 16, 17, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1] {
             let mut block = Block::zeroed(len);
             assert_eq!(block.as_slice().len(), len);
             assert_eq!(block.as_slice().as_ptr().addr() % ALIGNMENT, 0);
