@@ -83,7 +83,7 @@ fn passes(name: &str, shape: &Convolution2d, form: Form, n: usize) {
     report(name, "forward", operations, || convolution2d(shape, form, n, &x, &panels, epilogue, &mut y));
     report(name, "input", operations, || convolution2d_input(shape, form, n, &d_y, &transposed, &mut d_x));
     let (x, d_y) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
-    if shape.method == Method::Direct {
+    if shape.method == Method::Direct || form == Form::Lanes {
         let team = Team::serial();
         report(name, "weight", operations, || convolution2d_weight(shape, form, n, x, d_y, &mut d_weight, &team));
     }

@@ -14,6 +14,7 @@ mod lanes_weight;
 #[cfg(test)]
 mod tests;
 mod winograd;
+mod winograd_weight;
 
 use super::epilogue::Epilogue;
 use super::form::Form;
@@ -23,6 +24,9 @@ use axis::Axis;
 use examples::{correlation::Correlation, geometry::Geometry, scatter::Scatter, weight::Weight};
 pub use filters::{Filters, pack_filters};
 use winograd::Winograd;
+
+/// Fewer channels or filters are too few to fill the products of the transformed gradient of the weight.
+const WORTH_TRANSFORMS: usize = 16;
 
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +62,7 @@ pub struct Convolution2d {
     /// Channels and filters fall into so many groups, and filters see the channels of their own group only. It divides
     /// both.
     pub groups: usize,
-    /// How it is computed, forward and towards the input.
+    /// How it is computed.
     pub method: Method,
 }
 
@@ -334,6 +338,13 @@ fn convolution2d_weight_on(
         Form::Examples => team.split(d_weight, filter_len, |start, part| {
             dispatch(isa, Weight { shape: *shape, n, x, d_y, first: start / filter_len, part });
         }),
+        Form::Lanes
+            if shape.is_winograd() && shape.channels >= WORTH_TRANSFORMS && shape.filters >= WORTH_TRANSFORMS =>
+        {
+            team.split(d_weight, filter_len, |start, part| {
+                dispatch(isa, winograd_weight::Weight { shape: *shape, n, x, d_y, first: start / filter_len, part });
+            });
+        }
         Form::Lanes => {
             let unit = if shape.filters < 4 * team.threads() { kernel_len } else { filter_len };
             team.split(d_weight, unit, |start, part| {

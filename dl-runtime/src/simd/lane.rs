@@ -235,4 +235,19 @@ pub trait Sixteen: Lane {
     /// Whether it is one register of 32, so that some two dozen sums are kept at a time; else it is two of 16, and they
     /// hold six.
     const TALL: bool;
+
+    /// Sixteen rows become their columns.
+    #[inline(always)]
+    fn transpose(block: [Self; 16]) -> [Self; 16] {
+        // Four perfect shuffles, each of which moves one bit of the row's number into the column's.
+        let mut block = block;
+        for _ in 0..4 {
+            let mut shuffled = block;
+            for i in 0..8 {
+                (shuffled[2 * i], shuffled[2 * i + 1]) = block[i].interleave(block[i + 8]);
+            }
+            block = shuffled;
+        }
+        block
+    }
 }

@@ -22,7 +22,7 @@ use std::mem::MaybeUninit;
 /// Results of a tile along an axis.
 pub(super) const OUT: usize = 4;
 /// Pixels of a tile along an axis.
-const IN: usize = 6;
+pub(super) const IN: usize = 6;
 /// Places of a transformed tile.
 pub(super) const PLACES: usize = IN * IN;
 /// Channels at a time.
@@ -510,7 +510,7 @@ impl Products {
 /// # Safety
 /// `to` must be writable for LANES floats at each of 36 places, `pitch` apart.
 #[inline(always)]
-unsafe fn transformed<V: Lane>(d: &[[V; IN]; IN], to: *mut f32, pitch: usize) {
+pub(super) unsafe fn transformed<V: Lane>(d: &[[V; IN]; IN], to: *mut f32, pitch: usize) {
     let mut by_columns = [[d[0][0]; IN]; IN];
     for j in 0..IN {
         let column = forth([d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]]);
