@@ -95,7 +95,8 @@ impl Convolution2dShape {
         // Tiles of four by four, of which results fill half at least.
         let filled = outputs.map(|outputs| outputs.next_multiple_of(4)).iter().product::<usize>()
             <= 2 * outputs.iter().product::<usize>();
-        let pays = self.channels >= WINOGRAD && self.filters >= WINOGRAD && filled;
+        let pays =
+            self.channels.min(self.filters) >= 3 && self.channels.saturating_mul(self.filters) >= WINOGRAD && filled;
         if fits && pays { Method::Winograd } else { Method::Direct }
     }
 
@@ -109,8 +110,8 @@ impl Convolution2dShape {
     }
 }
 
-/// Channels and filters from which Winograd's method is the faster one, as measured.
-const WINOGRAD: usize = 32;
+/// Pairs of a channel and a filter from which Winograd's method is the faster one, as measured.
+const WINOGRAD: usize = 64;
 
 /// The shape of a pooling over windows of `[channels, height, width]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -152,6 +152,11 @@ impl Vector for Avx2 {
         Avx2(unsafe { _mm256_maskload_ps(from, mask(count)) })
     }
     #[inline(always)]
+    unsafe fn load_between(self, from: *const f32, first: usize, end: usize) -> Self {
+        // SAFETY: lanes before `first` and from `end` on are masked and not read; `self` proves AVX2.
+        Avx2(unsafe { _mm256_maskload_ps(from, _mm256_andnot_si256(mask(first), mask(end))) })
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller guarantees eight writable floats; `self` proves AVX2.
         unsafe { _mm256_storeu_ps(to, self.0) }

@@ -126,6 +126,11 @@ impl Vector for Avx512 {
         Avx512(unsafe { _mm512_maskz_loadu_ps(mask(count), from) })
     }
     #[inline(always)]
+    unsafe fn load_between(self, from: *const f32, first: usize, end: usize) -> Self {
+        // SAFETY: lanes before `first` and from `end` on are masked and not read; `self` proves AVX-512.
+        Avx512(unsafe { _mm512_maskz_loadu_ps(mask(end) & !mask(first), from) })
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller guarantees sixteen writable floats; `self` proves AVX-512.
         unsafe { _mm512_storeu_ps(to, self.0) }

@@ -130,6 +130,21 @@ pub trait Vector: Copy {
     /// # Safety
     /// `count` floats at `from` must be readable.
     unsafe fn load_first(self, from: *const f32, count: usize) -> Self;
+    /// Reads the floats from place `first` to before place `end` (at most `LANES`) into their lanes; the others are 0.
+    ///
+    /// # Safety
+    /// The floats from `from + first` to before `from + end` must be readable.
+    #[inline(always)]
+    unsafe fn load_between(self, from: *const f32, first: usize, end: usize) -> Self {
+        const { assert!(Self::LANES <= 16) };
+        let mut values = [0.0; 16];
+        for lane in first..end.min(Self::LANES) {
+            // SAFETY: the caller's promise.
+            values[lane] = unsafe { *from.wrapping_add(lane) };
+        }
+        // SAFETY: the array holds as many floats as any vector.
+        unsafe { self.load(values.as_ptr()) }
+    }
     /// Writes `LANES` floats, at any alignment.
     ///
     /// # Safety

@@ -87,6 +87,15 @@ impl<V: Eight> Vector for Pair<V> {
         }
     }
     #[inline(always)]
+    unsafe fn load_between(self, from: *const f32, first: usize, end: usize) -> Self {
+        // SAFETY: the caller guarantees these floats, which fall into the first eight and the second.
+        unsafe {
+            let second = from.wrapping_add(8);
+            let second = self.0.load_between(second, first.saturating_sub(8), end.saturating_sub(8));
+            Pair(self.0.load_between(from, first.min(8), end.min(8)), second)
+        }
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller guarantees sixteen writable floats.
         unsafe {

@@ -1,6 +1,6 @@
 //! Every function of a lane, on every instruction set of this machine and in each of its widths, against double precision.
 
-use super::{Eight, Isa, Kernel, Lane, available, dispatch};
+use super::{Eight, Isa, Kernel, Lane, Sixteen, available, dispatch};
 
 /// Applies a function of a lane to a slice, masked at its end: into three, over the lane itself, vectors of eight and of
 /// sixteen.
@@ -318,5 +318,66 @@ fn shuffles() {
     }
     for isa in available() {
         dispatch(*isa, Shuffles);
+    }
+}
+
+#[test]
+fn loads_read_what_lies_between_and_blocks_are_turned() {
+    struct Between<'a>(&'a [f32], usize, usize, [&'a mut [f32]; 3]);
+    impl Kernel for Between<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<V: Lane>(self, lane: V) {
+            let [own, eight, sixteen] = self.3;
+            between(lane, self.0, self.1, self.2, own);
+            between(lane.eight(), self.0, self.1, self.2, eight);
+            between(lane.sixteen(), self.0, self.1, self.2, sixteen);
+        }
+    }
+    #[inline(always)]
+    fn between<V: Lane>(lane: V, x: &[f32], first: usize, end: usize, y: &mut [f32]) {
+        let end = end.min(V::LANES);
+        // SAFETY: x holds the floats from `first` to `end`; its other end may lie outside. y holds sixteen.
+        unsafe { lane.load_between(x.as_ptr().wrapping_sub(first), first, end.max(first)).store(y.as_mut_ptr()) }
+    }
+    struct Turn<'a>(&'a [f32], &'a mut [f32]);
+    impl Kernel for Turn<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<V: Lane>(self, lane: V) {
+            turn(lane.sixteen(), self.0, self.1);
+        }
+    }
+    #[inline(always)]
+    fn turn<W: Sixteen>(lane: W, x: &[f32], y: &mut [f32]) {
+        let mut block = [lane; 16];
+        for (row, x) in block.iter_mut().zip(x.chunks_exact(16)) {
+            // SAFETY: a chunk holds sixteen floats.
+            *row = unsafe { lane.load(x.as_ptr()) };
+        }
+        for (row, y) in W::transpose(block).into_iter().zip(y.chunks_exact_mut(16)) {
+            // SAFETY: a chunk holds sixteen floats.
+            unsafe { row.store(y.as_mut_ptr()) }
+        }
+    }
+    let values: Vec<f32> = (1..=256).map(|i| i as f32).collect();
+    for isa in available() {
+        for (first, end) in (0..=16).flat_map(|end| (0..=end).map(move |first| (first, end))) {
+            let mut found = [[-1.0; 16]; 3];
+            let [a, b, c] = &mut found;
+            dispatch(*isa, Between(&values[first..end], first, end, [a, b, c]));
+            for (found, lanes) in found.iter().zip([0, 8, 16]) {
+                let lanes = if lanes == 0 { if found[15] == -1.0 { 8 } else { 16 } } else { lanes };
+                for (lane, found) in found[..lanes].iter().enumerate() {
+                    let expected = if (first..end).contains(&lane) { values[lane] } else { 0.0 };
+                    assert_eq!(*found, expected, "{isa:?}: lane {lane} of {first}..{end}");
+                }
+            }
+        }
+        let mut turned = vec![0.0; 256];
+        dispatch(*isa, Turn(&values, &mut turned));
+        for (i, value) in turned.iter().enumerate() {
+            assert_eq!(*value, values[i % 16 * 16 + i / 16], "{isa:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each of the 36 places is a product of matrices, filters × channels by channels × 16. The sixteen columns are what lies
-//! side by side: the examples of a shard for one tile of the image, or sixteen tiles of one example after another. Some
+//! side by side: the examples of a shard for one tile of the image, or four groups of four neighbouring tiles. Some
 //! columns of sixteen are transformed at a time (V), so that the weights (U, transformed by [`transform`] when they are
 //! packed) are read once for all of them; a tile of filters is multiplied at all places and transformed back before the
 //! next has its turn. Border tiles read zeros for what does not exist, and write what does.
@@ -16,7 +16,7 @@
 use super::super::form::Form;
 use super::super::product::COLUMNS;
 use super::filters::tiles;
-use crate::simd::{Eight, Kernel, Lane, Sixteen};
+use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
 
 /// Results of a tile along an axis.
@@ -68,15 +68,20 @@ struct Scratch {
 /// A tile of an image.
 #[derive(Clone, Copy)]
 struct Place {
-    example: usize,
     /// Its first result.
     row: usize,
     column: usize,
 }
 
-/// Where a tile of an image lies in the source and in the results; one that does not exist has no rows.
+/// Tiles of a group.
+const GROUP: usize = 4;
+/// Groups of a unit.
+const GROUPS: usize = COLUMNS / GROUP;
+
+/// Where four neighbouring tiles of a row of an image lie in the source and in the results, as far as they exist; a group
+/// that does not exist has no rows.
 #[derive(Clone, Copy, Default)]
-struct Gathered {
+struct Group {
     /// Its first pixel in the source, of plane 0, as if the source had its padding.
     start: isize,
     /// The rows and columns of its pixels that exist.
@@ -89,9 +94,6 @@ struct Gathered {
     width: usize,
 }
 
-/// Eight zeros and eight ones: from 8 − k on, a step up at k.
-static STEP: [f32; 16] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
-
 impl Kernel for Winograd<'_> {
     type Output = ();
     #[inline(always)]
@@ -102,16 +104,20 @@ impl Kernel for Winograd<'_> {
             products: [const { MaybeUninit::uninit() }; PRODUCTS],
         };
         let tiles_of = self.size.map(|size| size.div_ceil(OUT));
-        let all = self.n * tiles_of[0] * tiles_of[1];
-        let units = if self.form == Form::Lanes { all } else { all.div_ceil(COLUMNS) };
+        let groups_of = [tiles_of[0], tiles_of[1].div_ceil(GROUP)];
+        let units = if self.form == Form::Lanes {
+            self.n * tiles_of[0] * tiles_of[1]
+        } else {
+            (self.n * groups_of[0] * groups_of[1]).div_ceil(GROUPS)
+        };
         let channels = self.planes.min(CHANNELS);
         let at_a_time = (UNIT_CHANNELS / channels).clamp(1, UNITS);
-        let mut gathered = [[Gathered::default(); COLUMNS]; UNITS];
+        let mut groups = [[Group::default(); GROUPS]; UNITS];
         for unit in (0..units).step_by(at_a_time) {
             let units = unit..units.min(unit + at_a_time);
             if self.form == Form::Examples {
-                for (gathered, unit) in gathered.iter_mut().zip(units.clone()) {
-                    *gathered = self.gathered(unit, tiles_of);
+                for (groups, unit) in groups.iter_mut().zip(units.clone()) {
+                    *groups = self.groups(unit, groups_of);
                 }
             }
             for channel in (0..self.planes).step_by(channels) {
@@ -127,14 +133,11 @@ impl Kernel for Winograd<'_> {
                         unsafe {
                             if self.form == Form::Lanes {
                                 for first in (0..COLUMNS).step_by(V::LANES) {
-                                    let (place, to) = (self.place(unit, tiles_of), to.add(first));
+                                    let (place, to) = (Self::place(unit, tiles_of), to.add(first));
                                     self.pixels_in_lanes(lane, place, channel, first, to, pitch);
                                 }
                             } else {
-                                for first in [0, 8] {
-                                    let (tiles, to) = (&gathered[index][first..][..8], to.add(first));
-                                    self.pixels_of_tiles(lane.eight(), tiles, channel, to, pitch);
-                                }
+                                self.pixels_of_groups(lane.sixteen(), &groups[index], channel, to, pitch);
                             }
                         }
                     }
@@ -165,13 +168,11 @@ impl Kernel for Winograd<'_> {
                                 if self.form == Form::Lanes {
                                     for first in (0..COLUMNS).step_by(V::LANES) {
                                         let results = results(lane, from.add(first), pitch);
-                                        self.write_lanes(results, row, self.place(unit, tiles_of), first, part);
+                                        self.write_lanes(results, row, Self::place(unit, tiles_of), first, part);
                                     }
                                 } else {
-                                    for first in [0, 8] {
-                                        let results = results(lane.eight(), from.add(first), pitch);
-                                        self.write_tiles(results, row, &gathered[index][first..][..8], part);
-                                    }
+                                    let results = results(lane.sixteen(), from, pitch);
+                                    self.write_groups(results, row, &groups[index], part);
                                 }
                             }
                         }
@@ -183,10 +184,10 @@ impl Kernel for Winograd<'_> {
 }
 
 impl Winograd<'_> {
-    /// The tile of a number, counted through all examples.
+    /// The tile of a number, row by row.
     #[inline(always)]
-    fn place(&self, tile: usize, [down, right]: [usize; 2]) -> Place {
-        Place { example: tile / (down * right), row: tile / right % down * OUT, column: tile % right * OUT }
+    fn place(tile: usize, [_, right]: [usize; 2]) -> Place {
+        Place { row: tile / right * OUT, column: tile % right * OUT }
     }
 
     /// Transforms a tile of the examples of a shard, as many of them from `first` on as a vector has lanes.
@@ -231,42 +232,38 @@ impl Winograd<'_> {
         unsafe { transformed(&d, to, pitch) }
     }
 
-    /// The sixteen tiles of a unit.
-    fn gathered(&self, unit: usize, tiles_of: [usize; 2]) -> [Gathered; COLUMNS] {
+    /// The groups of a unit.
+    fn groups(&self, unit: usize, [down, right]: [usize; 2]) -> [Group; GROUPS] {
         let [height, width] = self.source_size;
-        let all = self.n * tiles_of[0] * tiles_of[1];
-        let mut gathered = [Gathered::default(); COLUMNS];
-        for (tile, gathered) in (unit * COLUMNS..all).zip(&mut gathered) {
-            let place = self.place(tile, tiles_of);
-            let (row, column) = (place.row as isize - self.padding[0], place.column as isize - self.padding[1]);
-            let first = (place.example * self.planes * height) as isize + row;
-            let bounds =
-                |first: isize, size: usize| [-first, size as isize - first].map(|at| at.clamp(0, IN as isize) as usize);
-            let ([rows, columns], [lines, width_left]) = (
-                [bounds(row, height), bounds(column, width)],
-                [self.size[0] - place.row, self.size[1] - place.column].map(|left| left.min(OUT)),
-            );
-            *gathered = Gathered {
-                start: first * width as isize + column,
-                rows,
-                columns,
-                y: (place.example * self.rows * self.size[0] + place.row) * self.size[1] + place.column,
-                lines,
-                width: width_left,
+        let mut groups = [Group::default(); GROUPS];
+        for (group, to) in (unit * GROUPS..self.n * down * right).zip(&mut groups) {
+            let (example, top, left) =
+                (group / (down * right), group / right % down * OUT, group % right * GROUP * OUT);
+            let (row, column) = (top as isize - self.padding[0], left as isize - self.padding[1]);
+            let bounds = |first: isize, size: usize, len: usize| {
+                [-first, size as isize - first].map(|at| at.clamp(0, len as isize) as usize)
+            };
+            *to = Group {
+                start: ((example * self.planes * height) as isize + row) * width as isize + column,
+                rows: bounds(row, height, IN),
+                columns: bounds(column, width, GROUP * OUT + IN - OUT),
+                y: (example * self.rows * self.size[0] + top) * self.size[1] + left,
+                lines: (self.size[0] - top).min(OUT),
+                width: (self.size[1] - left).min(GROUP * OUT),
             };
         }
-        gathered
+        groups
     }
 
-    /// Transforms eight tiles; those that do not exist are zeros.
+    /// Transforms sixteen tiles; those that do not exist are zeros.
     ///
     /// # Safety
     /// As [`pixels_in_lanes`](Self::pixels_in_lanes).
     #[inline(always)]
-    unsafe fn pixels_of_tiles<V: Eight>(
+    unsafe fn pixels_of_groups<W: Sixteen>(
         &self,
-        lane: V,
-        tiles: &[Gathered],
+        lane: W,
+        groups: &[Group; GROUPS],
         channel: usize,
         to: *mut f32,
         pitch: usize,
@@ -274,38 +271,28 @@ impl Winograd<'_> {
         let [height, width] = self.source_size;
         let zero = lane.splat(0.0);
         let mut d = [[zero; IN]; IN];
-        for (i, d) in d.iter_mut().enumerate() {
-            let mut rows = [zero; 8];
-            for (pixels, tile) in rows.iter_mut().zip(tiles) {
-                if i < tile.rows[0] || i >= tile.rows[1] {
-                    continue;
+        for i in 0..IN {
+            // A row of pixels of each group, and the same from the second tile on.
+            let (mut near, mut far) = ([zero; GROUPS], [zero; GROUPS]);
+            for g in 0..GROUPS {
+                let Group { start, rows, columns: [first, end], .. } = groups[g];
+                if i >= rows[0] && i < rows[1] && first < end {
+                    let row = self.source.as_ptr().wrapping_offset(start + ((channel * height + i) * width) as isize);
+                    // SAFETY: the pixels from `first` to `end` of this row lie within the plane; others are not read.
+                    unsafe {
+                        near[g] = lane.load_between(row, first.min(COLUMNS), end.min(COLUMNS));
+                        let [first, end] = [first, end].map(|at| at.saturating_sub(OUT).min(COLUMNS));
+                        far[g] = lane.load_between(row.wrapping_add(OUT), first, end);
+                    }
                 }
-                let start = tile.start + ((channel * height + i) * width) as isize;
-                let [before, end] = tile.columns;
-                *pixels = if start >= 0 && start as usize + 8 <= self.source.len() {
-                    // SAFETY: the source has eight floats from there on.
-                    let eight = unsafe { lane.load(self.source.as_ptr().add(start as usize)) };
-                    if [before, end] == [0, IN] {
-                        eight
-                    } else {
-                        // Neighbouring rows' floats are not those of this one.
-                        // SAFETY: sixteen floats from `before` on, and eight from 8 − end on, lie within the array.
-                        let [left, right] = unsafe {
-                            [lane.load(STEP.as_ptr().add(8 - before)), lane.load(STEP.as_ptr().add(8 - end))]
-                        };
-                        (left - right).abs().select(eight, zero)
-                    }
-                } else {
-                    let mut few = [0.0; 8];
-                    for (j, to) in few.iter_mut().enumerate().take(end).skip(before) {
-                        *to = self.source[(start + j as isize) as usize];
-                    }
-                    // SAFETY: the array has eight floats.
-                    unsafe { lane.load(few.as_ptr()) }
-                };
             }
-            let rows = V::transpose(rows);
-            d.copy_from_slice(&rows[..IN]);
+            // Pixel j of each tile is every fourth of a row.
+            let ((even, odd), (more_even, more_odd)) = (near[0].deinterleave(near[1]), near[2].deinterleave(near[3]));
+            (d[i][0], d[i][2]) = even.deinterleave(more_even);
+            (d[i][1], d[i][3]) = odd.deinterleave(more_odd);
+            let ((even, odd), (more_even, more_odd)) = (far[0].deinterleave(far[1]), far[2].deinterleave(far[3]));
+            (d[i][4], _) = even.deinterleave(more_even);
+            (d[i][5], _) = odd.deinterleave(more_odd);
         }
         // SAFETY: the caller's promise.
         unsafe { transformed(&d, to, pitch) }
@@ -337,28 +324,29 @@ impl Winograd<'_> {
         }
     }
 
-    /// Writes the results of eight tiles.
+    /// Writes the results of sixteen tiles.
     #[inline(always)]
-    fn write_tiles<V: Eight>(&mut self, results: [[V; OUT]; OUT], row: usize, tiles: &[Gathered], part: [bool; 2]) {
+    fn write_groups<W: Sixteen>(
+        &mut self,
+        results: [[W; OUT]; OUT],
+        row: usize,
+        groups: &[Group; GROUPS],
+        part: [bool; 2],
+    ) {
         let [height, width] = self.size;
         let finish = self.finish(results[0][0], row, part);
         for i in 0..OUT {
             let [a, b, c, d] = results[i];
-            let rows = V::transpose([a, b, c, d, a, b, c, d]);
-            for (index, tile) in tiles.iter().enumerate() {
-                if i >= tile.lines {
-                    continue;
-                }
-                let y = &mut self.y[tile.y + (row * height + i) * width..][..tile.width];
-                let mut four = [0.0; 8];
-                if finish.accumulate {
-                    four[..y.len()].copy_from_slice(y);
-                }
-                // SAFETY: the array has eight floats.
-                unsafe { finish.one(rows[index], |result| result.load(four.as_ptr())).store(four.as_mut_ptr()) }
-                match y.first_chunk_mut::<OUT>() {
-                    Some(y) => y.copy_from_slice(&four[..OUT]),
-                    None => y.copy_from_slice(&four[..y.len()]),
+            let ((even, more_even), (odd, more_odd)) = (a.interleave(c), b.interleave(d));
+            let ((first, second), (third, fourth)) = (even.interleave(odd), more_even.interleave(more_odd));
+            let rows = [first, second, third, fourth];
+            for g in 0..GROUPS {
+                let group = groups[g];
+                if i < group.lines {
+                    let y = &mut self.y[group.y + (row * height + i) * width..][..group.width];
+                    let (to, count) = (y.as_mut_ptr(), group.width);
+                    // SAFETY: y has `count` floats, at most sixteen.
+                    unsafe { finish.one(rows[g], |result| result.load_first(to, count)).store_first(to, count) }
                 }
             }
         }
