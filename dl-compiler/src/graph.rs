@@ -118,6 +118,15 @@ pub struct Node {
     pub origin: Origin,
 }
 
+impl Node {
+    /// Whether it is batch-wide and depends on parameters, states and constants alone, as `prepared` says of earlier nodes.
+    pub fn is_prepared(&self, prepared: &[bool]) -> bool {
+        // How many examples there are is not known before.
+        let is_known = !matches!(self.op, Op::BatchShare(_));
+        !self.ty.per_example && is_known && self.operands.iter().all(|operand| prepared[operand.index()])
+    }
+}
+
 /// What a value is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {

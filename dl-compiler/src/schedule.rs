@@ -87,10 +87,7 @@ impl<'a> Scheduler<'a> {
                 (Lowering::View, Some(operand)) => base[operand.index()],
                 _ => id,
             });
-            let before = node.operands.iter().all(|operand| prepared[operand.index()]);
-            // How many examples there are is not known before.
-            let is_known = !matches!(node.op, Op::BatchShare(_));
-            prepared.push(!node.ty.per_example && before && is_known);
+            prepared.push(node.is_prepared(&prepared));
         }
         Scheduler {
             model,

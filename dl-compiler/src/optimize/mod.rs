@@ -11,6 +11,7 @@ mod fold;
 mod fuse;
 mod gathered;
 mod hoist;
+mod scale;
 mod share;
 mod simplify;
 #[cfg(test)]
@@ -33,6 +34,8 @@ pub const STAGES: &[Stage] = &[
     ("gathered", gathered::gathered),
     ("cheapen", cheapen::cheapen),
     ("share", share::share),
+    ("dead", dead::dead),
+    ("scale", scale::scale),
     ("dead", dead::dead),
     ("epilogue", epilogue::epilogue),
     ("dead", dead::dead),

@@ -307,3 +307,57 @@ fn truth_values_are_no_loop_of_their_own() {
     let fused = graph.nodes.iter().filter(|node| matches!(&node.op, Op::Fused(_))).count();
     assert_eq!(fused, 1, "{graph}");
 }
+
+/// `(x @ w - mean) * scale + shift` is one product of scaled weights, unless gradients are wanted.
+#[test]
+fn weights_take_the_factors_of_their_products() {
+    for (convolution, training) in [(false, false), (true, false), (false, true)] {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let (x_dims, weight_dims) = if convolution { (vec![2, 3, 3], vec![5, 2, 2, 2]) } else { (vec![4], vec![4, 5]) };
+        let x = add(ops::input::Input { field: 0, ty: Type::per_example(x_dims.clone()) }.into(), &[]);
+        let weight = add(ops::parameter::Parameter { parameter: 0, dims: weight_dims.clone() }.into(), &[]);
+        let plain = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
+        let window = ops::convolution2d::Convolution2d {
+            stride: [1; 2],
+            padding: [0; 2],
+            dilation: [1; 2],
+            groups: 1,
+            epilogue: Epilogue::default(),
+        };
+        let mut y = add(if convolution { window.into() } else { plain.into() }, &[x, weight]);
+        let operators: [Op; 3] = [ops::subtract::Subtract.into(), ops::multiply::Multiply.into(), ops::add::Add.into()];
+        for (parameter, operator) in operators.into_iter().enumerate() {
+            let parameter = ops::parameter::Parameter { parameter: parameter + 1, dims: vec![5] };
+            let mut list = add(parameter.into(), &[]);
+            if convolution {
+                list = add(ops::reshape::Reshape { dims: vec![5, 1, 1] }.into(), &[list]);
+                list = add(ops::expand::Expand { axis: 1, dims: vec![2, 2] }.into(), &[list]);
+            }
+            y = add(operator, &[y, list]);
+        }
+        graph.roots = vec![(Role::Output(0), y)];
+        if training {
+            graph.roots.push((Role::Gradient(0), weight));
+        }
+        let optimized = optimize(&graph);
+        let meaning = |graph: &Graph| {
+            let mut fields = vec![BATCH];
+            fields.extend(&x_dims);
+            let context = Context {
+                batch: BATCH,
+                fields: &[numbers(&fields, 0)],
+                parameters: &[numbers(&weight_dims, 1), numbers(&[5], 2), numbers(&[5], 3), numbers(&[5], 4)],
+                states: &[],
+                weights: None,
+                uniform: &|_, _, _| 0.5,
+            };
+            root(graph, &eval(graph, &context), &context, Role::Output(0)).unwrap()
+        };
+        let (before, after) = (meaning(&graph), meaning(&optimized));
+        assert!(before.iter().zip(&after).all(|(before, after)| (before - after).abs() < 1e-12), "{optimized}");
+        let loops =
+            optimized.nodes.iter().filter(|node| node.ty.per_example && matches!(node.op, Op::Fused(_))).count();
+        assert_eq!(loops, usize::from(training), "{optimized}");
+    }
+}
