@@ -227,11 +227,11 @@ unsafe fn pack_tiles<'a, W: Sixteen>(
     for (k, row) in rows {
         let row = &row[first..];
         assert!(height <= row.len());
-        // SAFETY: `count` ≤ 8 columns from `column` on are within the row. Eight floats are written, of which those past the
-        // step belong to later steps, which are written later, or lie in the tile's two steps to spare; of tiles of fewer than
-        // three, which are the last, in the room behind them.
         macro_rules! copy {
             ($column:ident, $count:ident) => {
+                // SAFETY: `count` ≤ 8 columns from `column` on are within the row. Eight floats are written, of which those past the
+                // step belong to later steps, which are written later, or lie in the tile's two steps to spare; of tiles of fewer than
+                // three, which are the last, in the room behind them.
                 unsafe {
                     let (from, to) = (row.as_ptr().add($column), tiles.add($column * (depth + SPARE) + k * $count));
                     if $column + 8 <= row.len() {

@@ -138,9 +138,9 @@ pub trait Vector: Copy {
     unsafe fn load_between(self, from: *const f32, first: usize, end: usize) -> Self {
         const { assert!(Self::LANES <= 16) };
         let mut values = [0.0; 16];
-        for lane in first..end.min(Self::LANES) {
+        for (lane, value) in values.iter_mut().enumerate().take(end.min(Self::LANES)).skip(first) {
             // SAFETY: the caller's promise.
-            values[lane] = unsafe { *from.wrapping_add(lane) };
+            *value = unsafe { *from.wrapping_add(lane) };
         }
         // SAFETY: the array holds as many floats as any vector.
         unsafe { self.load(values.as_ptr()) }

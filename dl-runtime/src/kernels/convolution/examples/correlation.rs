@@ -5,7 +5,7 @@
 //! is first copied away, some rows at a time. The few results between the rows are thrown away; where they would be too
 //! many, and for other strides, the pixels of a tile are packed for all taps, and one packing serves all rows (*packed*).
 
-use super::super::super::product::{COLUMNS, Left, Right, Sink, Steps, Table, product};
+use super::super::super::product::{COLUMNS, Left, Right, Sink, Steps, Table, panels_at_once, product, with_panels};
 use super::super::filters::tiles;
 use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
 use crate::simd::{Kernel, Lane, Sixteen, Vector};
@@ -70,7 +70,8 @@ struct Scratch {
     /// The taps that the tables are of, so that they are not made again for each tile.
     taps: (usize, usize),
     block: Block,
-    tile: Tile<COLUMNS>,
+    /// The tiles at hand, side by side.
+    tiles: [Tile<COLUMNS>; 2],
 }
 
 /// Room for copied rows or a packed tile; a tile of copied rows may read past the last.
@@ -86,13 +87,13 @@ impl Kernel for Correlation<'_> {
             right: [0; DEPTH],
             taps: (0, 0),
             block: Block([0.0; BLOCK + COLUMNS]),
-            tile: Tile::empty(),
+            tiles: [Tile::empty(), Tile::empty()],
         };
         let plan = self.plan();
         for group in 0..self.groups {
             match plan {
                 Plan::Direct { copied, pitch, planes, lines } => {
-                    self.direct(lane, group, [copied as usize, pitch, planes, lines], &mut scratch);
+                    self.direct(lane.sixteen(), group, [copied as usize, pitch, planes, lines], &mut scratch);
                 }
                 Plan::Packed => self.packed(lane, group, &mut scratch),
             }
@@ -150,7 +151,7 @@ impl Correlation<'_> {
     }
 
     #[inline(always)]
-    fn direct<V: Lane>(&mut self, lane: V, group: usize, plan: [usize; 4], scratch: &mut Scratch) {
+    fn direct<W: Sixteen>(&mut self, lane: W, group: usize, plan: [usize; 4], scratch: &mut Scratch) {
         let [copied, pitch, planes, lines] = plan;
         let geometry = self.geometry;
         let (taps, plane_len) = (geometry.taps(), geometry.source_len());
@@ -183,36 +184,50 @@ impl Correlation<'_> {
                             .take_while(|tile| tile.first < row + most)
                             .map(|tile| tile.height)
                             .sum::<usize>();
-                        let (mut first, mut column) = (line, 0);
-                        for start in (line * pitch..(end - 1) * pitch + width).step_by(COLUMNS) {
-                            let cell = Piece { example: 0, row: first, column, ..Piece::default() };
-                            scratch.tile.set_from([usize::MAX, width], pitch, cell, end);
-                            column += COLUMNS;
-                            while column >= pitch {
-                                (first, column) = (first + 1, column - pitch);
+                        let walk = Walk::new(end - line, width, pitch, panels_at_once::<W>(2 * COLUMNS));
+                        let mut at = 0;
+                        while at < walk.count {
+                            let mut count = walk.at_once.min(walk.count - at);
+                            for (tile, at) in scratch.tiles[..count].iter_mut().zip(at..) {
+                                let [row, column] = walk.place(at);
+                                let cell = Piece { example: 0, row: line + row, column, ..Piece::default() };
+                                let end = if walk.aligned { line + row + 1 } else { end };
+                                tile.set_from([usize::MAX, width], pitch, cell, end);
                             }
+                            // Two tiles read the same offsets, so many floats on.
+                            let (mut start, mut next) = (walk.offset(at), walk.offset(at + count - 1));
+                            let over = |at: usize| match copied {
+                                1 => 0,
+                                _ => (line * pitch + at + reach).saturating_sub(source.len()),
+                            };
+                            // What would read past the source begins earlier, if its last lanes are free.
+                            let back = over(next);
+                            if next - if count == 1 { 0 } else { start } >= back && scratch.tiles[count - 1].shift(back)
+                            {
+                                next -= back;
+                            } else {
+                                (count, next) = (1, start);
+                            }
+                            start = start.min(next);
                             let (base, steps) = if copied == 1 {
-                                (scratch.block.0[start - line * pitch..].as_ptr(), &scratch.right[..place.depth])
-                            } else if start + reach <= source.len() {
-                                (source[start..].as_ptr(), &scratch.right[..place.depth])
+                                (scratch.block.0[start..].as_ptr(), &scratch.right[..place.depth])
+                            } else if over(next) == 0 {
+                                (source[line * pitch + start..].as_ptr(), &scratch.right[..place.depth])
                             } else {
                                 let block = &mut scratch.block.0[..place.depth * COLUMNS];
-                                geometry.pack(lane, Planes { floats, example: 0 }, &scratch.tile, place.first, block);
+                                let planes = Planes { floats, example: 0 };
+                                geometry.pack(lane, planes, &scratch.tiles[0], place.first, block);
                                 (scratch.block.0.as_ptr(), &PACKED[..place.depth])
                             };
-                            // SAFETY: the furthest pixel that a tile reads lies `reach` after its start, which is within
+                            let right = Right { base, steps: Table(steps), pitch: next - start };
+                            // SAFETY: the furthest pixel that the last tile reads lies `reach` after its start, which is within
                             // the source, as checked, or within the block of copies and its margin; a packed tile holds
                             // place.depth rows of 16. The tables hold place.depth offsets.
                             unsafe {
-                                self.tile(
-                                    lane,
-                                    place,
-                                    row,
-                                    height,
-                                    Right { base, steps: Table(steps), pitch: 0 },
-                                    scratch,
-                                )
+                                let columns = count * COLUMNS;
+                                with_panels!(W, columns, self.tile::<W>(lane, place, row, height, right, scratch));
                             }
+                            at += count;
                         }
                         row += height;
                     }
@@ -230,29 +245,29 @@ impl Correlation<'_> {
         let planes = Planes { floats, example: source_example };
         let [height, width] = geometry.outputs;
         for start in (0..self.n * geometry.output_len()).step_by(COLUMNS) {
-            scratch.tile.set(geometry.outputs, width, start, self.n * height);
+            scratch.tiles[0].set(geometry.outputs, width, start, self.n * height);
             for first in (0..depth).step_by(DEPTH) {
                 let place = Place { group, example: 0, first, depth: DEPTH.min(depth - first) };
                 self.tables(scratch, first, place.depth, 0, 0);
                 let block = &mut scratch.block.0[..place.depth * COLUMNS];
-                geometry.pack(lane, planes, &scratch.tile, first, block);
+                geometry.pack(lane, planes, &scratch.tiles[0], first, block);
                 let steps = Table(&PACKED[..place.depth]);
                 let right = Right { base: scratch.block.0.as_ptr(), steps, pitch: 0 };
                 // SAFETY: the block holds place.depth rows of 16; the tables hold place.depth offsets of weights of
                 // this group.
-                unsafe { self.tile(lane, place, 0, self.rows, right, scratch) }
+                unsafe { self.tile::<_, 1>(lane.sixteen(), place, 0, self.rows, right, scratch) }
             }
         }
     }
 
-    /// Rows `row..row + rows` of the tile at hand.
+    /// Rows `row..row + rows` of P tiles at hand.
     ///
     /// # Safety
-    /// `right` must be readable for place.depth steps, and `scratch.left` hold as many offsets of weights.
+    /// `right` must be readable for place.depth steps of P panels, and `scratch.left` hold as many offsets of weights.
     #[inline(always)]
-    unsafe fn tile<V: Lane>(
+    unsafe fn tile<W: Sixteen, const P: usize>(
         &mut self,
-        lane: V,
+        lane: W,
         place: Place,
         row: usize,
         rows: usize,
@@ -271,7 +286,7 @@ impl Correlation<'_> {
                 plane: output_len,
                 width: self.geometry.outputs[1],
                 example: y_example,
-                tile: &scratch.tile,
+                tiles: &scratch.tiles,
                 accumulate: place.first > 0,
                 bias: self.bias.filter(|_| last).map(|bias| &bias[first_row..first_row + tile.height]),
                 floor: if last { self.floor } else { f32::NEG_INFINITY },
@@ -280,8 +295,48 @@ impl Correlation<'_> {
             let left = Left { base: self.panels[first_row * plane_depth..].as_ptr(), row: 1, steps };
             // SAFETY: the panel holds `height` weights for each step, and the pieces of the tile lie in y, by the shape's
             // lengths; the rest is the caller's promise.
-            unsafe { product::<_, _, _, _, 1>(lane.sixteen(), tile.height, place.depth, left, right, &sink) }
+            unsafe { product::<W, _, _, _, P>(lane, tile.height, place.depth, left, right, &sink) }
         }
+    }
+}
+
+/// The tiles of some rows of results, in order.
+struct Walk {
+    /// Whether each lies within a row, which is the easier to write; else they pass over what lies between the rows.
+    aligned: bool,
+    width: usize,
+    pitch: usize,
+    /// How many there are.
+    count: usize,
+    /// How many are computed at once.
+    at_once: usize,
+}
+
+impl Walk {
+    /// Tiles within rows, unless that takes more turns.
+    fn new(rows: usize, width: usize, pitch: usize, at_once: usize) -> Self {
+        let counts = [((rows - 1) * pitch + width).div_ceil(COLUMNS), rows * width.div_ceil(COLUMNS)];
+        let [across, within] = counts.map(|count| count.div_ceil(at_once));
+        let aligned = within <= across;
+        Walk { aligned, width, pitch, count: counts[usize::from(aligned)], at_once }
+    }
+
+    /// The row and the column at which a tile starts.
+    #[inline(always)]
+    fn place(&self, tile: usize) -> [usize; 2] {
+        if self.aligned {
+            let tiles = self.width.div_ceil(COLUMNS);
+            [tile / tiles, tile % tiles * COLUMNS]
+        } else {
+            [tile * COLUMNS / self.pitch, tile * COLUMNS % self.pitch]
+        }
+    }
+
+    /// The same in floats.
+    #[inline(always)]
+    fn offset(&self, tile: usize) -> usize {
+        let [row, column] = self.place(tile);
+        row * self.pitch + column
     }
 }
 
@@ -312,7 +367,7 @@ struct Place {
     depth: usize,
 }
 
-/// Output pixels of a tile in several planes.
+/// Output pixels of tiles in several planes.
 struct Pixels<'a> {
     /// The first plane of the first example.
     y: *mut f32,
@@ -322,7 +377,7 @@ struct Pixels<'a> {
     width: usize,
     /// Floats from one example to the next.
     example: usize,
-    tile: &'a Tile<COLUMNS>,
+    tiles: &'a [Tile<COLUMNS>; 2],
     /// Whether to add to what is there: earlier taps.
     accumulate: bool,
     /// One float for each plane, to be added.
@@ -333,10 +388,10 @@ struct Pixels<'a> {
 
 impl Sink for Pixels<'_> {
     #[inline(always)]
-    unsafe fn write<W: Sixteen, const MR: usize>(&self, row: usize, _: usize, acc: [W; MR]) {
-        let lane = acc[0];
-        if let [Piece { lane: 0, len, .. }] = *self.tile.pieces() {
-            let rows = self.rows(row, &self.tile.pieces()[0]);
+    unsafe fn write<W: Sixteen, const MR: usize>(&self, row: usize, panel: usize, acc: [W; MR]) {
+        let (lane, pieces) = (acc[0], self.tiles[panel].pieces());
+        if let [Piece { lane: 0, len, .. }] = *pieces {
+            let rows = self.rows(row, &pieces[0]);
             for (i, acc) in acc.into_iter().enumerate() {
                 // SAFETY: the piece lies within y by the caller's promise; masked accesses touch no other floats.
                 unsafe { rows.put(row, i, len, acc) }
@@ -349,7 +404,7 @@ impl Sink for Pixels<'_> {
             // SAFETY: the array holds more than 16 floats.
             unsafe { acc.store(results.as_mut_ptr()) }
         }
-        for piece in self.tile.pieces() {
+        for piece in pieces {
             let rows = self.rows(row, piece);
             for (i, results) in results.iter().enumerate() {
                 // SAFETY: the piece lies within the 16 lanes and, by the caller's promise, within y; the array has 16

@@ -111,6 +111,17 @@ impl<const L: usize> Tile<L> {
         &self.pieces[..self.count]
     }
 
+    /// Moves all pixels so many lanes on, if as many behind them are free.
+    #[inline(always)]
+    pub(in super::super) fn shift(&mut self, lanes: usize) -> bool {
+        let used = self.pieces().last().map_or(0, |piece| piece.lane + piece.len);
+        let fits = used + lanes <= L;
+        if fits {
+            self.pieces[..self.count].iter_mut().for_each(|piece| piece.lane += lanes);
+        }
+        fits
+    }
+
     /// Takes the pixels at places `start..start + L` of a grid whose rows are `pitch` wide, of which the first
     /// `outputs[1]` are pixels. Rows are counted through all examples, `outputs[0]` in each, and end before row `end`.
     #[inline(always)]
