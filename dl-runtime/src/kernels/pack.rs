@@ -242,6 +242,14 @@ impl<const N: usize> Aligned<N> {
     pub(super) fn as_mut_ptr(&mut self) -> *mut f32 {
         self.0.as_mut_ptr().cast()
     }
+
+    /// The first `len` floats, all 0.
+    pub(super) fn zeros(&mut self, len: usize) -> &mut [f32] {
+        let floats = &mut self.0[..len];
+        floats.fill(MaybeUninit::new(0.0));
+        // SAFETY: all of them have just been written, and they are borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), len) }
+    }
 }
 
 #[cfg(test)]

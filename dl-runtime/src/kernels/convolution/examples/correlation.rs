@@ -5,6 +5,7 @@
 //! is first copied away, some rows at a time. The few results between the rows are thrown away; where they would be too
 //! many, and for other strides, the pixels of a tile are packed for all taps, and one packing serves all rows (*packed*).
 
+use super::super::super::pack::Aligned;
 use super::super::super::product::{COLUMNS, Left, Right, Sink, Steps, Table, panels_at_once, product, with_panels};
 use super::super::filters::tiles;
 use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
@@ -62,34 +63,39 @@ enum Plan {
 }
 
 /// The stack of a correlation.
-struct Scratch {
+struct Scratch<'a> {
     /// Steps in the panels of the taps at hand.
     left: [usize; DEPTH],
     /// Offsets of the pixels of the taps at hand.
     right: [usize; DEPTH],
     /// The taps that the tables are of, so that they are not made again for each tile.
     taps: (usize, usize),
-    block: Block,
+    /// Copied rows or a packed tile; a tile of copied rows may read past the last.
+    block: &'a mut [f32],
     /// The tiles at hand, side by side.
     tiles: [Tile<COLUMNS>; 2],
 }
-
-/// Room for copied rows or a packed tile; a tile of copied rows may read past the last.
-#[repr(align(64))]
-struct Block([f32; BLOCK + COLUMNS]);
 
 impl Kernel for Correlation<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(mut self, lane: V) {
+        let plan = self.plan();
+        let depth = DEPTH.min(self.planes * self.geometry.taps());
+        let used = match plan {
+            Plan::Direct { copied: true, pitch, planes, lines } => {
+                planes * (lines + self.geometry.extent(0) - 1) * pitch + COLUMNS
+            }
+            _ => depth * COLUMNS,
+        };
+        let mut block = Aligned::<{ BLOCK + COLUMNS }>::uninit();
         let mut scratch = Scratch {
             left: [0; DEPTH],
             right: [0; DEPTH],
             taps: (0, 0),
-            block: Block([0.0; BLOCK + COLUMNS]),
+            block: block.zeros(used),
             tiles: [Tile::empty(), Tile::empty()],
         };
-        let plan = self.plan();
         for group in 0..self.groups {
             match plan {
                 Plan::Direct { copied, pitch, planes, lines } => {
@@ -135,7 +141,7 @@ impl Correlation<'_> {
 
     /// Makes the tables for taps `first..first + depth`, with the pixels in rows of `pitch` and planes of `plane`.
     #[inline(always)]
-    fn tables(&self, scratch: &mut Scratch, first: usize, depth: usize, pitch: usize, plane: usize) {
+    fn tables(&self, scratch: &mut Scratch<'_>, first: usize, depth: usize, pitch: usize, plane: usize) {
         if scratch.taps == (first, depth) {
             return;
         }
@@ -151,7 +157,7 @@ impl Correlation<'_> {
     }
 
     #[inline(always)]
-    fn direct<W: Sixteen>(&mut self, lane: W, group: usize, plan: [usize; 4], scratch: &mut Scratch) {
+    fn direct<W: Sixteen>(&mut self, lane: W, group: usize, plan: [usize; 4], scratch: &mut Scratch<'_>) {
         let [copied, pitch, planes, lines] = plan;
         let geometry = self.geometry;
         let (taps, plane_len) = (geometry.taps(), geometry.source_len());
@@ -168,7 +174,7 @@ impl Correlation<'_> {
                     if copied == 1 {
                         let rows = end - line + geometry.extent(0) - 1;
                         let first = geometry.meets(0, line, 0);
-                        let blocks = scratch.block.0.chunks_exact_mut(held).zip(source.chunks_exact(plane_len));
+                        let blocks = scratch.block.chunks_exact_mut(held).zip(source.chunks_exact(plane_len));
                         for (to, from) in blocks.take(count) {
                             geometry.copy_padded(lane, from, first, pitch, &mut to[..rows * pitch]);
                         }
@@ -210,14 +216,14 @@ impl Correlation<'_> {
                             }
                             start = start.min(next);
                             let (base, steps) = if copied == 1 {
-                                (scratch.block.0[start..].as_ptr(), &scratch.right[..place.depth])
+                                (scratch.block[start..].as_ptr(), &scratch.right[..place.depth])
                             } else if over(next) == 0 {
                                 (source[line * pitch + start..].as_ptr(), &scratch.right[..place.depth])
                             } else {
-                                let block = &mut scratch.block.0[..place.depth * COLUMNS];
+                                let block = &mut scratch.block[..place.depth * COLUMNS];
                                 let planes = Planes { floats, example: 0 };
                                 geometry.pack(lane, planes, &scratch.tiles[0], place.first, block);
-                                (scratch.block.0.as_ptr(), &PACKED[..place.depth])
+                                (scratch.block.as_ptr(), &PACKED[..place.depth])
                             };
                             let right = Right { base, steps: Table(steps), pitch: next - start };
                             // SAFETY: the furthest pixel that the last tile reads lies `reach` after its start, which is within
@@ -237,7 +243,7 @@ impl Correlation<'_> {
     }
 
     #[inline(always)]
-    fn packed<V: Lane>(&mut self, lane: V, group: usize, scratch: &mut Scratch) {
+    fn packed<V: Lane>(&mut self, lane: V, group: usize, scratch: &mut Scratch<'_>) {
         let geometry = self.geometry;
         let depth = self.planes * geometry.taps();
         let [source_example, _] = self.example_lens();
@@ -249,10 +255,10 @@ impl Correlation<'_> {
             for first in (0..depth).step_by(DEPTH) {
                 let place = Place { group, example: 0, first, depth: DEPTH.min(depth - first) };
                 self.tables(scratch, first, place.depth, 0, 0);
-                let block = &mut scratch.block.0[..place.depth * COLUMNS];
+                let block = &mut scratch.block[..place.depth * COLUMNS];
                 geometry.pack(lane, planes, &scratch.tiles[0], first, block);
                 let steps = Table(&PACKED[..place.depth]);
-                let right = Right { base: scratch.block.0.as_ptr(), steps, pitch: 0 };
+                let right = Right { base: scratch.block.as_ptr(), steps, pitch: 0 };
                 // SAFETY: the block holds place.depth rows of 16; the tables hold place.depth offsets of weights of
                 // this group.
                 unsafe { self.tile::<_, 1>(lane.sixteen(), place, 0, self.rows, right, scratch) }
@@ -272,7 +278,7 @@ impl Correlation<'_> {
         row: usize,
         rows: usize,
         right: Right<Table<'_>>,
-        scratch: &Scratch,
+        scratch: &Scratch<'_>,
     ) {
         let [_, y_example] = self.example_lens();
         let output_len = self.geometry.output_len();
