@@ -11,6 +11,7 @@ mod fold;
 mod fuse;
 mod gathered;
 mod hoist;
+mod parts;
 mod share;
 mod simplify;
 #[cfg(test)]
@@ -35,6 +36,9 @@ pub const STAGES: &[Stage] = &[
     ("share", share::share),
     ("dead", dead::dead),
     ("epilogue", epilogue::epilogue),
+    ("dead", dead::dead),
+    ("parts", parts::parts),
+    ("share", share::share),
     ("dead", dead::dead),
     ("fuse", fuse::fuse),
     ("dead", dead::dead),
