@@ -240,7 +240,7 @@ fn memory(bench: &Bench) {
     bench.pass("transpose heads 64x4x32", 2 * 16 * 8192, || {
         rt::transpose(&shape, 16, x.as_slice(), y.as_mut_slice());
     });
-    let shape = Gather { rows: 96, width: 128, count: 64 };
+    let shape = Gather { rows: 96, width: 128, count: 64, steps: 1 };
     let (table, mut y) = (values(96 * 128), values(16 * 64 * 128));
     let mut rng = Rng::new(1);
     let indices: Vec<u32> = (0..16 * 64).map(|_| rng.below(96) as u32).collect();

@@ -31,6 +31,7 @@ pub mod schedule;
 pub mod shards;
 pub mod summary;
 pub mod training;
+pub mod windows;
 
 /// What a front door may choose.
 #[derive(Debug, Clone)]

@@ -194,6 +194,8 @@ pub struct GatherShape {
     pub width: usize,
     /// Indices of an example.
     pub count: usize,
+    /// The steps of a sequence that these are, if their rows lie step by step; else 1.
+    pub steps: usize,
 }
 
 /// A sequence.
@@ -352,6 +354,24 @@ pub enum Home {
         of: BufferId,
         /// The loop, as a place in [`Program::scans`].
         scan: usize,
+        /// How many steps later it is in the sequence than in the loop: 1 or 0.
+        later: usize,
+    },
+    /// Some steps in a row of a buffer whose layout is [`Layout::Steps`]: as many as its own layout says, or one.
+    Steps {
+        /// The longer sequence.
+        of: BufferId,
+        /// The first of the steps.
+        first: usize,
+    },
+    /// A part of each block of another buffer, which pointwise steps read or write there.
+    Window {
+        /// The buffer.
+        of: BufferId,
+        /// Where the part begins in its block.
+        start: usize,
+        /// The length of a block.
+        size: usize,
     },
     /// The arena's fixed part, once for the batch.
     Fixed,
@@ -562,12 +582,20 @@ impl Program {
         self.results.iter().find(|(r, _)| *r == role).map(|(_, id)| *id)
     }
 
-    /// The buffer that a step of a sequence is a piece of; a buffer of its own otherwise.
+    /// The buffer that a step of a sequence or a window is a piece of; a buffer of its own otherwise.
     pub fn whole(&self, mut id: BufferId) -> BufferId {
-        while let Home::Step { of, .. } = self.buffer(id).home {
+        while let Home::Step { of, .. } | Home::Steps { of, .. } | Home::Window { of, .. } = self.buffer(id).home {
             id = of;
         }
         id
+    }
+
+    /// The buffer that a window is of, and which part of its blocks it is; nothing for other buffers.
+    pub fn window(&self, id: BufferId) -> Option<(BufferId, SliceShape)> {
+        let Home::Window { of, start, size } = self.buffer(id).home else { return None };
+        let outer = self.buffer(of).floats.checked_div(size)?;
+        let len = self.buffer(id).floats.checked_div(outer)?;
+        Some((of, SliceShape { outer, size, start, len }))
     }
 
     /// The outermost loop around a loop.

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use dl_grammar::Span;
 
 use crate::expression::{Argument, Expression, Instruction, View};
-use crate::graph::{Graph, NodeId, Regions, Role};
+use crate::graph::{Element, Graph, NodeId, Regions, Role};
 use crate::model::{Model, Parameter};
 use crate::ops::{Lowering, Op, PointwiseFn};
 use crate::plan::{Offsets, offsets};
 use crate::program::{
-    AxisShape, Buffer, BufferId, Convolution2dShape, Home, Kernel, Layout, Phase, Program, SHARD, Step,
+    AxisShape, Buffer, BufferId, Convolution2dShape, GatherShape, Home, Kernel, Layout, Phase, Program, SHARD, Step,
 };
 
 mod loops;
@@ -151,11 +151,13 @@ impl<'a> Scheduler<'a> {
                 let packs =
                     matches!(kernel, Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_));
                 let weight = |place| place == 1 && packs;
-                let operands = node.operands.iter().enumerate();
-                let operands =
-                    operands.map(|(place, &operand)| self.read_in(operand, prepared || weight(place), steps));
+                let operands = node.operands.iter().enumerate().map(|(place, &operand)| {
+                    // Indices stay where the caller has them; who looks up rows step by step finds them there.
+                    let is_index = matches!(self.graph.ty(operand).element, Element::Index(_));
+                    self.read_in(operand, prepared || weight(place), steps.filter(|_| !is_index))
+                });
                 let operands = operands.collect();
-                (kernel, operands)
+                (in_steps(kernel, steps), operands)
             }
         };
         let operands = self.adapt(&kernel, operands, node.ty.per_example, node.origin.span);
@@ -168,7 +170,8 @@ impl<'a> Scheduler<'a> {
             Some(step) => step,
             None => self.buffer(name, node.ty.dims.clone(), node.ty.per_example, home, node.origin.span),
         };
-        if let (Some(steps), true) = (steps, node.ty.per_example) {
+        // A sum over the steps has none.
+        if let (Some(steps), true) = (steps, node.ty.per_example && !matches!(node.op, Op::Sum(_))) {
             self.buffers[result.0 as usize].layout = Layout::Steps(steps);
         }
         self.push(phase, kernel, operands, result, node.origin.span);
@@ -429,6 +432,7 @@ impl<'a> Scheduler<'a> {
             Home::Parameter(parameter) | Home::Gradient(parameter) => self.parameters.starts[parameter],
             Home::State(state) | Home::Update(state) => self.states.starts[state],
             Home::Field(_) | Home::Prepared | Home::Shard | Home::Fixed | Home::Step { .. } => 0,
+            Home::Steps { .. } | Home::Window { .. } => 0,
         };
         let floats = dims.iter().product();
         let id = BufferId(self.buffers.len() as u32);
@@ -484,6 +488,16 @@ fn lower(graph: &Graph, id: NodeId) -> Lowering {
             Lowering::View
         }
         lowering => lowering,
+    }
+}
+
+/// A kernel over rows that lie step by step, if they do.
+fn in_steps(kernel: Kernel, steps: Option<usize>) -> Kernel {
+    let steps = steps.unwrap_or(1);
+    match kernel {
+        Kernel::Gather(shape) => Kernel::Gather(GatherShape { steps, ..shape }),
+        Kernel::GatherGradient(shape) => Kernel::GatherGradient(GatherShape { steps, ..shape }),
+        other => other,
     }
 }
 

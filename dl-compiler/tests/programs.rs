@@ -85,6 +85,117 @@ fn the_check_notices_what_is_wrong() {
     }));
 }
 
+const GATES: &str = "network N { input x: [5, 3]; y = x |> lstm(4); output o = y; loss mean(y * y); }";
+
+/// The kernels that run for shards.
+fn kernels(program: &Program) -> Vec<&Kernel> {
+    let shards = program.phases.iter().filter(|phase| matches!(phase, Phase::Shards(_)));
+    shards.flat_map(Phase::steps).map(|step| &step.kernel).collect()
+}
+
+#[test]
+fn gates_are_windows_and_their_gradients_too() {
+    for network in networks(GATES) {
+        for (name, program) in network.programs.named(&network.model.losses) {
+            let copies =
+                kernels(program).into_iter().filter(|kernel| matches!(kernel, Kernel::Slice(_) | Kernel::Concat(..)));
+            assert_eq!(copies.count(), 0, "{name}\n{program}");
+        }
+        let training = &network.programs.training[0];
+        let windows = training.steps().filter(|step| training.window(step.result).is_some());
+        assert_eq!(windows.count(), 4, "{training}");
+    }
+}
+
+#[test]
+fn what_others_touch_is_no_window() {
+    let copies = |text: &str| {
+        let network = networks(&format!("inference network N {{ input x: [4]; input z: [4]; {text} }}")).remove(0);
+        let program = &network.programs.inference;
+        assert_eq!(program.verify(), Ok(()));
+        kernels(program).iter().filter(|kernel| matches!(kernel, Kernel::Slice(_) | Kernel::Concat(..))).count()
+    };
+    // Read by pointwise steps alone, and written by them.
+    assert_eq!(copies("output y = tanh(slice(exp(x), 0, start: 1, len: 2));"), 0);
+    assert_eq!(copies("output y = concat(tanh(x), exp(z), axis: 0);"), 0);
+    // Read by a product, wanted as it is, joined twice, not computed here, and one part computed from another.
+    assert_eq!(copies("output y = slice(exp(x), 0, start: 1, len: 2) |> dense(2);"), 1);
+    assert_eq!(copies("output y = slice(exp(x), 0, start: 1, len: 2);"), 1);
+    assert_eq!(copies("t = tanh(x); output y = concat(t, t, axis: 0);"), 1);
+    assert_eq!(copies("output y = concat(x, exp(z), axis: 0);"), 1);
+    assert_eq!(copies("t = tanh(x); output o = t; output y = concat(t, exp(z), axis: 0);"), 1);
+    assert_eq!(copies("t = tanh(x); u = sigmoid(t |> dense(4)) * t; output y = concat(t, u, axis: 0);"), 1);
+}
+
+#[test]
+fn a_carry_that_is_stored_is_not_copied() {
+    let network = networks(GATES).remove(0);
+    let copies = |program: &Program, scan: usize| {
+        let steps = program.steps().filter(|step| step.within == Some(scan));
+        steps.filter(|step| matches!(step.kernel, Kernel::Copy)).count()
+    };
+    // In training both states are stored for the gradients, in inference the cell is needed but for the next step.
+    assert_eq!(copies(&network.programs.training[0], 0), 0);
+    assert_eq!(copies(&network.programs.inference, 0), 1);
+}
+
+#[test]
+fn the_check_notices_wrong_windows_and_steps() {
+    let broken = |change: fn(&mut Program)| {
+        let mut program = networks(GATES).remove(0).programs.training.remove(0);
+        change(&mut program);
+        program.verify().is_err()
+    };
+    fn homes(program: &mut Program, change: impl Fn(&mut Home)) {
+        program.buffers.iter_mut().for_each(|buffer| change(&mut buffer.home));
+    }
+    fn windows(program: &mut Program, kernel: fn(&Kernel) -> Option<Kernel>) {
+        for phase in &mut program.phases {
+            let (Phase::Shards(steps) | Phase::Batch(steps)) = phase;
+            for step in steps {
+                step.kernel = kernel(&step.kernel).unwrap_or_else(|| step.kernel.clone());
+            }
+        }
+    }
+    assert!(!broken(|_| {}));
+    assert!(broken(|program| homes(program, |home| {
+        if let Home::Window { start, size, .. } = home {
+            *start = *size;
+        }
+    })));
+    assert!(broken(|program| homes(program, |home| {
+        if let Home::Window { size, .. } = home {
+            *size += 1;
+        }
+    })));
+    assert!(broken(|program| homes(program, |home| {
+        if let Home::Steps { first, .. } = home {
+            *first += 2;
+        }
+    })));
+    assert!(broken(|program| homes(program, |home| {
+        if let Home::Step { later, .. } = home {
+            *later += 1;
+        }
+    })));
+    // Windows are for pointwise steps.
+    assert!(broken(|program| windows(program, |kernel| match kernel {
+        Kernel::Pointwise(expression) if expression.views.len() == 1 => Some(Kernel::Copy),
+        Kernel::Pointwise(expression) if expression.views.len() == 3 => Some(Kernel::Concat(1, vec![4, 4, 4])),
+        _ => None,
+    })));
+    // No step reads what it writes a part of.
+    assert!(broken(|program| {
+        let Phase::Shards(steps) = &mut program.phases[0] else { return };
+        let written =
+            steps.iter().filter(|step| matches!(program.buffers[step.result.0 as usize].home, Home::Window { .. }));
+        let written: Vec<_> = written.map(|step| step.result).collect();
+        for step in steps.iter_mut().filter(|step| step.result == written[1]) {
+            step.operands[0] = written[0];
+        }
+    }));
+}
+
 #[test]
 fn a_plan_is_within_a_tenth_of_the_least_possible() {
     for network in ALL.iter().flat_map(|text| networks(text)) {

@@ -108,6 +108,32 @@ layer rnn(x: [time, inputs], units) {
 ";
 
 #[test]
+fn gates_are_computed_by_parts() {
+    let fused = |text: &str| {
+        let network = network(text);
+        gradients_agree(text);
+        let graph = &network.graphs.inference;
+        let slices = graph.iter().filter(|(_, node)| matches!(node.op, dl_compiler::ops::Op::Slice(_)));
+        // Of a product at each step, or of a sum that is computed as a whole.
+        slices.filter(|(_, node)| graph.node(node.operands[0]).op.name() == "fused").count()
+    };
+    assert_eq!(fused("network N { input x: [3, 2]; y = x |> lstm(2) |> gru(2); output o = y; loss mean(y * y); }"), 0);
+    let cell = |parts: &str, more: &str| {
+        format!(
+            "network N {{ input x: [3, 4]; param w: [4, 4] = zeros; y = scan x_t in x with h: [4] = 0 {{
+                all = tanh(x_t + h @ w) * 2; {parts} h = concat(a * b, b, axis: 0){more}; yield h
+            }}; output o = y; loss mean(y * y); }}"
+        )
+    };
+    let parts =
+        |a: usize, b: usize| format!("a = slice(all, 0, start: {a}, len: 2); b = slice(all, 0, start: {b}, len: 2);");
+    assert_eq!(fused(&cell(&parts(2, 0), "")), 0);
+    // A place that is wanted twice, and a whole that is wanted as such, are computed once.
+    assert_eq!(fused(&cell(&parts(1, 0), "")), 2);
+    assert_eq!(fused(&cell(&parts(2, 0), " + all * 0.5")), 2);
+}
+
+#[test]
 fn an_elman_network_is_the_loop_written_by_hand() {
     let text = format!("{ELMAN} network A {{ input x: [4, 2]; output y = x |> rnn(3); }}");
     let network = network(&text);

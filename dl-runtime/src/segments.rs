@@ -31,6 +31,10 @@ pub struct Segments<'a> {
     len: usize,
     /// Examples of a shard.
     rows: usize,
+    /// Floats of each example of a shard that come before all of its rows.
+    skip: usize,
+    /// Examples in all; what is skipped of the last shard depends on it.
+    n: usize,
 }
 
 impl<'a> Segments<'a> {
@@ -46,20 +50,33 @@ impl<'a> Segments<'a> {
                 && len.checked_mul(examples).and_then(|room| room.checked_add(offset)).is_some_and(|end| end <= floats),
             "{examples} × {len} floats at {offset} leave a shard of {floats}"
         );
-        Self { floats: arena.get(offset..).unwrap_or(&[]), shard_len: floats, len, rows: examples }
+        let arena = arena.get(offset..).unwrap_or(&[]);
+        Self { floats: arena, shard_len: floats, len, rows: examples, skip: 0, n: usize::MAX }
     }
 
     /// Examples of `len` floats one after another, such as an input or the flat view of a batch.
     pub fn of_examples(flat: &'a [f32], len: usize) -> Self {
-        Self { floats: flat, shard_len: SHARD * len, len, rows: SHARD }
+        Self { floats: flat, shard_len: SHARD * len, len, rows: SHARD, skip: 0, n: usize::MAX }
+    }
+
+    /// Some steps of sequences that lie step by step in the shards of `n` examples: those behind the first `skip` floats
+    /// of each example, `len` floats of it. Their rows come step by step too, not example by example.
+    ///
+    /// # Panics
+    /// If sequences have fewer floats.
+    pub fn steps(self, n: usize, skip: usize, len: usize) -> Self {
+        let fits = skip.checked_add(len).is_some_and(|end| end <= self.len);
+        assert!(fits, "{len} floats behind {skip} of sequences of {}", self.len);
+        Self { len, skip, n, ..self }
     }
 
     /// The same floats as `count` times as many examples, each of them a part of one: a sequence of images as images.
     ///
     /// # Panics
-    /// If an example does not fall into so many parts.
+    /// If an example does not fall into so many parts, or is some steps of a longer one.
     pub fn parts(self, count: usize) -> Self {
         assert!(count > 0 && self.len.is_multiple_of(count), "{count} parts of {} floats", self.len);
+        assert!(self.skip == 0, "parts of some steps");
         Self { len: self.len / count, rows: self.rows * count, ..self }
     }
 
@@ -78,7 +95,17 @@ impl<'a> Segments<'a> {
     }
 
     fn start(&self, example: usize) -> usize {
-        example / self.rows * self.shard_len + example % self.rows * self.len
+        let shard = example / self.rows;
+        self.shard_start(shard) + example % self.rows * self.len
+    }
+
+    /// Where the rows of a shard start.
+    fn shard_start(&self, shard: usize) -> usize {
+        let skipped = match self.skip {
+            0 => 0,
+            skip => skip * self.n.saturating_sub(shard * self.rows).min(self.rows),
+        };
+        shard * self.shard_len + skipped
     }
 
     /// Examples in a shard.
@@ -92,7 +119,7 @@ impl<'a> Segments<'a> {
     /// If there is no such shard, or it has fewer rows.
     pub fn shard(&self, index: usize, rows: usize) -> &'a [f32] {
         assert!(rows <= self.rows, "{rows} rows of a shard of {}", self.rows);
-        let start = index * self.shard_len;
+        let start = self.shard_start(index);
         &self.floats[start..start + rows * self.len]
     }
 
@@ -150,6 +177,34 @@ mod tests {
             parts.copy_to(&mut y);
             assert_eq!(y, flat[..83]);
         }
+    }
+
+    #[test]
+    fn steps_lie_behind_those_of_all_examples_of_their_shard() {
+        // Sequences of three steps of two floats: step s of example e holds 100 e + 10 s and the next number.
+        let (n, shards) = (5, Shards { examples: 3, floats: 25 });
+        let mut arena = vec![f32::NAN; shards.room(n)];
+        for example in 0..n {
+            let (shard, row) = (example / 3, example % 3);
+            let rows = 3.min(n - shard * 3);
+            for (step, float) in (0..6).map(|i| (i / 2, i % 2)) {
+                let at = shard * 25 + 4 + (step * rows + row) * 2 + float;
+                arena[at] = (100 * example + 10 * step + float) as f32;
+            }
+        }
+        let all = Segments::of_shards(&arena, shards, 4, 6);
+        let later = all.steps(n, 2, 4);
+        assert_eq!(later.shard(0, 3), [10., 11., 110., 111., 210., 211., 20., 21., 120., 121., 220., 221.]);
+        assert_eq!(later.shard(1, 2), [310., 311., 410., 411., 320., 321., 420., 421.]);
+        assert_eq!(later.example(3), [310., 311., 410., 411.]);
+        assert_eq!(later.example(4), [320., 321., 420., 421.]);
+        assert_eq!(all.steps(n, 0, 4).shard(1, 2), [300., 301., 400., 401., 310., 311., 410., 411.]);
+    }
+
+    #[test]
+    #[should_panic = "4 floats behind 3 of sequences of 6"]
+    fn steps_past_the_end_are_refused() {
+        let _ = Segments::of_examples(&[0.0; 96], 6).steps(16, 3, 4);
     }
 
     #[test]

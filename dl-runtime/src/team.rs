@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -140,6 +141,18 @@ impl Team {
             // meet at their bounds without overlap, and each is run once.
             body(start, outs.map(|out| unsafe { out.slice(start, end - start) }));
         });
+    }
+
+    /// Splits `0..units` into one contiguous range for each thread and runs `body` on it.
+    ///
+    /// # Panics
+    /// A panic in `body` reaches the caller once all threads have stopped.
+    pub(crate) fn ranges<F>(&self, units: usize, body: F)
+    where
+        F: Fn(Range<usize>) + Sync,
+    {
+        let parts = self.threads().min(units);
+        self.run(parts, &|part| body(bounds(part, parts, units)..bounds(part + 1, parts, units)));
     }
 
     /// Runs `task(0)` … `task(parts - 1)`, each once, and returns when all are done.

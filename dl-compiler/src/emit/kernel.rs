@@ -97,6 +97,10 @@ pub(super) struct Call<'a> {
     pub(super) operands: &'a [Piece],
     /// For each operand, how many floats it has, and whether that is for each example.
     pub(super) sizes: &'a [(usize, bool)],
+    /// For each operand, the part that it is of the blocks of something larger, if it is, and what that is called.
+    pub(super) windows: &'a [Option<(SliceShape, &'a str)>],
+    /// The part that the result is of the blocks of something larger, if it is.
+    pub(super) part: Option<(SliceShape, &'a str)>,
     /// The result, at least as long as it has to be.
     pub(super) result: Piece,
     /// Floats of the result (for one example if it is per example).
@@ -105,6 +109,8 @@ pub(super) struct Call<'a> {
     pub(super) rows: Option<TokenStream>,
     /// Whether examples lie side by side, if the batch is large enough.
     pub(super) in_lanes: bool,
+    /// Whether an operand lies step by step.
+    pub(super) in_steps: bool,
     /// The type that computes a pointwise expression.
     pub(super) expression: Option<Ident>,
 }
@@ -186,6 +192,9 @@ impl Call<'_> {
             Kernel::Sum(AxisShape { outer, middle, inner }) | Kernel::MaxReduce(AxisShape { outer, middle, inner }) => {
                 let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
                 let shape = shapes.constant(layer, true, "Sum", value);
+                if self.in_steps {
+                    return quote!(rt::#name(#shape.in_steps(#n), 1, #(#operands),*, #y););
+                }
                 let (shape, n) = self.formed(shape, n);
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
@@ -213,9 +222,9 @@ impl Call<'_> {
                 let shape = shapes.constant(layer, true, "BatchedMatMul", value);
                 quote!(rt::batched_matmul(#shape, #n, #(#operands),*, #y);)
             }
-            Kernel::Gather(GatherShape { rows, width, count })
-            | Kernel::GatherGradient(GatherShape { rows, width, count }) => {
-                let value = quote!(rt::Gather { rows: #rows, width: #width, count: #count });
+            Kernel::Gather(GatherShape { rows, width, count, steps })
+            | Kernel::GatherGradient(GatherShape { rows, width, count, steps }) => {
+                let value = quote!(rt::Gather { rows: #rows, width: #width, count: #count, steps: #steps });
                 let shape = shapes.constant(layer, true, "Gather", value);
                 let team = self.kernel.sums_over_batch().then(|| quote!(, team));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y #team);)
@@ -231,9 +240,7 @@ impl Call<'_> {
             Kernel::Range => quote!(rt::range(#y);),
             Kernel::BatchShare => quote!(rt::batch_share(n, #y);),
             Kernel::Slice(shape) | Kernel::Pad(shape) => {
-                let SliceShape { outer, size, start, len } = shape;
-                let value = quote!(rt::Slice { outer: #outer, size: #size, start: #start, len: #len });
-                let shape = shapes.constant(layer, true, "Slice", value);
+                let shape = part(shapes, *shape, layer);
                 let (shape, n) = self.formed(shape, n);
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
@@ -250,17 +257,27 @@ impl Call<'_> {
                     quote!(#y.fill(#value);)
                 }
                 Some(ty) => {
-                    let (views, y) = (self.views(expression, &operands, self.floats), self.exact_mut());
+                    let views = self.views(shapes, expression, &operands, self.floats);
+                    let call = match self.part {
+                        Some((shape, name)) => {
+                            let shape = part(shapes, shape, name);
+                            quote!(rt::pointwise_part(#ty, operands, #shape, #n, #y);)
+                        }
+                        None => {
+                            let y = self.exact_mut();
+                            quote!(rt::pointwise(#ty, operands, #y);)
+                        }
+                    };
                     quote! {
                         let operands = [#(#views),*];
-                        rt::pointwise(#ty, operands, #y);
+                        #call
                     }
                 }
             },
             Kernel::PointwiseSum(expression, AxisShape { outer, middle, inner }) => {
                 let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
                 let shape = shapes.constant(layer, true, "Sum", value);
-                let views = self.views(expression, &operands, outer * middle * inner);
+                let views = self.views(shapes, expression, &operands, outer * middle * inner);
                 let (shape, n) = self.formed(shape, n);
                 let ty = &self.expression;
                 quote! {
@@ -303,9 +320,19 @@ impl Call<'_> {
     }
 
     /// How an expression of so many places reads its operands.
-    fn views(&self, expression: &Expression, operands: &[TokenStream], places: usize) -> Vec<TokenStream> {
-        let views = expression.views.iter().zip(operands).zip(self.sizes);
-        let views = views.map(|((view, x), &(floats, per_example))| {
+    fn views(
+        &self,
+        shapes: &mut Shapes,
+        expression: &Expression,
+        operands: &[TokenStream],
+        places: usize,
+    ) -> Vec<TokenStream> {
+        let views = expression.views.iter().zip(operands).zip(self.sizes).zip(self.windows);
+        let views = views.map(|(((view, x), &(floats, per_example)), window)| {
+            if let (Some((shape, name)), Some(rows)) = (window, &self.rows) {
+                let shape = part(shapes, *shape, name);
+                return quote!(rt::Operand::part(#x, #shape, #rows));
+            }
             if per_example == self.rows.is_some() && view.inner == 1 && floats == places {
                 return quote!(rt::Operand::full(#x));
             }
@@ -403,6 +430,12 @@ pub(super) fn count(len: usize, rows: Option<&TokenStream>) -> TokenStream {
         Some(rows) if len == 1 => quote!(#rows),
         Some(rows) => quote!(#rows * #len),
     }
+}
+
+/// The constant of a part of blocks.
+fn part(shapes: &mut Shapes, SliceShape { outer, size, start, len }: SliceShape, layer: &str) -> TokenStream {
+    let value = quote!(rt::Slice { outer: #outer, size: #size, start: #start, len: #len });
+    shapes.constant(layer.strip_prefix("d_").unwrap_or(layer), true, "Slice", value)
 }
 
 fn matmul(MatMulShape { rows, inputs, outputs }: &MatMulShape) -> TokenStream {

@@ -64,7 +64,7 @@ pub(super) fn layout(
                 ranges.push(quote!(state_layout::#name));
                 continue;
             }
-            Home::Field(_) | Home::Step { .. } => {
+            Home::Field(_) | Home::Step { .. } | Home::Steps { .. } | Home::Window { .. } => {
                 ranges.push(TokenStream::new());
                 continue;
             }

@@ -7,7 +7,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
 use super::Module;
-use super::kernel::{Call, Piece};
+use super::kernel::{Call, Piece, count};
 use super::layout::Layout;
 use crate::graph::Element;
 use crate::program::{BufferId, Home, Kernel, Phase, Program, Step};
@@ -99,7 +99,7 @@ impl Writer<'_> {
             body.extend(self.cut(&self.of_home(run, Home::Shard), &quote!(floats)));
             for step in run {
                 let operands: Vec<Piece> = step.operands.iter().map(|&operand| self.shard_piece(operand)).collect();
-                let result = Piece::Reference(self.layout.variable(step.result).clone());
+                let result = self.shard_piece(step.result);
                 body.extend(self.call(module, step, &operands, result, Some(quote!(rows))));
             }
         }
@@ -192,6 +192,8 @@ impl Writer<'_> {
             }
             _ => None,
         };
+        let window =
+            |id: BufferId| self.program.window(id).map(|(_, shape)| (shape, self.program.buffer(id).name.as_str()));
         let sizes: Vec<(usize, bool)> = buffers.iter().map(|buffer| (buffer.floats, buffer.per_example)).collect();
         let layer = self.layer(step);
         let in_lanes = buffers.iter().copied().chain([y]).any(|buffer| buffer.layout == crate::program::Layout::Lanes);
@@ -200,10 +202,13 @@ impl Writer<'_> {
             layer: &layer,
             operands,
             sizes: &sizes,
+            windows: &step.operands.iter().map(|&operand| window(operand)).collect::<Vec<_>>(),
+            part: window(step.result),
             result,
             floats: y.floats,
             rows,
             in_lanes,
+            in_steps: buffers.iter().any(|buffer| matches!(buffer.layout, crate::program::Layout::Steps(_))),
             expression,
         };
         call.tokens(&mut module.shapes)
@@ -294,13 +299,32 @@ impl Writer<'_> {
 
     /// What a step of a shard reads.
     pub(super) fn shard_piece(&self, id: BufferId) -> Piece {
+        // What is a window is reached through its whole.
+        let id = self.program.window(id).map_or(id, |(of, _)| of);
         match self.program.buffer(id).home {
             Home::Shard | Home::Step { .. } | Home::Field(_) => Piece::Reference(self.layout.variable(id).clone()),
+            Home::Steps { of, first } => {
+                let whole = self.layout.variable(of);
+                match self.floats_before(of, first) {
+                    0 => Piece::Reference(whole.clone()),
+                    floats => {
+                        let start = count(floats, Some(&quote!(rows)));
+                        Piece::Place(quote!(#whole[#start..]))
+                    }
+                }
+            }
             _ => {
                 let (block, range) = (self.block(id), self.layout.range(id));
                 Piece::Place(quote!(#block[#range]))
             }
         }
+    }
+
+    /// Floats of one example in the first steps of a sequence.
+    fn floats_before(&self, of: BufferId, first: usize) -> usize {
+        let whole = self.program.buffer(of);
+        let crate::program::Layout::Steps(all) = whole.layout else { return 0 };
+        whole.floats / all.max(1) * first
     }
 
     /// A value per example, over all shards.
@@ -315,6 +339,10 @@ impl Writer<'_> {
             Home::Field(field) => {
                 let (source, len) = (self.field(module, field), buffer.floats);
                 quote!(rt::Segments::of_examples(rt::flat(#source), #len))
+            }
+            Home::Steps { of, first } => {
+                let (range, skip, len) = (self.layout.range(of), self.floats_before(of, first), buffer.floats);
+                quote!(segments(#range).steps(n, #skip, #len))
             }
             _ => {
                 let range = self.layout.range(id);
@@ -338,7 +366,9 @@ impl Writer<'_> {
             Home::Update(_) => quote!(updates),
             Home::Prepared => quote!(prepared),
             Home::Fixed => quote!(fixed),
-            Home::Shard | Home::Step { .. } | Home::Field(_) => quote!(floats),
+            Home::Shard | Home::Step { .. } | Home::Steps { .. } | Home::Window { .. } | Home::Field(_) => {
+                quote!(floats)
+            }
         }
     }
 

@@ -88,5 +88,5 @@ pub(super) fn indices(constraint: usize, place: usize, found: &Type) -> Result<u
 /// The shape of a look-up in a table.
 pub(super) fn gather_shape(table: &[usize], index: &[usize]) -> GatherShape {
     let (rows, row) = table.split_first().map_or((1, [].as_slice()), |(rows, row)| (*rows, row));
-    GatherShape { rows, width: shape::product(row), count: shape::product(index) }
+    GatherShape { rows, width: shape::product(row), count: shape::product(index), steps: 1 }
 }

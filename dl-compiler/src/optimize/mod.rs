@@ -11,6 +11,7 @@ mod fold;
 mod fuse;
 mod gathered;
 mod hoist;
+mod parts;
 mod scale;
 mod share;
 mod simplify;
@@ -38,6 +39,9 @@ pub const STAGES: &[Stage] = &[
     ("scale", scale::scale),
     ("dead", dead::dead),
     ("epilogue", epilogue::epilogue),
+    ("dead", dead::dead),
+    ("parts", parts::parts),
+    ("share", share::share),
     ("dead", dead::dead),
     ("fuse", fuse::fuse),
     ("dead", dead::dead),

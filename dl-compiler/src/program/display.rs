@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BufferId, Home, Kernel, Layout, Method, Phase, Program, Step};
+use super::{BufferId, Home, Kernel, Layout, Method, Phase, Program, SliceShape, Step};
 use crate::graph::Role;
 
 impl fmt::Display for Program {
@@ -52,6 +52,8 @@ impl Program {
             let home = match result.home {
                 Home::Shard => "shard",
                 Home::Step { .. } => "step",
+                Home::Steps { .. } => "steps",
+                Home::Window { .. } => "window",
                 Home::Fixed => "fixed",
                 Home::Prepared => "prepared",
                 Home::Gradient(_) => "gradients",
@@ -61,9 +63,21 @@ impl Program {
                 Home::Field(_) => "batch",
             };
             let lanes = if result.layout == Layout::Lanes { " in lanes" } else { "" };
-            format!("{:?} at {home} {}{lanes}", result.dims, result.offset)
+            let place = match result.home {
+                Home::Steps { of, first } => format!("{first}.. of {}", self.name(of)),
+                Home::Step { later, .. } => later.to_string(),
+                _ => match self.window(step.result) {
+                    Some((of, shape)) => format!("{} of {}", range(shape), self.name(of)),
+                    None => result.offset.to_string(),
+                },
+            };
+            format!("{:?} at {home} {place}{lanes}", result.dims)
         });
-        let operands: Vec<&str> = step.operands.iter().map(|&operand| self.name(operand)).collect();
+        let operands = step.operands.iter().map(|&operand| match self.window(operand) {
+            Some((of, shape)) => format!("{} of {}", range(shape), self.name(of)),
+            None => self.name(operand).to_owned(),
+        });
+        let operands: Vec<String> = operands.collect();
         let indent = step.within.map_or(String::new(), |scan| format!("  {}", self.indent(scan)));
         let (name, operands) = (self.name(step.result), operands.join(", "));
         writeln!(f, "  {indent}{name} {place} = {} ({operands})", step.kernel)
@@ -81,6 +95,11 @@ impl Program {
     fn name(&self, id: BufferId) -> &str {
         self.buffers.get(id.0 as usize).map_or("?", |buffer| &buffer.name)
     }
+}
+
+/// Which floats of a block a window is.
+fn range(SliceShape { start, len, .. }: SliceShape) -> String {
+    format!("{start}..{}", start + len)
 }
 
 impl fmt::Display for Kernel {

@@ -24,7 +24,9 @@ impl Program {
             for step in phase.steps() {
                 match phase {
                     Phase::Shards(_) => {
-                        let shard = |home| matches!(home, Home::Shard | Home::Step { .. });
+                        let shard = |home| {
+                            matches!(home, Home::Shard | Home::Step { .. } | Home::Steps { .. } | Home::Window { .. })
+                        };
                         self.verify_step(step, &mut written, shard, true)?;
                     }
                     Phase::Batch(_) => {
@@ -58,7 +60,9 @@ impl Program {
             Home::Field(_) | Home::Parameter(_) | Home::Gradient(_) | Home::State(_) | Home::Update(_) => {
                 return Ok(());
             }
-            Home::Step { of, scan } => return self.verify_piece(buffer, of, scan),
+            Home::Step { of, scan, later } => return self.verify_piece(buffer, of, scan, later),
+            Home::Steps { of, first } => return self.verify_steps(buffer, of, first),
+            Home::Window { of, start, size } => return self.verify_window(buffer, of, start, size),
         };
         if planned
             && (!buffer.offset.is_multiple_of(ALIGNMENT) || buffer.offset + buffer.extent(self.shard_examples) > room)
@@ -68,16 +72,44 @@ impl Program {
         Ok(())
     }
 
-    /// A step of a sequence is a piece of a buffer that lies step by step, of as many steps as the loop has.
-    fn verify_piece(&self, buffer: &Buffer, of: BufferId, scan: usize) -> Result<(), String> {
+    /// A step of a sequence is a piece of a buffer that lies step by step, of as many steps as the loop has, or one more.
+    fn verify_piece(&self, buffer: &Buffer, of: BufferId, scan: usize, later: usize) -> Result<(), String> {
         let whole = self.buffers.get(of.0 as usize).ok_or_else(|| format!("{} is of no buffer", buffer.name))?;
         let steps = self.scans.get(scan).map(|scan| scan.length);
         let is_piece = steps.is_some_and(|steps| {
-            whole.layout == Layout::Steps(steps) && whole.floats == steps * buffer.floats && whole.per_example
+            let all = if whole.layout == Layout::Steps(steps) { steps } else { steps + 1 };
+            whole.layout == Layout::Steps(all) && steps + later <= all
+                && whole.floats == all * buffer.floats && whole.per_example
                 // Whoever reads a step reads it as the language sees it.
                 && buffer.layout == Layout::default()
         });
         if is_piece { Ok(()) } else { Err(format!("{} is no step of {}", buffer.name, whole.name)) }
+    }
+
+    /// Steps of a sequence are pieces of a buffer that lies step by step.
+    fn verify_steps(&self, buffer: &Buffer, of: BufferId, first: usize) -> Result<(), String> {
+        let whole = self.buffers.get(of.0 as usize).ok_or_else(|| format!("{} is of no buffer", buffer.name))?;
+        let count = if let Layout::Steps(count) = buffer.layout { count } else { 1 };
+        let are_steps = match whole.layout {
+            Layout::Steps(all) => {
+                first + count <= all && buffer.floats * all == whole.floats * count && buffer.layout != Layout::Lanes
+            }
+            _ => false,
+        };
+        let fits = are_steps && whole.home == Home::Shard && whole.per_example && buffer.per_example;
+        if fits { Ok(()) } else { Err(format!("{} is no part of {}", buffer.name, whole.name)) }
+    }
+
+    /// A window is a part of each block of a buffer that lies as the language sees it.
+    fn verify_window(&self, buffer: &Buffer, of: BufferId, start: usize, size: usize) -> Result<(), String> {
+        let whole = self.buffers.get(of.0 as usize).ok_or_else(|| format!("{} is of no buffer", buffer.name))?;
+        let plain = |buffer: &Buffer| buffer.layout == Layout::default() && buffer.per_example;
+        let is_part = size > 0 && whole.floats > 0 && whole.floats.is_multiple_of(size) && {
+            let outer = whole.floats / size;
+            buffer.floats.is_multiple_of(outer) && (1..=size.saturating_sub(start)).contains(&(buffer.floats / outer))
+        };
+        let is_whole = !matches!(whole.home, Home::Window { .. }) && plain(whole) && plain(buffer);
+        if is_part && is_whole { Ok(()) } else { Err(format!("{} is no window of {}", buffer.name, whole.name)) }
     }
 
     fn verify_step(
@@ -118,6 +150,17 @@ impl Program {
             if operand.per_example && !per_example && !step.kernel.sums_over_batch() {
                 return fail(format!("{} is per example", operand.name));
             }
+            let is_window = |buffer: &Buffer| matches!(buffer.home, Home::Window { .. });
+            if is_window(operand) || is_window(result) {
+                if self.whole(id) == whole {
+                    return fail(format!("reads and writes parts of {}", place(whole)?.name));
+                }
+                if step.kernel.expression(0).is_none()
+                    || is_window(result) && !matches!(step.kernel, Kernel::Pointwise(_))
+                {
+                    return fail("windows are for pointwise steps".to_owned());
+                }
+            }
             let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
             let apart = operand.offset + operand.extent(self.shard_examples) <= result.offset
                 || result.offset + result.extent(self.shard_examples) <= operand.offset;
@@ -143,6 +186,8 @@ impl Program {
                 let operand = place(id)?;
                 let repeats = view.inner * view.len;
                 let fits = if operand.per_example { repeats == places } else { places.is_multiple_of(repeats) };
+                let in_full = (view.inner, view.len) == (1, places);
+                let fits = fits && (in_full || !matches!(operand.home, Home::Window { .. }));
                 if view.len != operand.floats || !fits {
                     return fail(format!("{} has {} floats, read as {view:?}", operand.name, operand.floats));
                 }

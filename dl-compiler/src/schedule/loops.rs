@@ -2,14 +2,16 @@
 //!
 //! A sequence that a loop reads or writes lies step by step ([`Layout::Steps`]), so that what a step sees of all examples of a
 //! shard is one row of floats. What is computed from sequences row by row keeps that order; for everything else
-//! the sequence is turned round, once. A carry is a buffer of its own that the end of every step writes.
+//! the sequence is turned round, once. A carry is a buffer of its own that the end of every step writes; but if it is stored
+//! step by step anyway, before or after it changes, it is a sequence of one step more, of which each step of the loop
+//! reads one and writes the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dl_grammar::Span;
 
 use super::{Scheduler, fill, lower};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, Scan};
 use crate::ops::{Lowering, Op};
 use crate::program::{AxisShape, BufferId, Home, Kernel, Layout, StepsShape};
 
@@ -26,6 +28,14 @@ pub(super) struct Loops {
     lasts: Vec<Vec<NodeId>>,
     carries: Vec<Vec<NodeId>>,
     nexts: BTreeMap<(usize, usize), NodeId>,
+    /// The carry of which a value of a loop is the next one, of those that are sequences.
+    next_of: BTreeMap<NodeId, (usize, usize)>,
+    /// The carries that are sequences.
+    sequences: BTreeSet<(usize, usize)>,
+    /// The sequences of carries, from their first value to the last.
+    histories: BTreeMap<(usize, usize), BufferId>,
+    /// Parts of those: from which step on, and how many.
+    parts: BTreeMap<(BufferId, usize, usize), BufferId>,
     /// The `stack` that a value of a loop is written into at once.
     into: BTreeMap<NodeId, NodeId>,
     /// The number of steps of values that nobody wants but step by step.
@@ -35,7 +45,7 @@ pub(super) struct Loops {
     /// The last values of what is no carry.
     kept: BTreeMap<NodeId, BufferId>,
     wholes: BTreeMap<NodeId, BufferId>,
-    pieces: BTreeMap<(BufferId, usize), BufferId>,
+    pieces: BTreeMap<(BufferId, usize, usize), BufferId>,
     steps_first: BTreeMap<(BufferId, usize), BufferId>,
     examples_first: BTreeMap<BufferId, BufferId>,
 }
@@ -63,6 +73,22 @@ impl Loops {
                     loops.nexts.insert((op.scan, op.index), node.operands[0]);
                 }
                 _ => {}
+            }
+        }
+        let stored: BTreeSet<(usize, NodeId)> = graph
+            .nodes
+            .iter()
+            .filter_map(|node| if let Op::Stack(op) = &node.op { Some((op.scan, node.operands[0])) } else { None })
+            .collect();
+        for carries in &loops.carries {
+            for &id in carries {
+                let Op::Carry(op) = &graph.node(id).op else { continue };
+                let key = (op.scan, op.index);
+                let Some(&next) = loops.nexts.get(&key) else { continue };
+                if stored.contains(&(op.scan, id)) || stored.contains(&(op.scan, next)) {
+                    loops.next_of.entry(next).or_insert(key);
+                    loops.sequences.insert(key);
+                }
             }
         }
         loops
@@ -104,6 +130,8 @@ fn row_by_row(graph: &Graph, id: NodeId) -> Option<usize> {
             });
             fits.then_some(steps)
         }
+        (Op::Gather(_), &[_, index]) | (Op::GatherGradient(_), &[index, _]) => graph.ty(index).dims.first().copied(),
+        (Op::Sum(sum), &[x]) if (sum.axis, sum.count) == (0, 1) => graph.ty(x).dims.first().copied(),
         _ => None,
     }
 }
@@ -189,10 +217,25 @@ impl Scheduler<'_> {
         for id in self.loops.carries[scan].clone() {
             let node = graph.node(id);
             let Op::Carry(op) = &node.op else { continue };
-            let name = self.called[id.index()].clone();
-            let buffer = self.buffer(name, node.ty.dims.clone(), true, Home::Shard, node.origin.span);
-            self.put(node.operands[0], buffer, node.origin.span);
-            self.loops.carried.insert((scan, op.index), buffer);
+            let (name, span) = (self.called[id.index()].clone(), node.origin.span);
+            let key = (scan, op.index);
+            if self.loops.sequences.contains(&key) {
+                let length = graph.scans[scan].length;
+                let dims = [&[length + 1], node.ty.dims.as_slice()].concat();
+                let history = self.buffer(format!("{name}_history"), dims, true, Home::Shard, span);
+                self.buffers[history.0 as usize].layout = Layout::Steps(length + 1);
+                self.ready[history.0 as usize] = self.phase(true, &[]);
+                self.loops.histories.insert(key, history);
+                let first =
+                    self.steps_of_history(history, if graph.scans[scan].reversed { length } else { 0 }, 1, &name);
+                self.put(node.operands[0], first, span);
+                let carry = self.piece_later(history, scan, usize::from(graph.scans[scan].reversed), name);
+                self.loops.carried.insert(key, carry);
+                continue;
+            }
+            let buffer = self.buffer(name, node.ty.dims.clone(), true, Home::Shard, span);
+            self.put(node.operands[0], buffer, span);
+            self.loops.carried.insert(key, buffer);
         }
         self.loops.open.push(scan);
     }
@@ -203,7 +246,7 @@ impl Scheduler<'_> {
         for id in self.loops.stacks[scan].clone() {
             let value = graph.node(id).operands[0];
             let at_once = self.loops.into.get(&value) == Some(&id) && self.is_written(value, scan);
-            if !at_once {
+            if !at_once && self.history(id).is_none() {
                 let span = graph.node(id).origin.span;
                 let whole = self.whole(id);
                 let piece = self.piece(whole, scan, format!("{}_step", self.called[id.index()]));
@@ -229,6 +272,14 @@ impl Scheduler<'_> {
             };
             let base = self.base[value.index()];
             let span = graph.node(value).origin.span;
+            if let Some(&history) = self.loops.histories.get(&key) {
+                // Nothing that is read at this step is written over.
+                if self.loops.next_of.get(&value) != Some(&key) || !self.is_written(value, scan) {
+                    let next = self.next_piece(history, key, value);
+                    self.put(value, next, span);
+                }
+                continue;
+            }
             let is_other = matches!(&graph.node(base).op, Op::Carry(other) if other.scan == scan && base != id);
             if is_other {
                 // The other carry may get its own next value first.
@@ -295,6 +346,13 @@ impl Scheduler<'_> {
             }
             Op::Last(op) => {
                 self.pass(op.scan, id);
+                if let Some(&history) = self.loops.histories.get(&(op.scan, op.index)) {
+                    let Scan { reversed, length, .. } = self.graph.scans[op.scan];
+                    let name = self.called[id.index()].clone();
+                    let last = self.steps_of_history(history, if reversed { 0 } else { length }, 1, &name);
+                    self.values.insert(id, last);
+                    return true;
+                }
                 let carried = self.loops.carried.get(&(op.scan, op.index));
                 match carried.or_else(|| self.loops.kept.get(&id)) {
                     Some(&buffer) => buffer,
@@ -318,6 +376,10 @@ impl Scheduler<'_> {
     /// Where a value of the loop at hand is stored for later, if it is: its piece of the whole.
     pub(super) fn stacked(&mut self, id: NodeId) -> Option<BufferId> {
         let scan = self.regions.of(id)?;
+        if let Some(&key) = self.loops.next_of.get(&id).filter(|key| key.0 == scan) {
+            let history = *self.loops.histories.get(&key)?;
+            return Some(self.next_piece(history, key, id));
+        }
         let stack = *self.loops.into.get(&id)?;
         if !matches!(&self.graph.node(stack).op, Op::Stack(op) if op.scan == scan) {
             return None;
@@ -333,6 +395,12 @@ impl Scheduler<'_> {
         }
         let node = self.graph.node(stack);
         let name = self.called[stack.index()].clone();
+        if let Some((history, first)) = self.history(stack) {
+            let length = node.ty.dims.first().copied().unwrap_or(1);
+            let whole = self.steps_of_history(history, first, length, &name);
+            self.loops.wholes.insert(stack, whole);
+            return whole;
+        }
         let whole = self.buffer(name, node.ty.dims.clone(), true, Home::Shard, node.origin.span);
         self.buffers[whole.0 as usize].layout = Layout::Steps(node.ty.dims.first().copied().unwrap_or(1));
         self.ready[whole.0 as usize] = self.phase(true, &[]);
@@ -340,19 +408,66 @@ impl Scheduler<'_> {
         whole
     }
 
+    /// The sequence of a carry of which a `stack` is a part, and the first of its steps.
+    fn history(&self, stack: NodeId) -> Option<(BufferId, usize)> {
+        let node = self.graph.node(stack);
+        let Op::Stack(op) = &node.op else { return None };
+        let (value, reversed) = (node.operands[0], self.graph.scans[op.scan].reversed);
+        let (key, first) = match &self.graph.node(value).op {
+            Op::Carry(carry) if carry.scan == op.scan => ((carry.scan, carry.index), usize::from(reversed)),
+            _ => (*self.loops.next_of.get(&value)?, usize::from(!reversed)),
+        };
+        let history = self.loops.histories.get(&key).filter(|_| key.0 == op.scan);
+        history.map(|history| (*history, first))
+    }
+
+    /// Steps of the sequence of a carry.
+    fn steps_of_history(&mut self, of: BufferId, first: usize, count: usize, name: &str) -> BufferId {
+        if let Some(&part) = self.loops.parts.get(&(of, first, count)) {
+            return part;
+        }
+        let whole = &self.buffers[of.0 as usize];
+        let (len, span, ready) = (whole.floats / whole.dims[0], whole.span, self.ready[of.0 as usize]);
+        let step: Vec<usize> = whole.dims.iter().skip(1).copied().collect();
+        let dims = if count == 1 { step } else { [&[count], step.as_slice()].concat() };
+        let part = self.buffer(name.to_owned(), dims, true, Home::Steps { of, first }, span);
+        self.buffers[part.0 as usize].floats = count * len;
+        if count > 1 {
+            self.buffers[part.0 as usize].layout = Layout::Steps(count);
+        }
+        self.ready[part.0 as usize] = ready;
+        self.loops.parts.insert((of, first, count), part);
+        part
+    }
+
+    /// Where the next value of a carry that is a sequence goes.
+    fn next_piece(&mut self, history: BufferId, (scan, _): (usize, usize), value: NodeId) -> BufferId {
+        let later = usize::from(!self.graph.scans[scan].reversed);
+        self.piece_later(history, scan, later, self.called[value.index()].clone())
+    }
+
     /// The step of a sequence that a loop is at.
     fn piece(&mut self, of: BufferId, scan: usize, name: String) -> BufferId {
-        if let Some(&piece) = self.loops.pieces.get(&(of, scan)) {
+        // Of a part of a longer sequence it is a step of that.
+        match self.buffers[of.0 as usize].home {
+            Home::Steps { of, first } => self.piece_later(of, scan, first, name),
+            _ => self.piece_later(of, scan, 0, name),
+        }
+    }
+
+    fn piece_later(&mut self, of: BufferId, scan: usize, later: usize, name: String) -> BufferId {
+        if let Some(&piece) = self.loops.pieces.get(&(of, scan, later)) {
             return piece;
         }
         let whole = &self.buffers[of.0 as usize];
         let (dims, span, ready) =
             (whole.dims.iter().skip(1).copied().collect::<Vec<_>>(), whole.span, self.ready[of.0 as usize]);
-        let len = whole.floats / self.graph.scans[scan].length.max(1);
-        let piece = self.buffer(name, dims, true, Home::Step { of, scan }, span);
+        let Layout::Steps(steps) = whole.layout else { return of };
+        let len = whole.floats / steps.max(1);
+        let piece = self.buffer(name, dims, true, Home::Step { of, scan, later }, span);
         self.buffers[piece.0 as usize].floats = len;
         self.ready[piece.0 as usize] = ready;
-        self.loops.pieces.insert((of, scan), piece);
+        self.loops.pieces.insert((of, scan, later), piece);
         piece
     }
 
@@ -370,7 +485,8 @@ impl Scheduler<'_> {
     /// How many steps a node is computed over step by step, because an operand lies so or nobody wants it otherwise.
     pub(super) fn steps_of(&mut self, id: NodeId) -> Option<usize> {
         // What a loop leaves behind is stored as the language sees it.
-        let is_stacked = self.regions.of(id).is_some() && self.loops.into.contains_key(&id);
+        let is_stored = self.loops.into.contains_key(&id) || self.loops.next_of.contains_key(&id);
+        let is_stacked = self.regions.of(id).is_some() && is_stored;
         if self.graph.scans.is_empty() || is_stacked {
             return None;
         }

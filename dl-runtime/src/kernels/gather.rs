@@ -13,33 +13,55 @@ pub struct Gather {
     pub width: usize,
     /// Indices of an example.
     pub count: usize,
+    /// The steps of a sequence that these are; all examples of a shard have their rows of one step before those of the
+    /// next. With 1, all rows of an example come before those of the next.
+    pub steps: usize,
 }
 
-/// `y` = the rows of the table that the indices of `n` examples name, one after another.
+impl Gather {
+    /// The indices of `n` examples in the order in which their rows lie.
+    fn in_order(&self, n: usize, indices: &[u32]) -> impl Iterator<Item = u32> {
+        let (count, each) = (self.count, self.count / self.steps);
+        let of = move |step: usize, example: usize| example * count + step * each;
+        let runs = (0..self.steps).flat_map(move |step| (0..n).map(move |example| of(step, example)));
+        runs.flat_map(move |start| indices[start..start + each].iter().copied())
+    }
+
+    /// # Panics
+    /// If the indices do not fall into so many steps.
+    fn check(&self) {
+        let Gather { count, steps, .. } = *self;
+        assert!(steps > 0 && count.is_multiple_of(steps), "{count} indices in {steps} steps");
+    }
+}
+
+/// `y` = the rows of the table that the indices of `n` examples name, one after another, or step by step.
 ///
 /// # Panics
-/// If a slice is shorter than the shape says or an index is not below `rows`.
+/// If a slice is shorter than the shape says, an index is not below `rows`, or indices do not fall into the steps.
 pub fn gather(shape: &Gather, n: usize, table: &[f32], indices: &[u32], y: &mut [f32]) {
-    let &Gather { rows, width, count } = shape;
+    let &Gather { rows, width, count, .. } = shape;
+    shape.check();
     let (table, indices) = (&table[..rows * width], &indices[..n * count]);
     let y = &mut y[..n * count * width];
     if width == 0 {
         return;
     }
-    for (&index, y) in indices.iter().zip(y.chunks_exact_mut(width)) {
+    for (index, y) in shape.in_order(n, indices).zip(y.chunks_exact_mut(width)) {
         y.copy_from_slice(&table[index as usize * width..][..width]);
     }
 }
 
 /// The gradient of [`gather`] for the table, overwritten: each row is the sum of all rows of `d_y` whose index names it.
 ///
-/// The team shares the rows of the table; a row's sum is in the order of the examples, so the bits do not depend on the
-/// number of threads.
+/// The team shares the rows of the table; a row's sum is in the order in which the rows of `d_y` lie, so the bits do not
+/// depend on the number of threads.
 ///
 /// # Panics
-/// If an operand is shorter than the shape says or an index is not below `rows`.
+/// As [`gather()`].
 pub fn gather_gradient(shape: &Gather, n: usize, indices: &[u32], d_y: Segments<'_>, d_table: &mut [f32], team: &Team) {
-    let &Gather { rows, width, count } = shape;
+    let &Gather { rows, width, count, .. } = shape;
+    shape.check();
     assert_eq!(d_y.example_len(), count * width, "floats of an example");
     let indices = &indices[..n * count];
     assert!(indices.iter().all(|&index| (index as usize) < rows), "an index is not below {rows}");
@@ -48,7 +70,7 @@ pub fn gather_gradient(shape: &Gather, n: usize, indices: &[u32], d_y: Segments<
         return;
     }
     let body = |start: usize, part: &mut [f32]| {
-        dispatch(isa(), Scatter { count, width, first: start / width, indices, d_y, part });
+        dispatch(isa(), Scatter { shape, n, first: start / width, indices, d_y, part });
     };
     if rows * width + n * count * width < WORTH_A_FORK {
         body(0, d_table);
@@ -91,8 +113,8 @@ const WORTH_A_FORK: usize = 1 << 15;
 
 /// The rows of d_table from `first` on that `part` holds.
 struct Scatter<'a> {
-    count: usize,
-    width: usize,
+    shape: &'a Gather,
+    n: usize,
     first: usize,
     indices: &'a [u32],
     d_y: Segments<'a>,
@@ -104,11 +126,14 @@ impl Kernel for Scatter<'_> {
 
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let Self { count, width, first, indices, d_y, part } = self;
+        let Self { shape, n, first, indices, d_y, part } = self;
+        let &Gather { width, count, .. } = shape;
         part.fill(0.0);
         let rows = part.len() / width;
-        for (example, indices) in indices.chunks_exact(count.max(1)).enumerate() {
-            for (&index, d_y) in indices.iter().zip(d_y.example(example).chunks_exact(width)) {
+        for (shard, start) in (0..n).step_by(d_y.shard_rows()).enumerate() {
+            let examples = d_y.shard_rows().min(n - start);
+            let indices = shape.in_order(examples, &indices[start * count..]);
+            for (index, d_y) in indices.zip(d_y.shard(shard, examples).chunks_exact(width)) {
                 let Some(row) = (index as usize).checked_sub(first).filter(|row| *row < rows) else { continue };
                 let sums = part[row * width..][..width].chunks_mut(V::LANES);
                 for (sum, d_y) in sums.zip(d_y.chunks(V::LANES)) {
@@ -138,9 +163,10 @@ mod tests {
     proptest! {
         #[test]
         fn look_ups_agree_with_their_twins(
-            rows in 1..12_usize, width in 1..40_usize, count in 0..6_usize, n in 0..40_usize, seed: u64,
+            rows in 1..12_usize, width in 1..40_usize, each in 0..4_usize, steps in 1..5_usize, n in 0..40_usize, seed: u64,
         ) {
-            let shape = Gather { rows, width, count };
+            let count = each * steps;
+            let shape = Gather { rows, width, count, steps };
             let (table, index) = (numbers(rows * width, seed), indices(n * count, rows, seed));
             let len = n * count * width;
             let (mut y, mut expected) = (vec![5.0; len + 3], vec![5.0; len + 3]);
@@ -175,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_gradient_of_a_table_has_the_same_bits_for_any_threads() {
-        let (shape, n) = (Gather { rows: 37, width: 60, count: 5 }, 170);
+        let (shape, n) = (Gather { rows: 37, width: 60, count: 5, steps: 5 }, 170);
         let (index, d_y) = (indices(n * 5, 37, 1), numbers(n * 300, 2));
         let run = |threads| {
             let mut d_table = vec![f32::NAN; 37 * 60];
@@ -190,7 +216,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        let (shape, table) = (Gather { rows: 3, width: 2, count: 2 }, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let (shape, table) = (Gather { rows: 3, width: 2, count: 2, steps: 1 }, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let (mut y, mut d_table) = ([0.0; 4], [9.0; 6]);
         gather(&shape, 1, &table, &[2, 2], &mut y);
         assert_eq!(y, [5.0, 6.0, 5.0, 6.0]);
@@ -205,8 +231,22 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_sequences_lie_step_by_step() {
+        let (shape, table) = (Gather { rows: 3, width: 1, count: 4, steps: 2 }, [10.0, 20.0, 30.0]);
+        let mut y = [0.0; 8];
+        gather(&shape, 2, &table, &[0, 1, 2, 2, 1, 1, 0, 2], &mut y);
+        assert_eq!(y, [10.0, 20.0, 20.0, 20.0, 30.0, 30.0, 10.0, 30.0]);
+    }
+
+    #[test]
+    #[should_panic = "3 indices in 2 steps"]
+    fn indices_that_do_not_fall_into_steps_are_refused() {
+        gather(&Gather { rows: 2, width: 1, count: 3, steps: 2 }, 1, &[0.0; 2], &[0; 3], &mut [0.0; 3]);
+    }
+
+    #[test]
     #[should_panic]
     fn an_index_past_the_table_is_refused() {
-        gather(&Gather { rows: 2, width: 1, count: 1 }, 1, &[0.0; 3], &[2], &mut [0.0]);
+        gather(&Gather { rows: 2, width: 1, count: 1, steps: 1 }, 1, &[0.0; 3], &[2], &mut [0.0]);
     }
 }

@@ -4,6 +4,8 @@
 //! on the stack: d_y into panels of sixteen columns, x into tiles as high as the microkernel's. Every sum is taken over
 //! blocks of a constant number of rows, in order, whoever computes it.
 
+use std::ops::Range;
+
 use super::matmul::MatMul;
 use super::pack::Aligned;
 use super::product::{COLUMNS, Left, Right, Stride, Sums, panels_at_once, product, tile_height, with_panels};
@@ -12,16 +14,14 @@ use crate::{Segments, Team};
 
 /// Rows of the examples that are summed up at a time: the panels of d_y at hand then take a third of the first-level cache.
 const DEPTH: usize = 128;
-/// Rows of d_weight whose x is packed at a time.
-const HEIGHT: usize = 96;
-/// Steps that a tile of x has room for besides its own.
-const SPARE: usize = 2;
+/// Rows of d_weight whose x is packed at a time, once for all columns if there are no more.
+const HEIGHT: usize = 256;
 /// Floats for panels of d_y. Each has room for a step more, lest all begin in the same set of the cache.
 const PANELS: usize = (DEPTH + 1) * 512;
 
 /// `d_weight = Σ xᵀ d_y` over the rows of `n` examples, overwritten: x has rows · inputs floats for each example, d_y
-/// rows · outputs, d_weight is [inputs, outputs]. The team shares the rows of d_weight; the order of each sum is that
-/// of the examples, so the bits do not depend on the number of threads.
+/// rows · outputs, d_weight is [inputs, outputs]. The team shares the rows of d_weight, or its columns; the order of each
+/// sum is that of the examples, so the bits do not depend on the number of threads.
 ///
 /// # Panics
 /// If an operand is shorter than the shape says.
@@ -47,23 +47,54 @@ pub(crate) fn matmul_weights_on(
         d_weight.fill(0.0);
         return;
     }
-    let body = |start: usize, part: &mut [f32]| {
-        dispatch(isa, Weights { shape: *shape, n, x, d_y, first: start / outputs, part });
+    let sums = Shared(d_weight.as_mut_ptr());
+    let body = |inputs: Range<usize>, outputs: Range<usize>| {
+        dispatch(isa, Weights { shape: *shape, n, x, d_y, inputs, outputs, sums });
     };
-    if n * rows * inputs * outputs < WORTH_A_FORK { body(0, d_weight) } else { team.split(d_weight, outputs, body) }
+    let threads = team.threads();
+    if n * rows * inputs * outputs < WORTH_A_FORK {
+        body(0..inputs, 0..outputs);
+    } else if by_columns(shape, threads) {
+        let panels = outputs.div_ceil(COLUMNS);
+        team.ranges(panels, |panels| body(0..inputs, panels.start * COLUMNS..(panels.end * COLUMNS).min(outputs)));
+    } else {
+        team.ranges(inputs, |inputs| body(inputs, 0..outputs));
+    }
 }
 
 /// Multiply-adds below which a fork and join costs more than it saves.
 const WORTH_A_FORK: usize = 1 << 17;
 
-/// The arguments of [`matmul_weights`] for the rows of d_weight from `first` on that `part` holds.
+/// Whether so many threads have less to pack if each takes columns of d_weight rather than rows. Who has rows packs all
+/// of d_y, who has columns packs all of x; if there are many rows, x is packed once for each group of columns.
+fn by_columns(shape: &MatMul, threads: usize) -> bool {
+    let MatMul { inputs, outputs, .. } = *shape;
+    let packed = |inputs: usize, outputs: usize| {
+        let groups = if inputs > HEIGHT { outputs.div_ceil(PANELS / (DEPTH + 1)) } else { 1 };
+        outputs + inputs * groups
+    };
+    let even = outputs.div_ceil(COLUMNS) >= 8 * threads;
+    even && packed(inputs, outputs.div_ceil(threads)) < packed(inputs.div_ceil(threads), outputs)
+}
+
+/// d_weight, of which each thread writes other places.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: `matmul_weights_on` borrows d_weight exclusively and hands out ranges of it that do not overlap, each once.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+/// The arguments of [`matmul_weights`] for some rows and columns of d_weight.
 struct Weights<'a> {
     shape: MatMul,
     n: usize,
     x: Segments<'a>,
     d_y: Segments<'a>,
-    first: usize,
-    part: &'a mut [f32],
+    inputs: Range<usize>,
+    outputs: Range<usize>,
+    sums: Shared,
 }
 
 /// The rows of all examples as one matrix.
@@ -73,20 +104,20 @@ struct Tall<'a> {
     columns: usize,
 }
 
-impl<'a> Tall<'a> {
-    /// `count` rows from `start` on, each with its place among them.
+impl Tall<'_> {
+    /// Where `count` rows from `start` on begin; what is behind them stays as it is.
     #[inline(always)]
-    fn rows(&self, start: usize, count: usize) -> impl Iterator<Item = (usize, &'a [f32])> {
+    fn rows(&self, start: usize, count: usize, begins: &mut [*const f32; DEPTH]) {
         let (mut example, mut row) = (start / self.rows, start % self.rows);
         let mut floats = self.segments.example(example);
-        (0..count).map(move |place| {
+        for begin in &mut begins[..count] {
             if row == self.rows {
                 (example, row) = (example + 1, 0);
                 floats = self.segments.example(example);
             }
+            *begin = floats[row * self.columns..][..self.columns].as_ptr();
             row += 1;
-            (place, &floats[(row - 1) * self.columns..][..self.columns])
-        })
+        }
     }
 }
 
@@ -106,30 +137,35 @@ impl Weights<'_> {
         let x = Tall { segments: self.x, rows, columns: inputs };
         let d_y = Tall { segments: self.d_y, rows, columns: outputs };
         let total = self.n * rows;
-        let part_inputs = self.part.len() / outputs;
-        let mut tiles = Aligned::<{ (DEPTH + SPARE) * HEIGHT + 8 }>::uninit();
+        let mut tiles = Aligned::<{ DEPTH * HEIGHT }>::uninit();
         let mut panels = Aligned::<PANELS>::uninit();
         let (tiles, panels) = (tiles.as_mut_ptr(), panels.as_mut_ptr());
-        // The columns come first, so that their sums stay in the second-level cache from one block of rows to the next.
-        let columns_at_once = PANELS / (DEPTH.min(total) + 1) / COLUMNS * COLUMNS;
-        for column in (0..outputs).step_by(columns_at_once) {
-            let width = columns_at_once.min(outputs - column);
-            for start in (0..total).step_by(DEPTH) {
-                let depth = DEPTH.min(total - start);
-                // SAFETY: width rounded up to whole panels, times depth + 1, is at most PANELS.
-                unsafe { pack_panels(lane, d_y.rows(start, depth), column, width, depth, panels) }
-                for input in (0..part_inputs).step_by(HEIGHT) {
-                    let height = HEIGHT.min(part_inputs - input);
-                    // SAFETY: `tiles` has room for (depth + SPARE) · HEIGHT floats and eight; the panels hold `width` columns of
-                    // `depth` steps; `part` holds part_inputs · outputs floats, input + height ≤ part_inputs and
-                    // column + width ≤ outputs.
+        let (mut rows_x, mut rows_d_y) = ([std::ptr::null(); DEPTH], [std::ptr::null(); DEPTH]);
+        for start in (0..total).step_by(DEPTH) {
+            let depth = DEPTH.min(total - start);
+            x.rows(start, depth, &mut rows_x);
+            d_y.rows(start, depth, &mut rows_d_y);
+            let (rows_x, rows_d_y) = (&rows_x[..depth], &rows_d_y[..depth]);
+            let columns_at_once = PANELS / (depth + 1) / COLUMNS * COLUMNS;
+            for column in self.outputs.clone().step_by(columns_at_once) {
+                let width = columns_at_once.min(self.outputs.end - column);
+                // SAFETY: the rows hold all columns; width rounded up to whole panels, times depth + 1,
+                // is at most PANELS.
+                unsafe { pack_panels(lane, rows_d_y, column, width, panels) }
+                for input in self.inputs.clone().step_by(HEIGHT) {
+                    let height = HEIGHT.min(self.inputs.end - input);
+                    // SAFETY: the rows hold all columns; `tiles` has room for depth · HEIGHT floats; the panels hold
+                    // `width` columns of `depth` steps; d_weight holds inputs · outputs floats, input + height ≤ inputs
+                    // and column + width ≤ outputs, and the places are this thread's.
                     unsafe {
-                        pack_tiles(lane, x.rows(start, depth), self.first + input, height, depth, tiles);
+                        if column == self.outputs.start || self.inputs.len() > HEIGHT {
+                            pack_tiles(lane, rows_x, inputs, input, height, tiles);
+                        }
                         let mut panel = 0;
                         while panel < width {
                             let columns = panels_at_once::<W>(width - panel) * COLUMNS;
                             let sums = Sums {
-                                base: self.part.as_mut_ptr().add(input * outputs + column + panel),
+                                base: self.sums.0.add(input * outputs + column + panel),
                                 row: outputs,
                                 columns: columns.min(width - panel),
                                 accumulate: start > 0,
@@ -162,9 +198,9 @@ unsafe fn multiply<W: Sixteen, const P: usize>(
     let mut row = 0;
     while row < height {
         let count = tile_height::<W>(height - row);
-        // SAFETY: the tile of rows row..row + count starts at row · (depth + SPARE); the sums have those rows.
+        // SAFETY: the tile of rows row..row + count starts at row · depth; the sums have those rows.
         unsafe {
-            let left = Left { base: tiles.add(row * (depth + SPARE)), row: 1, steps: Stride(count) };
+            let left = Left { base: tiles.add(row * depth), row: 1, steps: Stride(count) };
             let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
             product::<W, Stride, Stride, Sums, P>(lane, count, depth, left, right, &sums);
         }
@@ -172,35 +208,35 @@ unsafe fn multiply<W: Sixteen, const P: usize>(
     }
 }
 
+/// Rows that are packed side by side: what each of them adds to a panel or tile then makes whole cache lines in a row.
+const TOGETHER: usize = 8;
+
 /// Packs columns of rows into panels of sixteen, with zeros beside the last.
 ///
 /// # Safety
-/// The rows must hold the columns, and `panels` must have room for whole panels of `depth` + 1 steps.
+/// The rows must hold the columns, and `panels` must have room for whole panels of one step more than
+/// there are rows.
 #[inline(always)]
-unsafe fn pack_panels<'a, W: Sixteen>(
-    lane: W,
-    rows: impl Iterator<Item = (usize, &'a [f32])>,
-    first: usize,
-    width: usize,
-    depth: usize,
-    panels: *mut f32,
-) {
-    for (k, row) in rows {
-        let row = &row[first..first + width];
+unsafe fn pack_panels<W: Sixteen>(lane: W, rows: &[*const f32], first: usize, width: usize, panels: *mut f32) {
+    for (group, some) in rows.chunks(TOGETHER).enumerate() {
         let mut column = 0;
-        // SAFETY: columns below `width` are within the row; floats k · 16 to k · 16 + 15 of a panel within its depth · 16.
-        unsafe {
-            while column < width {
-                let to = panels.add(column * (depth + 1) + k * COLUMNS);
-                let from = row.as_ptr().add(column);
-                let count = width - column;
-                if count >= COLUMNS {
-                    lane.load(from).store(to);
-                } else {
-                    lane.load_first(from, count).store(to);
+        while column < width {
+            let count = width - column;
+            for (place, row) in some.iter().enumerate() {
+                let k = group * TOGETHER + place;
+                // SAFETY: columns below first + width are within the row; floats k · 16 to k · 16 + 15 of a panel within
+                // its (depth + 1) · 16.
+                unsafe {
+                    let to = panels.add(column * (rows.len() + 1) + k * COLUMNS);
+                    let from = row.add(first + column);
+                    if count >= COLUMNS {
+                        lane.load(from).store(to);
+                    } else {
+                        lane.load_first(from, count).store(to);
+                    }
                 }
-                column += COLUMNS;
             }
+            column += COLUMNS;
         }
     }
 }
@@ -208,48 +244,36 @@ unsafe fn pack_panels<'a, W: Sixteen>(
 /// Packs columns of rows as tiles of the left operand: for each tile of [`tile_height`] columns, step after step.
 ///
 /// # Safety
-/// The rows must hold the columns, and `tiles` must have room for height · (depth + SPARE) + 8 floats.
+/// The rows must hold `columns` columns, those from `first` on among them, and `tiles` must have room for `height` floats
+/// of each row.
 #[inline(always)]
-unsafe fn pack_tiles<'a, W: Sixteen>(
+unsafe fn pack_tiles<W: Sixteen>(
     lane: W,
-    rows: impl Iterator<Item = (usize, &'a [f32])>,
+    rows: &[*const f32],
+    columns: usize,
     first: usize,
     height: usize,
-    depth: usize,
     tiles: *mut f32,
 ) {
-    let lane = lane.eight();
-    let highest = tile_height::<W>(usize::MAX);
-    let mut whole = 0;
-    while whole + highest <= height && tile_height::<W>(height - whole) == highest {
-        whole += highest;
-    }
-    for (k, row) in rows {
-        let row = &row[first..];
-        assert!(height <= row.len());
-        macro_rules! copy {
-            ($column:ident, $count:ident) => {
-                // SAFETY: `count` ≤ 8 columns from `column` on are within the row. Eight floats are written, of which those past the
-                // step belong to later steps, which are written later, or lie in the tile's two steps to spare; of tiles of fewer than
-                // three, which are the last, in the room behind them.
-                unsafe {
-                    let (from, to) = (row.as_ptr().add($column), tiles.add($column * (depth + SPARE) + k * $count));
-                    if $column + 8 <= row.len() {
-                        lane.load(from).store(to);
-                    } else {
-                        lane.load_first(from, $count).store(to);
-                    }
-                }
-            };
-        }
+    let depth = rows.len();
+    let eight = lane.eight();
+    for (group, some) in rows.chunks(TOGETHER).enumerate() {
         let mut column = 0;
-        while column < whole {
-            copy!(column, highest);
-            column += highest;
-        }
         while column < height {
             let count = tile_height::<W>(height - column);
-            copy!(column, count);
+            for (place, row) in some.iter().enumerate() {
+                let k = group * TOGETHER + place;
+                // SAFETY: `count` ≤ 8 columns from `column` on are within the row, and `count` floats of the step within the
+                // tile. Eight are written where what lies past the step belongs to later steps of the same tile.
+                unsafe {
+                    let (from, to) = (row.add(first + column), tiles.add(column * depth + k * count));
+                    if k * count + 8 <= depth * count && first + column + 8 <= columns {
+                        eight.load(from).store(to);
+                    } else {
+                        eight.load_first(from, count).store_first(to, count);
+                    }
+                }
+            }
             column += count;
         }
     }

@@ -33,7 +33,7 @@ pub use gather::{Gather, float, gather, gather_gradient, one_hot, range};
 pub use matmul::{MatMul, matmul, matmul_unpacked};
 pub use matmul_weights::matmul_weights;
 pub use pack::{Pack, pack};
-pub use pointwise::{Operand, Pointwise, broadcast, pointwise};
+pub use pointwise::{Operand, Pointwise, broadcast, pointwise, pointwise_part};
 pub use pointwise_sum::pointwise_sum;
 pub use pool::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use rearrange::{Slice, concat, pad, slice};
@@ -41,5 +41,5 @@ pub use reduce::{Sum, batch_share, example_weights, max_reduce, mean, sum, sum_b
 pub use softmax::{
     Softmax, accuracy, argmax, cross_entropy, cross_entropy_gradient, log_softmax, softmax, softmax_gradient,
 };
-pub use steps::{examples_first, reverse, step, steps_first};
+pub use steps::{examples_first, reverse, step, step_and_next, steps_first};
 pub use transpose::{Transpose, transpose};

@@ -1,9 +1,11 @@
 //! Pointwise expressions: a function over a lane, applied to whole buffers.
 //!
 //! A fused expression of the generated code is a type that implements [`Pointwise`]; [`pointwise`] runs it over strips
-//! that fit the first-level cache. An operand may be smaller than the result and be repeated ([`Operand`]); its strip is
-//! then laid out on the stack first. What is not elementwise does not belong here.
+//! that fit the first-level cache. An operand may be smaller than the result and be repeated, or be a part of each block of
+//! something larger ([`Operand`]); where its strip does not lie in a row, it is laid out on the stack first. The result may
+//! be such a part too ([`pointwise_part`]). What is not elementwise does not belong here.
 
+use super::rearrange::Slice;
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -17,19 +19,35 @@ pub trait Pointwise<const N: usize> {
     fn eval<V: Lane>(x: [V; N]) -> V;
 }
 
-/// An operand of a pointwise expression: element i of the result reads `values[(i / inner) % len]`.
+/// The shortest runs of a window for whose sake strips are cut at their ends; shorter ones are laid out on the stack.
+const RUN: usize = 64;
+
+/// An operand of a pointwise expression: element i of the result reads `values[(k / len) * pitch + k % len]` with
+/// `k = i / inner`. So what starts anew after `len` elements has a pitch of 0.
 #[derive(Debug, Clone, Copy)]
 pub struct Operand<'a> {
     pub(crate) values: &'a [f32],
     pub(crate) inner: usize,
     pub(crate) len: usize,
+    pub(crate) pitch: usize,
 }
 
 impl<'a> Operand<'a> {
     /// An operand that has an element of its own for each of the result.
     pub fn full(values: &'a [f32]) -> Self {
         // Without an end there is nothing to start anew, so too few values are an error rather than repeated.
-        Operand { values, inner: 1, len: usize::MAX }
+        Operand { values, inner: 1, len: usize::MAX, pitch: 0 }
+    }
+
+    /// An operand whose elements are the parts of the blocks of `values` for `n` examples, one after another.
+    ///
+    /// # Panics
+    /// If there are fewer values, or the part leaves its block or has no floats.
+    pub fn part(values: &'a [f32], shape: &Slice, n: usize) -> Self {
+        shape.check();
+        assert!(shape.len > 0, "a part without floats");
+        let values = values[..n * shape.outer * shape.size].get(shape.start..).unwrap_or(&[]);
+        Operand { values, inner: 1, len: shape.len, pitch: shape.size }
     }
 
     /// An operand whose elements stand for `inner` neighbours each and start anew after `len`. A scalar has `len` 1.
@@ -38,7 +56,13 @@ impl<'a> Operand<'a> {
     /// If `inner` or `len` is 0 or there are fewer than `len` values.
     pub fn new(values: &'a [f32], inner: usize, len: usize) -> Self {
         assert!(inner > 0 && len > 0, "an operand of {len} elements, each {inner} times");
-        Operand { values: &values[..len], inner, len }
+        Operand { values: &values[..len], inner, len, pitch: 0 }
+    }
+
+    /// How many elements lie in a row, if that is worth cutting strips accordingly.
+    #[inline]
+    fn run(&self) -> Option<usize> {
+        (self.pitch > 0 && self.len >= RUN).then_some(self.len)
     }
 
     /// Where the elements `start..start + count` of the result find theirs in a row, if they do.
@@ -47,33 +71,49 @@ impl<'a> Operand<'a> {
         if self.inner != 1 {
             return None;
         }
-        let first = if start < self.len { start } else { start % self.len };
-        self.values.get(first..first + count)
+        if start < self.len && count <= self.len - start {
+            return self.values.get(start..start + count);
+        }
+        let (block, first) = (start / self.len, start % self.len);
+        if count > self.len - first {
+            return None;
+        }
+        self.values.get(block * self.pitch + first..)?.get(..count)
     }
 
     /// Which element all of `start..start + count` of the result read, if it is one.
     #[inline]
     fn single(&self, start: usize, count: usize) -> Option<usize> {
-        if self.len == 1 {
+        if self.len == 1 && self.pitch == 0 {
             return Some(0);
         }
-        (self.inner > 1 && start % self.inner + count <= self.inner).then(|| start / self.inner % self.len)
+        (self.inner > 1 && start % self.inner + count <= self.inner).then(|| self.place(start / self.inner))
+    }
+
+    /// Where element `k` lies, of those that are not repeated by `inner`.
+    #[inline]
+    pub(crate) fn place(&self, k: usize) -> usize {
+        k / self.len * self.pitch + k % self.len
     }
 
     /// Lays out the elements `start..` of the result, as many as `strip` holds.
     fn fill(&self, start: usize, strip: &mut [MaybeUninit<f32>]) {
-        let (mut index, mut skip) = (start / self.inner % self.len, start % self.inner);
+        let (element, mut skip) = (start / self.inner, start % self.inner);
+        let (mut block, mut index) = (element / self.len * self.pitch, element % self.len);
         let mut rest = strip;
         while !rest.is_empty() {
             let run = if self.inner == 1 { self.len - index } else { self.inner - skip };
             let (now, later) = rest.split_at_mut(run.min(rest.len()));
             if self.inner == 1 {
-                now.write_copy_of_slice(&self.values[index..index + now.len()]);
-                index = 0;
+                now.write_copy_of_slice(&self.values[block + index..][..now.len()]);
+                index = self.len;
             } else {
-                now.fill(MaybeUninit::new(self.values[index]));
-                index = if index + 1 == self.len { 0 } else { index + 1 };
+                now.fill(MaybeUninit::new(self.values[block + index]));
+                index += 1;
                 skip = 0;
+            }
+            if index == self.len {
+                (block, index) = (block + self.pitch, 0);
             }
             rest = later;
         }
@@ -92,7 +132,38 @@ pub fn pointwise<F: Pointwise<N>, const N: usize>(_function: F, operands: [Opera
 /// [`pointwise`] on a given instruction set.
 #[inline]
 pub(crate) fn pointwise_on<F: Pointwise<N>, const N: usize>(isa: Isa, operands: [Operand<'_>; N], y: &mut [f32]) {
-    dispatch(isa, Strips { operands, y, function: PhantomData::<F> });
+    let len = operands.iter().filter_map(Operand::run).min().unwrap_or(usize::MAX);
+    dispatch(isa, Strips { operands, y, pitch: len, start: 0, len, function: PhantomData::<F> });
+}
+
+/// [`pointwise`], its results the parts of the blocks of y for `n` examples; what lies beside them stays as it is.
+///
+/// # Panics
+/// If the part leaves its block, or an operand made by [`Operand::full`] or y is too short.
+#[inline]
+pub fn pointwise_part<F: Pointwise<N>, const N: usize>(
+    _function: F,
+    operands: [Operand<'_>; N],
+    shape: &Slice,
+    n: usize,
+    y: &mut [f32],
+) {
+    pointwise_part_on::<F, N>(isa(), operands, shape, n, y);
+}
+
+/// [`pointwise_part`] on a given instruction set.
+#[inline]
+pub(crate) fn pointwise_part_on<F: Pointwise<N>, const N: usize>(
+    isa: Isa,
+    operands: [Operand<'_>; N],
+    shape: &Slice,
+    n: usize,
+    y: &mut [f32],
+) {
+    shape.check();
+    let &Slice { outer, size, start, len } = shape;
+    let y = &mut y[..n * outer * size];
+    dispatch(isa, Strips { operands, y, pitch: size, start, len, function: PhantomData::<F> });
 }
 
 /// Repeats an operand over y; y has the length of the result.
@@ -110,10 +181,13 @@ pub fn broadcast(operand: Operand<'_>, y: &mut [f32]) {
     }
 }
 
-/// The arguments of [`pointwise`].
+/// The arguments of [`pointwise`]: results are `len` floats, or what there is, from `start` on in every `pitch` of y.
 struct Strips<'a, F, const N: usize> {
     operands: [Operand<'a>; N],
     y: &'a mut [f32],
+    pitch: usize,
+    start: usize,
+    len: usize,
     function: PhantomData<F>,
 }
 
@@ -122,8 +196,13 @@ impl<F: Pointwise<N>, const N: usize> Kernel for Strips<'_, F, N> {
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
         let mut laid = Laid::new(self.operands);
-        for (index, y) in self.y.chunks_mut(STRIP).enumerate() {
-            laid.eval::<V, F>(lane, index * STRIP, y);
+        let mut element = 0;
+        for block in self.y.chunks_mut(self.pitch.max(1)) {
+            let end = block.len().min(self.start.saturating_add(self.len));
+            for y in block[self.start..end].chunks_mut(STRIP) {
+                laid.eval::<V, F>(lane, element, y);
+                element += y.len();
+            }
         }
     }
 }
@@ -262,6 +341,59 @@ mod tests {
             prop_assert_eq!(&y, &expected);
             prop_assert_eq!(&through, &expected);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_read_and_written_as_by_the_twin(
+            n in 0usize..4, outer in 0usize..5, start in 0usize..70, len in prop_oneof![1usize..100, 500usize..600],
+            after in 0usize..70, shift in 0usize..3,
+        ) {
+            let size = start + len + after;
+            // The second operand lies elsewhere in its blocks, and its runs may be longer.
+            let shape = Slice { outer, size, start, len };
+            let other = if outer > 0 && shift > 0 {
+                Slice { outer: 1, size: outer * len + shift, start: shift - 1, len: outer * len }
+            } else {
+                Slice { start: size - len, ..shape }
+            };
+            let (a, b, c) = (values(n * outer * size, 1), values(n * other.outer * other.size, 2), values(3, 3));
+            let operands = [Operand::part(&a, &shape, n), Operand::part(&b, &other, n), Operand::new(&c, 1, 1)];
+            let close = |y: &[f32], expected: &[f32]| {
+                y.iter().zip(expected).all(|(y, expected)| (y - expected).abs() <= 1e-6 * expected.abs().max(1.0))
+            };
+            let blank = vec![-5.0; n * outer * size + 3];
+            let (mut dense, mut part) = (vec![0.0; n * outer * len], blank.clone());
+            reference::pointwise(Mixed, operands, &mut dense);
+            reference::pointwise_part(Mixed, operands, &shape, n, &mut part);
+            let mut cut = vec![0.0; dense.len()];
+            reference::slice(&shape, n, &part, &mut cut);
+            prop_assert_eq!(&cut, &dense);
+            for isa in available() {
+                let (mut y, mut y_part) = (vec![f32::NAN; dense.len()], blank.clone());
+                pointwise_on::<Mixed, 3>(*isa, operands, &mut y);
+                pointwise_part_on::<Mixed, 3>(*isa, operands, &shape, n, &mut y_part);
+                prop_assert!(close(&y, &dense), "{isa:?}: {y:?} {dense:?}");
+                prop_assert!(close(&y_part, &part), "{isa:?}: {y_part:?} {part:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_two_rows() {
+        let (shape, x) = (Slice { outer: 1, size: 3, start: 1, len: 2 }, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let mut y = [0.0; 4];
+        pointwise(First, [Operand::part(&x, &shape, 2)], &mut y);
+        assert_eq!(y, [2.0, 3.0, 5.0, 6.0]);
+        let mut y = [9.0; 6];
+        pointwise_part(First, [Operand::full(&x)], &shape, 2, &mut y);
+        assert_eq!(y, [9.0, 1.0, 2.0, 9.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    #[should_panic = "floats 2..4 of blocks of 3"]
+    fn a_part_that_leaves_its_block_is_refused() {
+        Operand::part(&[0.0; 6], &Slice { outer: 1, size: 3, start: 2, len: 2 }, 2);
     }
 
     #[test]

@@ -21,6 +21,14 @@ impl Slice {
         let lanes = form.lanes();
         Slice { outer: self.outer, size: self.size * lanes, start: self.start * lanes, len: self.len * lanes }
     }
+
+    /// # Panics
+    /// If the part leaves its block.
+    pub(crate) fn check(&self) {
+        let &Slice { size, start, len, .. } = self;
+        let end = start.saturating_add(len);
+        assert!(end <= size, "floats {start}..{end} of blocks of {size}");
+    }
 }
 
 /// `y` = the parts of the blocks of `x` for `n` examples, one after another.

@@ -25,6 +25,11 @@ impl Sum {
     pub const fn in_form(self, form: Form) -> Self {
         Sum { inner: self.inner * form.lanes(), ..self }
     }
+
+    /// The same over the steps of the sequences of `rows` examples that lie step by step, all rows of a step as one.
+    pub const fn in_steps(self, rows: usize) -> Self {
+        Sum { inner: self.inner * rows, ..self }
+    }
 }
 
 /// `y[o, i] = Σ_r x[o, r, i]` in each example.

@@ -43,6 +43,15 @@ pub fn step(sequence: &mut [f32], step: usize, len: usize) -> &mut [f32] {
     &mut sequence[step * len..][..len]
 }
 
+/// A step of a sequence that lies step by step, `len` floats at each, and the step behind it.
+///
+/// # Panics
+/// If the sequence has no such steps.
+pub fn step_and_next(sequence: &mut [f32], step: usize, len: usize) -> [&mut [f32]; 2] {
+    let (now, next) = sequence[step * len..][..2 * len].split_at_mut(len);
+    [now, next]
+}
+
 /// `y[inner, outer, ..] = x[outer, inner, ..]`, each `len` floats.
 fn turn(outer: usize, inner: usize, len: usize, x: &[f32], y: &mut [f32]) {
     let (x, y) = (&x[..outer * inner * len], &mut y[..outer * inner * len]);
@@ -87,6 +96,10 @@ mod tests {
                 let of_step = super::step(&mut y, step, rows * len).to_vec();
                 let expected = (0..rows * len).map(|i| x[(i / len * steps + step) * len + i % len]);
                 assert_eq!(of_step, expected.collect::<Vec<_>>());
+                if step > 0 {
+                    let [before, now] = super::step_and_next(&mut y, step - 1, rows * len);
+                    assert_eq!((now.to_vec(), before.len()), (of_step, rows * len));
+                }
             }
         }
     }

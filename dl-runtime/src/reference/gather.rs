@@ -2,11 +2,21 @@
 
 use crate::{Gather, Segments, Team};
 
+/// Where the row of an index lies among those of `n` examples.
+fn place(shape: &Gather, n: usize, example: usize, index: usize) -> usize {
+    let each = shape.count / shape.steps;
+    let (step, within) = (index / each, index % each);
+    (step * n + example) * each + within
+}
+
 /// Twin of [`crate::gather`].
 pub fn gather(shape: &Gather, n: usize, table: &[f32], indices: &[u32], y: &mut [f32]) {
-    for place in 0..n * shape.count {
-        for column in 0..shape.width {
-            y[place * shape.width + column] = table[indices[place] as usize * shape.width + column];
+    for example in 0..n {
+        for index in 0..shape.count {
+            let (from, to) = (indices[example * shape.count + index] as usize, place(shape, n, example, index));
+            for column in 0..shape.width {
+                y[to * shape.width + column] = table[from * shape.width + column];
+            }
         }
     }
 }
@@ -24,9 +34,13 @@ pub fn gather_gradient(
         for column in 0..shape.width {
             let mut sum = 0.0;
             for example in 0..n {
-                for place in 0..shape.count {
-                    if indices[example * shape.count + place] as usize == row {
-                        sum += f64::from(d_y.example(example)[place * shape.width + column]);
+                let shard = example / d_y.shard_rows();
+                let first = shard * d_y.shard_rows();
+                let examples = d_y.shard_rows().min(n - first);
+                for index in 0..shape.count {
+                    if indices[example * shape.count + index] as usize == row {
+                        let from = place(shape, examples, example - first, index);
+                        sum += f64::from(d_y.shard(shard, examples)[from * shape.width + column]);
                     }
                 }
             }

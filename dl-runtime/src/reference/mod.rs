@@ -20,7 +20,7 @@ pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight, 
 pub use form::{deinterleave, interleave};
 pub use gather::{float, gather, gather_gradient, one_hot, range};
 pub use matmul::{batched_matmul, matmul, matmul_weights, pack};
-pub use pointwise::{broadcast, pointwise};
+pub use pointwise::{broadcast, pointwise, pointwise_part};
 pub use pool::{avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use rearrange::{concat, pad, slice};
 pub use reduce::{batch_share, example_weights, max_reduce, mean, sum, sum_batch};
