@@ -35,6 +35,8 @@ pub struct Segments<'a> {
     skip: usize,
     /// Examples in all; what is skipped of the last shard depends on it.
     n: usize,
+    /// Rows of each of these.
+    parts: usize,
 }
 
 impl<'a> Segments<'a> {
@@ -51,12 +53,12 @@ impl<'a> Segments<'a> {
             "{examples} × {len} floats at {offset} leave a shard of {floats}"
         );
         let arena = arena.get(offset..).unwrap_or(&[]);
-        Self { floats: arena, shard_len: floats, len, rows: examples, skip: 0, n: usize::MAX }
+        Self { floats: arena, shard_len: floats, len, rows: examples, skip: 0, n: usize::MAX, parts: 1 }
     }
 
     /// Examples of `len` floats one after another, such as an input or the flat view of a batch.
     pub fn of_examples(flat: &'a [f32], len: usize) -> Self {
-        Self { floats: flat, shard_len: SHARD * len, len, rows: SHARD, skip: 0, n: usize::MAX }
+        Self { floats: flat, shard_len: SHARD * len, len, rows: SHARD, skip: 0, n: usize::MAX, parts: 1 }
     }
 
     /// Some steps of sequences that lie step by step in the shards of `n` examples: those behind the first `skip` floats
@@ -73,11 +75,10 @@ impl<'a> Segments<'a> {
     /// The same floats as `count` times as many examples, each of them a part of one: a sequence of images as images.
     ///
     /// # Panics
-    /// If an example does not fall into so many parts, or is some steps of a longer one.
+    /// If an example does not fall into so many parts.
     pub fn parts(self, count: usize) -> Self {
         assert!(count > 0 && self.len.is_multiple_of(count), "{count} parts of {} floats", self.len);
-        assert!(self.skip == 0, "parts of some steps");
-        Self { len: self.len / count, rows: self.rows * count, ..self }
+        Self { len: self.len / count, rows: self.rows * count, parts: self.parts * count, ..self }
     }
 
     /// Floats for each example.
@@ -103,7 +104,10 @@ impl<'a> Segments<'a> {
     fn shard_start(&self, shard: usize) -> usize {
         let skipped = match self.skip {
             0 => 0,
-            skip => skip * self.n.saturating_sub(shard * self.rows).min(self.rows),
+            skip => {
+                let examples = self.rows / self.parts;
+                skip * self.n.saturating_sub(shard * examples).min(examples)
+            }
         };
         shard * self.shard_len + skipped
     }
@@ -198,6 +202,8 @@ mod tests {
         assert_eq!(later.shard(1, 2), [310., 311., 410., 411., 320., 321., 420., 421.]);
         assert_eq!(later.example(3), [310., 311., 410., 411.]);
         assert_eq!(later.example(4), [320., 321., 420., 421.]);
+        let parts = later.parts(2);
+        assert_eq!([0, 1, 5, 6, 9].map(|part| parts.example(part)[0]), [10., 110., 220., 310., 420.]);
         assert_eq!(all.steps(n, 0, 4).shard(1, 2), [300., 301., 400., 401., 310., 311., 410., 411.]);
     }
 
