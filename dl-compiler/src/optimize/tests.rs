@@ -292,6 +292,42 @@ fn the_gradient_of_a_split_is_a_concatenation() {
     assert_eq!(split(1), (2, 0));
 }
 
+/// `concat(concat(a, b), c)` is one step, and so is a slice of a slice, along one axis only.
+#[test]
+fn parts_of_parts_are_parts() {
+    let parts = |axis: usize| {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let x = add(ops::input::Input { field: 0, ty: Type::per_example(vec![2, 3]) }.into(), &[]);
+        let sine = add(ops::sin::Sin.into(), &[x]);
+        let inner = add(ops::concat::Concat { axis: 0, count: 2 }.into(), &[x, sine]);
+        let below = add(ops::slice::Slice { axis: 0, start: 1, len: 2 }.into(), &[inner]);
+        let joined = add(ops::concat::Concat { axis, count: 2 }.into(), &[inner, inner]);
+        let part = add(ops::slice::Slice { axis, start: 1, len: 1 }.into(), &[below]);
+        graph.roots = vec![(Role::Output(0), joined), (Role::Output(1), part)];
+        let optimized = optimize(&graph);
+        let meaning = |graph: &Graph, role: Role| {
+            let context = Context {
+                batch: BATCH,
+                fields: &[numbers(&[BATCH, 2, 3], 0)],
+                parameters: &[],
+                states: &[],
+                weights: None,
+                uniform: &|_, _, _| 0.5,
+            };
+            root(graph, &eval(graph, &context), &context, role).unwrap()
+        };
+        for role in [Role::Output(0), Role::Output(1)] {
+            assert_eq!(meaning(&graph, role), meaning(&optimized, role), "{optimized}");
+        }
+        let operands = |place: usize| optimized.node(optimized.roots[place].1).operands.clone();
+        let slices = optimized.nodes.iter().filter(|node| node.op.name() == "slice").count();
+        (operands(0).len(), slices)
+    };
+    assert_eq!(parts(0), (4, 1));
+    assert_eq!(parts(1), (2, 2));
+}
+
 /// The mask of a relu and the choice by it are one loop, truth values within it.
 #[test]
 fn truth_values_are_no_loop_of_their_own() {

@@ -42,6 +42,8 @@ dln::include_compiled!("transformer");
 dln::include_compiled!("translation");
 dln::include_compiled!("unet");
 dln::include_compiled!("vae");
+dln::include_compiled!("video");
+dln::include_compiled!("volumes");
 
 dln::include_compiled!("winograd");
 dln::include_compiled!("xor");
