@@ -16,6 +16,7 @@ mod simplify;
 #[cfg(test)]
 mod tests;
 mod transpose;
+mod triangle;
 mod view;
 
 /// A stage: its name and what it does.
@@ -34,6 +35,7 @@ pub const STAGES: &[Stage] = &[
     ("cheapen", cheapen::cheapen),
     ("share", share::share),
     ("dead", dead::dead),
+    ("triangle", triangle::triangle),
     ("epilogue", epilogue::epilogue),
     ("dead", dead::dead),
     ("fuse", fuse::fuse),

@@ -9,6 +9,7 @@ dln::include_compiled!("autoencoder");
 dln::include_compiled!("axes");
 dln::include_compiled!("bayes");
 dln::include_compiled!("boltzmann");
+dln::include_compiled!("causal");
 dln::include_compiled!("cnn");
 dln::include_compiled!("convlstm");
 dln::include_compiled!("convolutions");
