@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use dln::runtime as rt;
 use dln::runtime::{
     BatchedMatMul, Block, Epilogue, Gather, Lane, MatMul, Operand, Pack, Pointwise, Rng, Segments, Shards, Softmax,
-    Sum, Team, Transpose,
+    Sum, Team, Transpose, Triangle,
 };
 
 fn main() {
@@ -121,6 +121,7 @@ fn attention(bench: &Bench) {
                 transposed_b,
                 shared_a: false,
                 shared_b: false,
+                triangle: Triangle::None,
             };
             let (a, b) = (values(4 * count * rows * inner), values(4 * count * inner * columns));
             let mut y = values(4 * count * rows * columns);

@@ -172,6 +172,20 @@ pub struct TransposeShape {
     pub strides: Vec<usize>,
 }
 
+/// Which matrix of a product is lower triangular, as it lies in memory: 0 above its diagonal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Triangle {
+    /// None is known to be.
+    #[default]
+    None,
+    /// The left one.
+    Left,
+    /// The right one.
+    Right,
+    /// The result, of which nobody reads more.
+    Result,
+}
+
 /// Products of `count` pairs of matrices for each example: `[rows, inner]` by `[inner, columns]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchedMatMulShape {
@@ -182,6 +196,19 @@ pub struct BatchedMatMulShape {
     /// What is summed over.
     pub inner: usize,
     /// Columns of a result.
+    pub columns: usize,
+    /// Which of the matrices is lower triangular.
+    pub triangle: Triangle,
+}
+
+/// Softmax of `count` matrices for each example, of which row i sees the columns up to number i.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CausalSoftmaxShape {
+    /// How many matrices.
+    pub count: usize,
+    /// Rows of a matrix.
+    pub rows: usize,
+    /// Columns of a matrix.
     pub columns: usize,
 }
 
@@ -252,6 +279,10 @@ pub enum Kernel {
     ArgMax(SoftmaxShape),
     /// (y, d_y) → d_x
     SoftmaxGradient(SoftmaxShape),
+    /// (x) → y
+    CausalSoftmax(CausalSoftmaxShape),
+    /// (y, d_y) → d_x
+    CausalSoftmaxGradient(CausalSoftmaxShape),
     /// (logits, labels) → loss of each row
     CrossEntropy(SoftmaxShape),
     /// (logits, labels, d_loss) → d_logits
@@ -485,6 +516,8 @@ impl Kernel {
             Kernel::AvgPool2dGradient(_) => "avg_pool2d_gradient",
             Kernel::Softmax(_) => "softmax",
             Kernel::SoftmaxGradient(_) => "softmax_gradient",
+            Kernel::CausalSoftmax(_) => "causal_softmax",
+            Kernel::CausalSoftmaxGradient(_) => "causal_softmax_gradient",
             Kernel::CrossEntropy(_) => "cross_entropy",
             Kernel::CrossEntropyGradient(_) => "cross_entropy_gradient",
             Kernel::Accuracy(_) => "accuracy",

@@ -28,6 +28,7 @@ const VOCABULARY: &[&str] = &[
     "1e39",
     "true",
     "softmax",
+    "causal_softmax",
     "dense",
     "dense(3)",
     "conv2d",

@@ -9,8 +9,8 @@ use super::names::Names;
 use super::pointwise::float;
 use crate::expression::Expression;
 use crate::program::{
-    Activation, AxisShape, BatchedMatMulShape, Convolution2dShape, Epilogue, GatherShape, Kernel, MatMulShape, Method,
-    Pool2dShape, SliceShape, SoftmaxShape, StepsShape, TransposeShape,
+    Activation, AxisShape, BatchedMatMulShape, CausalSoftmaxShape, Convolution2dShape, Epilogue, GatherShape, Kernel,
+    MatMulShape, Method, Pool2dShape, SliceShape, SoftmaxShape, StepsShape, TransposeShape, Triangle,
 };
 
 /// The shapes of a module's kernels, each a constant named after the layer that has it.
@@ -189,6 +189,12 @@ impl Call<'_> {
                     shapes.constant(layer, true, "Softmax", quote!(rt::Softmax { rows: #rows, classes: #classes }));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
+            Kernel::CausalSoftmax(shape) | Kernel::CausalSoftmaxGradient(shape) => {
+                let CausalSoftmaxShape { count, rows, columns } = shape;
+                let value = quote!(rt::CausalSoftmax { count: #count, rows: #rows, columns: #columns });
+                let shape = shapes.constant(layer, true, "CausalSoftmax", value);
+                quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
+            }
             Kernel::Sum(AxisShape { outer, middle, inner }) | Kernel::MaxReduce(AxisShape { outer, middle, inner }) => {
                 let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
                 let shape = shapes.constant(layer, true, "Sum", value);
@@ -205,7 +211,13 @@ impl Call<'_> {
                 quote!(rt::transpose(#shape, #n, #(#operands),*, #y);)
             }
             Kernel::BatchedMatMul(shape, [transposed_a, transposed_b]) => {
-                let BatchedMatMulShape { count, rows, inner, columns } = shape;
+                let BatchedMatMulShape { count, rows, inner, columns, triangle } = shape;
+                let triangle = match triangle {
+                    Triangle::None => quote!(None),
+                    Triangle::Left => quote!(Left),
+                    Triangle::Right => quote!(Right),
+                    Triangle::Result => quote!(Result),
+                };
                 // An operand of the batch meets every example.
                 let shared = |place: usize| self.rows.is_some() && self.sizes.get(place).is_some_and(|(_, each)| !each);
                 let (shared_a, shared_b) = (shared(0), shared(1));
@@ -218,6 +230,7 @@ impl Call<'_> {
                     transposed_b: #transposed_b,
                     shared_a: #shared_a,
                     shared_b: #shared_b,
+                    triangle: rt::Triangle::#triangle,
                 });
                 let shape = shapes.constant(layer, true, "BatchedMatMul", value);
                 quote!(rt::batched_matmul(#shape, #n, #(#operands),*, #y);)

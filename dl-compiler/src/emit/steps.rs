@@ -224,6 +224,8 @@ impl Writer<'_> {
             (
                 Kernel::Softmax(_)
                 | Kernel::SoftmaxGradient(_)
+                | Kernel::CausalSoftmax(_)
+                | Kernel::CausalSoftmaxGradient(_)
                 | Kernel::CrossEntropy(_)
                 | Kernel::CrossEntropyGradient(_)
                 | Kernel::LogSoftmax(_)

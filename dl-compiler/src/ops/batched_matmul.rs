@@ -6,7 +6,7 @@ use super::{Attribute, AttributeValue, Constant, Lowering, Operation, Spec, Viol
 use crate::eval::{Context, Value};
 use crate::gradient::Rule;
 use crate::graph::{NodeId, Type};
-use crate::program::{BatchedMatMulShape, Kernel};
+use crate::program::{BatchedMatMulShape, Kernel, Triangle};
 
 /// For every place of the leading axes the product of two matrices, each as it is or transposed.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub struct BatchedMatMul {
     pub transposed_a: bool,
     /// Whether the matrices of `b` are multiplied transposed.
     pub transposed_b: bool,
+    /// Which of the matrices is lower triangular, as it lies in memory; set by the optimizer.
+    pub triangle: Triangle,
 }
 
 impl Operation for BatchedMatMul {
@@ -55,11 +57,17 @@ impl Operation for BatchedMatMul {
             Some(AttributeValue::Bool(value)) => Ok(*value),
             _ => Err((place, "expected true or false".to_owned())),
         };
-        Ok(BatchedMatMul { transposed_a: flag(0)?, transposed_b: flag(1)? })
+        Ok(BatchedMatMul::new(flag(0)?, flag(1)?))
     }
 
     fn show(&self) -> String {
-        let flags = [("transposed_a", self.transposed_a), ("transposed_b", self.transposed_b)];
+        let flags = [
+            ("transposed_a", self.transposed_a),
+            ("transposed_b", self.transposed_b),
+            ("lower a", self.triangle == Triangle::Left),
+            ("lower b", self.triangle == Triangle::Right),
+            ("lower y", self.triangle == Triangle::Result),
+        ];
         let set: Vec<&str> = flags.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
         set.join(", ")
     }
@@ -81,9 +89,13 @@ impl Operation for BatchedMatMul {
         Ok(Type { per_example: a.per_example || b.per_example, ..a.with_dims(dims) })
     }
 
+    /// Triangles are found after differentiation, so no gradient flows through one.
     fn vjp(&self, rule: &mut Rule<'_>) -> Vec<Option<NodeId>> {
+        if self.triangle != Triangle::None {
+            return vec![None, None];
+        }
         let (a, b, d) = (rule.operand(0), rule.operand(1), rule.d());
-        let product = |transposed_a, transposed_b| BatchedMatMul { transposed_a, transposed_b };
+        let product = BatchedMatMul::new;
         let d_a = match self.transposed_a {
             false => rule.apply(product(false, !self.transposed_b), &[d, b]),
             true => rule.apply(product(self.transposed_b, true), &[b, d]),
@@ -102,7 +114,7 @@ impl Operation for BatchedMatMul {
             false => array::numbers(operand),
         };
         let (a_dims, b_dims) = (operands[0].dims(), operands[1].dims());
-        let BatchedMatMulShape { rows, inner, columns, .. } = self.shape(a_dims, b_dims);
+        let BatchedMatMulShape { rows, inner, columns, triangle, .. } = self.shape(a_dims, b_dims);
         let (a, b) = (numbers(operands[0]), numbers(operands[1]));
         let entry = |matrix: &[f64], transposed: bool, [_, width]: [usize; 2], row: usize, column: usize| {
             if transposed { matrix[column * width + row] } else { matrix[row * width + column] }
@@ -111,7 +123,16 @@ impl Operation for BatchedMatMul {
         for (a, b) in a.chunks(rows * inner).zip(b.chunks(inner * columns)) {
             for place in 0..rows * columns {
                 let (row, column) = (place / columns, place % columns);
+                let is_left_out = |k| match triangle {
+                    Triangle::None => false,
+                    Triangle::Left => is_above(self.transposed_a, row, k),
+                    Triangle::Right => is_above(self.transposed_b, k, column),
+                    Triangle::Result => is_above(false, row, column),
+                };
                 let term = |k| {
+                    if is_left_out(k) {
+                        return 0.0;
+                    }
                     entry(a, self.transposed_a, ends(a_dims, false), row, k)
                         * entry(b, self.transposed_b, ends(b_dims, false), k, column)
                 };
@@ -127,18 +148,39 @@ impl Operation for BatchedMatMul {
         Lowering::Kernel(Kernel::BatchedMatMul(shape, [self.transposed_a, self.transposed_b]))
     }
 
-    fn flops(&self, operands: &[&Type], _: &Type) -> usize {
-        let BatchedMatMulShape { count, rows, inner, columns } = self.shape(&operands[0].dims, &operands[1].dims);
-        shape::product(&[2, count, rows, inner, columns])
+    fn flops(&self, operands: &[&Type], result: &Type) -> usize {
+        let BatchedMatMulShape { count, rows, inner, columns, triangle } =
+            self.shape(&operands[0].dims, &operands[1].dims);
+        let lower = |dims: &[usize], others: usize| {
+            let [rows, columns] = ends(dims, false);
+            let counted = (0..rows).map(|row| columns.min(row + 1)).fold(0, usize::saturating_add);
+            shape::product(&[2, count, counted, others])
+        };
+        match triangle {
+            Triangle::None => shape::product(&[2, count, rows, inner, columns]),
+            Triangle::Left => lower(&operands[0].dims, columns),
+            Triangle::Right => lower(&operands[1].dims, rows),
+            Triangle::Result => lower(&result.dims, inner),
+        }
     }
 }
 
 impl BatchedMatMul {
+    /// A product of any matrices, each as it is or transposed.
+    pub fn new(transposed_a: bool, transposed_b: bool) -> BatchedMatMul {
+        BatchedMatMul { transposed_a, transposed_b, triangle: Triangle::None }
+    }
+
     fn shape(&self, a: &[usize], b: &[usize]) -> BatchedMatMulShape {
         let count = shape::product(&a[..a.len().saturating_sub(2)]);
         let ([rows, inner], [_, columns]) = (ends(a, self.transposed_a), ends(b, self.transposed_b));
-        BatchedMatMulShape { count, rows, inner, columns }
+        BatchedMatMulShape { count, rows, inner, columns, triangle: self.triangle }
     }
+}
+
+/// Whether a place of a matrix, or of one that lies transposed, is above the diagonal.
+fn is_above(transposed: bool, row: usize, column: usize) -> bool {
+    if transposed { row > column } else { column > row }
 }
 
 /// Rows and columns of the matrices of a tensor, or of their transposes.

@@ -334,6 +334,8 @@ ops! {
     avg_pool2d_gradient AvgPool2dGradient,
     softmax Softmax,
     softmax_gradient SoftmaxGradient,
+    causal_softmax CausalSoftmax,
+    causal_softmax_gradient CausalSoftmaxGradient,
     log_softmax LogSoftmax,
     cross_entropy CrossEntropy,
     cross_entropy_gradient CrossEntropyGradient,

@@ -75,6 +75,6 @@ fn of_table(graph: &mut Graph, node: &Node, gradient: GatherGradient) -> Option<
 fn product(graph: &mut Graph, operands: [NodeId; 2], transposed: [bool; 2], node: &Node) -> Option<NodeId> {
     let is_wide = operands.iter().all(|&id| !graph.ty(id).per_example && graph.ty(id).dims.len() == 2);
     let [transposed_a, transposed_b] = transposed;
-    let op = BatchedMatMul { transposed_a, transposed_b };
+    let op = BatchedMatMul::new(transposed_a, transposed_b);
     is_wide.then(|| graph.add(op.into(), &operands, node.origin.clone()).ok())?
 }

@@ -18,6 +18,7 @@ mod simplify;
 #[cfg(test)]
 mod tests;
 mod transpose;
+mod triangle;
 mod view;
 
 /// A stage: its name and what it does.
@@ -38,6 +39,7 @@ pub const STAGES: &[Stage] = &[
     ("dead", dead::dead),
     ("scale", scale::scale),
     ("dead", dead::dead),
+    ("triangle", triangle::triangle),
     ("epilogue", epilogue::epilogue),
     ("dead", dead::dead),
     ("parts", parts::parts),

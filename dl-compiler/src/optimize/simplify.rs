@@ -1,6 +1,7 @@
 //! Removes operations that change nothing.
 //!
 //! Before: `%1 = multiply (%0, constant 1.0), %2 = reshape [4] (reshape [2, 2] (%1))`. After: `%2 = %0` where shapes agree.
+//! Before: `%1 = concat (%0, x), %2 = concat (%1, y)` along one axis. After: `%2 = concat (%0, x, y)`; slices of slices alike.
 //! Before: `%2 = add (pad 0, 3 (%0), pad 2, 0 (%1))`, the gradient of a split. After: `%2 = concat (%0, %1)`.
 //! Only rewrites that keep every number: `x + 0` is kept, since `-0 + 0` is `0` (a tiling alone may keep a `-0` that the
 //! sum would have made `0`).
@@ -10,11 +11,16 @@ use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::concat::Concat;
 use crate::ops::reshape::Reshape;
+use crate::ops::slice::Slice;
+
+/// Joints of more parts are not made of smaller ones: a long chain of them would grow with the square of its length.
+const MAX_JOINED: usize = 64;
 
 /// The same graph without operations that change nothing.
 pub(super) fn simplify(graph: &Graph) -> Graph {
     rewrite(graph, |new, _, node| {
         let node = merge_views(new, node);
+        let node = merge_parts(new, node);
         let node = tiles(new, &node).unwrap_or(node);
         match unchanged(new, &node) {
             Some(same) => {
@@ -40,6 +46,31 @@ fn merge_views(graph: &Graph, node: Node) -> Node {
     }
     let operands = inner.operands.clone();
     Node { op: Reshape { dims: node.ty.dims.clone() }.into(), operands, ..node }
+}
+
+/// A part of a part is one part, what is joined to joined parts joins them, if all is along one axis.
+fn merge_parts(graph: &Graph, node: Node) -> Node {
+    match &node.op {
+        Op::Slice(outer) => match graph.node(node.operands[0]) {
+            Node { op: Op::Slice(inner), operands, .. } if inner.axis == outer.axis => {
+                let op = Slice { start: inner.start + outer.start, ..outer.clone() }.into();
+                Node { op, operands: operands.clone(), ..node }
+            }
+            _ => node,
+        },
+        Op::Concat(outer) => {
+            let parts = |&id: &NodeId| match graph.node(id) {
+                Node { op: Op::Concat(inner), operands, .. } if inner.axis == outer.axis => operands.clone(),
+                _ => vec![id],
+            };
+            let operands: Vec<NodeId> = node.operands.iter().flat_map(parts).collect();
+            if operands.len() > MAX_JOINED {
+                return node;
+            }
+            Node { op: Concat { axis: outer.axis, count: operands.len() }.into(), operands, ..node }
+        }
+        _ => node,
+    }
 }
 
 /// A sum of parts padded with zeros, if the parts fill an axis without gap or overlap, as the parts one behind the other.

@@ -8,7 +8,7 @@ use crate::eval::{Context, eval, root};
 use crate::gradient::differentiate;
 use crate::graph::{Element, Origin, Role, Type};
 use crate::ops::{self, Op};
-use crate::program::{Activation, Epilogue};
+use crate::program::{Activation, Epilogue, Triangle};
 
 const BATCH: usize = 3;
 
@@ -143,7 +143,11 @@ fn numbers(dims: &[usize], seed: usize) -> ArrayD<f64> {
 }
 
 fn roots(graph: &Graph, parameters: &[Vec<usize>]) -> Vec<(Role, ArrayD<f64>)> {
-    let fields = [numbers(&[BATCH, 2, 3], 0)];
+    let field = graph.nodes.iter().find_map(|node| match &node.op {
+        Op::Input(input) => Some([&[BATCH], input.ty.dims.as_slice()].concat()),
+        _ => None,
+    });
+    let fields = [numbers(&field.unwrap(), 0)];
     let parameters: Vec<_> = parameters.iter().enumerate().map(|(seed, dims)| numbers(dims, seed + 1)).collect();
     let context = Context {
         batch: BATCH,
@@ -231,7 +235,7 @@ fn products_take_transposes_in() {
         let right = if per_example { add(ops::multiply::Multiply.into(), &[x, weight]) } else { weight };
         let turned = add(ops::transpose::Transpose { axes: vec![1, 0] }.into(), &[right]);
         let plain = ops::matmul::MatMul { transposed: false, epilogue: Epilogue::default() };
-        let each = ops::batched_matmul::BatchedMatMul { transposed_a: false, transposed_b: false };
+        let each = ops::batched_matmul::BatchedMatMul::new(false, false);
         let product = add(if per_example { each.into() } else { plain.into() }, &[x, turned]);
         let twice = add(ops::transpose::Transpose { axes: vec![1, 0] }.into(), &[product]);
         let back = add(ops::transpose::Transpose { axes: vec![1, 0] }.into(), &[twice]);
@@ -290,6 +294,88 @@ fn the_gradient_of_a_split_is_a_concatenation() {
     assert_eq!(split(2), (0, 1));
     // Parts that overlap stay a sum.
     assert_eq!(split(1), (2, 0));
+}
+
+/// `concat(concat(a, b), c)` is one step, and so is a slice of a slice, along one axis only.
+#[test]
+fn parts_of_parts_are_parts() {
+    let parts = |axis: usize| {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let x = add(ops::input::Input { field: 0, ty: Type::per_example(vec![2, 3]) }.into(), &[]);
+        let sine = add(ops::sin::Sin.into(), &[x]);
+        let inner = add(ops::concat::Concat { axis: 0, count: 2 }.into(), &[x, sine]);
+        let below = add(ops::slice::Slice { axis: 0, start: 1, len: 2 }.into(), &[inner]);
+        let joined = add(ops::concat::Concat { axis, count: 2 }.into(), &[inner, inner]);
+        let part = add(ops::slice::Slice { axis, start: 1, len: 1 }.into(), &[below]);
+        graph.roots = vec![(Role::Output(0), joined), (Role::Output(1), part)];
+        let optimized = optimize(&graph);
+        let meaning = |graph: &Graph, role: Role| {
+            let context = Context {
+                batch: BATCH,
+                fields: &[numbers(&[BATCH, 2, 3], 0)],
+                parameters: &[],
+                states: &[],
+                weights: None,
+                uniform: &|_, _, _| 0.5,
+            };
+            root(graph, &eval(graph, &context), &context, role).unwrap()
+        };
+        for role in [Role::Output(0), Role::Output(1)] {
+            assert_eq!(meaning(&graph, role), meaning(&optimized, role), "{optimized}");
+        }
+        let operands = |place: usize| optimized.node(optimized.roots[place].1).operands.clone();
+        let slices = optimized.nodes.iter().filter(|node| node.op.name() == "slice").count();
+        (operands(0).len(), slices)
+    };
+    assert_eq!(parts(0), (4, 1));
+    assert_eq!(parts(1), (2, 2));
+}
+
+/// Products of causal attention leave out what lies above the diagonal, forward and backward.
+#[test]
+fn attention_that_looks_back_multiplies_triangles() {
+    let triangles = |shows_scores: bool| {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let x = add(ops::input::Input { field: 0, ty: Type::per_example(vec![2, 5, 3]) }.into(), &[]);
+        let weight = |parameter| ops::parameter::Parameter { parameter, dims: vec![2, 5, 3] }.into();
+        let [query, key, value] = [0, 1, 2].map(|parameter| {
+            let weight = add(weight(parameter), &[]);
+            add(ops::multiply::Multiply.into(), &[x, weight])
+        });
+        let each = || -> Op { ops::batched_matmul::BatchedMatMul::new(false, false).into() };
+        let key = add(ops::transpose::Transpose { axes: vec![0, 2, 1] }.into(), &[key]);
+        let scores = add(each(), &[query, key]);
+        let scale = add(ops::constant::Splat { value: 0.5, dims: vec![2, 5, 5] }.into(), &[]);
+        let scaled = add(ops::multiply::Multiply.into(), &[scores, scale]);
+        let weights = add(ops::causal_softmax::CausalSoftmax.into(), &[scaled]);
+        let y = add(each(), &[weights, value]);
+        let bounded = add(ops::tanh::Tanh.into(), &[y]);
+        let sum = add(ops::sum::Sum { axis: 0, count: 3 }.into(), &[bounded]);
+        let loss = add(ops::reshape::Reshape { dims: Vec::new() }.into(), &[sum]);
+        graph.roots = vec![(Role::Loss(0), loss), (Role::Output(0), y)];
+        if shows_scores {
+            graph.roots.push((Role::Output(1), scaled));
+        }
+        differentiate(&mut graph, 0, &[0, 1, 2]).unwrap();
+        let optimized = optimize(&graph);
+        assert_same(&graph, &optimized, &vec![vec![2, 5, 3]; 3], "triangle");
+        let products = optimized.nodes.iter().filter_map(|node| match &node.op {
+            Op::BatchedMatMul(product) => Some((product.transposed_a, product.transposed_b, product.triangle)),
+            _ => None,
+        });
+        products.collect::<Vec<_>>()
+    };
+    let (left, below) = (Triangle::Left, Triangle::Result);
+    // Scores, results; gradients of weights, values, queries and keys.
+    let backward = [(false, true, below), (true, false, left), (false, false, left), (true, false, left)];
+    for (shows_scores, scores) in [(false, below), (true, Triangle::None)] {
+        let found = triangles(shows_scores);
+        assert_eq!(found[..2], [(false, true, scores), (false, false, left)]);
+        assert!(backward.iter().all(|product| found[2..].contains(product)), "{found:?}");
+        assert_eq!(found.len(), 6);
+    }
 }
 
 /// The mask of a relu and the choice by it are one loop, truth values within it.

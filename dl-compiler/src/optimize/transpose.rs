@@ -66,10 +66,7 @@ fn of_operands(graph: &Graph, node: Node) -> Node {
         }
         Op::BatchedMatMul(product) => {
             let (a, b) = (plain(0), plain(1));
-            let op = BatchedMatMul {
-                transposed_a: product.transposed_a != a.is_some(),
-                transposed_b: product.transposed_b != b.is_some(),
-            };
+            let op = BatchedMatMul::new(product.transposed_a != a.is_some(), product.transposed_b != b.is_some());
             node.op = op.into();
             for (place, of) in [a, b].into_iter().enumerate() {
                 if let Some(of) = of {
@@ -90,9 +87,7 @@ fn of_result(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Opt
     }
     let product = graph.node(product);
     let op: Op = match &product.op {
-        Op::BatchedMatMul(of) => {
-            BatchedMatMul { transposed_a: !of.transposed_b, transposed_b: !of.transposed_a }.into()
-        }
+        Op::BatchedMatMul(of) => BatchedMatMul::new(!of.transposed_b, !of.transposed_a).into(),
         Op::MatMulWeights(of) => of.clone().into(),
         _ => return None,
     };

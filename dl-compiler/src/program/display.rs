@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BufferId, Home, Kernel, Layout, Method, Phase, Program, SliceShape, Step};
+use super::{BufferId, Home, Kernel, Layout, Method, Phase, Program, SliceShape, Step, Triangle};
 use crate::graph::Role;
 
 impl fmt::Display for Program {
@@ -145,6 +145,9 @@ impl fmt::Display for Kernel {
             | Kernel::LogSoftmax(s)
             | Kernel::ArgMax(s)
             | Kernel::Accuracy(s) => write!(f, " {}×{}", s.rows, s.classes)?,
+            Kernel::CausalSoftmax(s) | Kernel::CausalSoftmaxGradient(s) => {
+                write!(f, " {}×{}×{}", s.count, s.rows, s.columns)?
+            }
             Kernel::Sum(s) | Kernel::MaxReduce(s) | Kernel::Expand(s) | Kernel::Reverse(s) => {
                 write!(f, " {}×{}×{}", s.outer, s.middle, s.inner)?
             }
@@ -157,6 +160,12 @@ impl fmt::Display for Kernel {
                 write!(f, " {}×{}×{}×{}", s.count, s.rows, s.inner, s.columns)?;
                 write!(f, "{}", if *a { " transposed a" } else { "" })?;
                 write!(f, "{}", if *b { " transposed b" } else { "" })?;
+                f.write_str(match s.triangle {
+                    Triangle::None => "",
+                    Triangle::Left => " lower a",
+                    Triangle::Right => " lower b",
+                    Triangle::Result => " lower y",
+                })?;
             }
             Kernel::Gather(s) | Kernel::GatherGradient(s) => write!(f, " {} of {}×{}", s.count, s.rows, s.width)?,
             Kernel::OneHot(s) => write!(f, " {}×{}", s.rows, s.classes)?,

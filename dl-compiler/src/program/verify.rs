@@ -213,6 +213,7 @@ impl Kernel {
             | Kernel::Convolution2dWeight(..)
             | Kernel::MaxPool2dGradient(_)
             | Kernel::SoftmaxGradient(_)
+            | Kernel::CausalSoftmaxGradient(_)
             | Kernel::CrossEntropy(_)
             | Kernel::Accuracy(_) => 2,
             Kernel::Pointwise(expression) | Kernel::PointwiseSum(expression, _) => expression.views.len(),

@@ -1,11 +1,14 @@
 //! What resolve itself knows to call: reductions, parts of tensors, random numbers, initializers, quotients that are
-//! rounded, and the two sides of a kernel size. Everything else is an operation or stands in the library.
+//! rounded, and the sides of a kernel size. Everything else is an operation or stands in the library.
+
+use std::rc::Rc;
 
 use dl_grammar::{Code, Span};
 
 use super::call::{Given, Slot};
 use super::draw;
 use super::evaluator::Evaluator;
+use super::limits;
 use super::reduce::Reduction;
 use super::value::{Callee, Value};
 use crate::graph::Element;
@@ -30,6 +33,7 @@ enum Meaning {
     Bernoulli,
     Concat,
     Side(usize),
+    Sizes,
     Bound,
     FloorDiv,
     CeilDiv,
@@ -48,6 +52,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin { name: "concat", arguments: &["x…", "axis"], meaning: Meaning::Concat },
     Builtin { name: "height", arguments: &["size"], meaning: Meaning::Side(0) },
     Builtin { name: "width", arguments: &["size"], meaning: Meaning::Side(1) },
+    Builtin { name: "sizes", arguments: &["size", "count"], meaning: Meaning::Sizes },
     Builtin { name: "bound", arguments: &["index"], meaning: Meaning::Bound },
     Builtin { name: "floor_div", arguments: &["a", "b"], meaning: Meaning::FloorDiv },
     Builtin { name: "ceil_div", arguments: &["a", "b"], meaning: Meaning::CeilDiv },
@@ -125,6 +130,7 @@ impl<'a> Evaluator<'_, 'a> {
             (Meaning::Concat, [parts @ .., axis]) => self.concat(parts, axis, at),
             (Meaning::Bound, [index]) => self.bound_of_index(index),
             (Meaning::Side(side), [size]) => self.side(builtin.name, side, size),
+            (Meaning::Sizes, [size, count]) => self.sizes_of(size, count),
             (Meaning::FloorDiv, [a, b]) => self.rounded(builtin.name, a, b, at, i128::div_euclid),
             (Meaning::CeilDiv, [a, b]) => self.rounded(builtin.name, a, b, at, |a, b| -(-a).div_euclid(b)),
             (Meaning::Constant, [value]) => match self.number(builtin.name, value) {
@@ -207,5 +213,34 @@ impl<'a> Evaluator<'_, 'a> {
             },
             other => self.wrong_kind(shown, "an integer or a list of two", other, *place),
         }
+    }
+    /// `sizes([2, 3, 5], 3)` is 2, 3 and 5; `sizes(5, 3)` is 5 three times.
+    fn sizes_of(&mut self, (size, place): &(Value<'a>, Span), (count, count_place): &(Value<'a>, Span)) -> Value<'a> {
+        let axes = 2..=limits::MAX_RANK;
+        let wanted = match count {
+            Value::Integer(count) => usize::try_from(*count).ok().filter(|count| axes.contains(count)),
+            _ => None,
+        };
+        let Some(wanted) = wanted else {
+            let expected = format!("a number of axes from 2 to {}", limits::MAX_RANK);
+            return self.wrong_kind("sizes", &expected, count, *count_place);
+        };
+        let sizes: Option<Vec<Value<'a>>> = match size {
+            Value::Integer(number) => Some(vec![Value::Integer(*number); wanted]),
+            Value::List(values) if values.len() == wanted => values.iter().map(integer).collect(),
+            _ => None,
+        };
+        match sizes {
+            Some(sizes) => Value::Tuple(Rc::from(sizes)),
+            None => self.wrong_kind("sizes", &format!("an integer or a list of {wanted}"), size, *place),
+        }
+    }
+}
+
+/// The element of a list, if it is an integer.
+fn integer<'a>(value: &AttributeValue) -> Option<Value<'a>> {
+    match value {
+        AttributeValue::Integer(number) => Some(Value::Integer(*number)),
+        _ => None,
     }
 }

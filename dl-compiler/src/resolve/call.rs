@@ -10,6 +10,7 @@ use super::axes::axes_arguments;
 use super::builtin::extreme;
 use super::evaluator::{Evaluator, Kind};
 use super::held::Mark;
+use super::operation::TAKE_OVER;
 use super::stage::LayerValue;
 use super::value::{Callee, Value};
 use crate::model::CallRow;
@@ -246,7 +247,7 @@ impl<'a> Evaluator<'_, 'a> {
             .label("no such attribute")
             .note(format!("it is declared as `{}`", callee.signature()));
         let is_axis = matches!(name.text.as_str(), "axis" | "axes" | "dim" | "dims");
-        let takes_axes = slots.iter().any(|slot| slot.name == "over") || shown.ends_with("softmax");
+        let takes_axes = slots.iter().any(|slot| slot.name == "over") || TAKE_OVER.contains(&shown);
         if is_axis && takes_axes {
             diagnostic = diagnostic.help("did you mean `over`?");
         } else if let Some(near) = closest(&name.text, slots.iter().map(|slot| slot.name)) {

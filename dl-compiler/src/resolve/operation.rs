@@ -10,13 +10,16 @@ use crate::graph::{Element, NodeId, Type};
 use crate::ops::{AttributeValue, Lowering, Op, Spec, Violation};
 
 /// Operations whose results have the axes of their operand, besides those that work place by place.
-const KEEP_AXES: &[&str] = &["softmax", "log_softmax", "stop_gradient"];
+const KEEP_AXES: &[&str] = &["softmax", "log_softmax", "causal_softmax", "stop_gradient"];
+
+/// Operations along the last axis that take `over` for others.
+pub(super) const TAKE_OVER: &[&str] = &["softmax", "log_softmax"];
 
 impl<'a> Evaluator<'_, 'a> {
     /// `max_pool2d(x, 2)`
     pub(super) fn apply_operation(&mut self, spec: &'static Spec, at: Span, given: Vec<Given<'a>>) -> Value<'a> {
         if let Some(over) = given.iter().find(|given| given.name.is_some_and(|name| name.text == "over"))
-            && spec.name.ends_with("softmax")
+            && TAKE_OVER.contains(&spec.name)
         {
             let over = (over.value.clone(), over.span);
             return self.softmax_over(spec, at, given, over);

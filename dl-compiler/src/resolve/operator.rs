@@ -61,7 +61,7 @@ impl<'a> Evaluator<'_, 'a> {
                 other => other,
             };
         }
-        let product = ops::batched_matmul::BatchedMatMul { transposed_a: false, transposed_b: false };
+        let product = ops::batched_matmul::BatchedMatMul::new(false, false);
         match (a.dims.as_slice(), b.dims.as_slice()) {
             (&[inner], [] | [_] | [_, _]) | (&[_, inner], &[_]) if b.dims.first() == Some(&inner) => {
                 let rows = a.dims.len() == 2;

@@ -9,6 +9,7 @@ use dl_grammar::{FileId, Span, ast};
 
 use super::axes::Axis;
 use super::builtin::Builtin;
+use super::operation::TAKE_OVER;
 use super::stage::LayerValue;
 use crate::graph::NodeId;
 use crate::model::Initializer;
@@ -210,7 +211,7 @@ impl<'a> Callee<'a> {
                     Some(_) => format!("{} = …", attribute.name),
                     None => attribute.name.to_owned(),
                 });
-                let over = spec.name.ends_with("softmax").then(|| "over = …".to_owned());
+                let over = TAKE_OVER.contains(&spec.name).then(|| "over = …".to_owned());
                 spec.operands.iter().map(|name| (*name).to_owned()).chain(attributes).chain(over).collect()
             }
             Callee::Builtin(builtin) => {

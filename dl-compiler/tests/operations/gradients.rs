@@ -196,6 +196,7 @@ const EXEMPT: &[&str] = &[
     "max_pool2d_gradient",
     "avg_pool2d_gradient",
     "softmax_gradient",
+    "causal_softmax_gradient",
     "cross_entropy_gradient",
 ];
 
@@ -239,6 +240,8 @@ fn kernels() -> Vec<(Op, &'static str)> {
         ),
         (op("softmax", &[]), "[5]"),
         (op("softmax", &[]), "[2, 3, 4]"),
+        (op("causal_softmax", &[]), "[2, 3, 4]"),
+        (op("causal_softmax", &[]), "[4, 3]"),
         (op("cross_entropy", &[]), "[5], index(5)[]"),
         (op("cross_entropy", &[]), "[2, 3, 4], index(4)[2, 3]"),
         (op("accuracy", &[]), "[4], index(4)[]"),

@@ -124,6 +124,17 @@ fn softmax_is_a_distribution() {
 }
 
 #[test]
+fn causal_softmax_is_a_distribution_over_what_has_come() {
+    let x = [1.0, 1e300, 1e300, 1.0, 2.0, f64::NAN, 1.0, 2.0, 3.0];
+    let y = run(&op("causal_softmax", &[]), 1, "[3, 3]", &[&x]);
+    assert_eq!(y[..3], [1.0, 0.0, 0.0]);
+    close(
+        &y[3..],
+        &[0.2689414213699951, 0.7310585786300049, 0.0, 0.09003057317038046, 0.24472847105479767, 0.6652409557748219],
+    );
+}
+
+#[test]
 fn cross_entropy_and_accuracy() {
     let logits = [0.0, 0.0, 0.0, 0.0, 1000.0, 0.0, 0.0, 0.0];
     let operands = "[4], index(4)[]";

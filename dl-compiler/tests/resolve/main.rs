@@ -7,3 +7,4 @@ mod library;
 mod mistakes;
 mod programs;
 mod support;
+mod volumes;

@@ -405,6 +405,26 @@ fn messages_read_well() {
             "help: round it down with `floor_div(5, 2)` or up with `ceil_div(5, 2)`, or write `5.0 / 2`",
         ),
         (
+            "network N { input x: [2, 4, 4, 4]; output y = x |> conv3d(4, kernel: [3, 5, 3]); }",
+            "`conv3d`: the [3, 5, 3] kernel is larger than the volume [4, 4, 4] (padding 0, dilation 1)",
+        ),
+        (
+            "network N { input x: [2, 4, 4, 4]; output y = x |> conv3d(4, kernel: [3, 3]); }",
+            "`conv3d`: `sizes` expects an integer or a list of 3, found the list [3, 3]",
+        ),
+        (
+            "network N { input x: [2, 4, 4, 4]; output y = x |> conv3d(4, kernel: [3, 0, 3]); }",
+            "`conv3d`: `kernel` is at least 1, found [3, 0, 3]",
+        ),
+        (
+            "network N { input x: [2, 4, 4, 4]; output y = x |> max_pool3d([1, 1, 5], padding: 0); }",
+            "`max_pool3d`: the [1, 1, 5] window is larger than the volume [4, 4, 4] (padding 0)",
+        ),
+        (
+            "layer l(x: [n], size) { a, b = sizes(size, 20); x } network N { input x: [2]; output y = x |> l(3); }",
+            "`sizes` expects a number of axes from 2 to 16, found the integer 20",
+        ),
+        (
             "fn f(x) = g(x); fn g(x) = f(x); network N { input x: [2]; output y = x; }",
             "the chain: `f` needs `g` needs `f`",
         ),

@@ -1,6 +1,7 @@
 //! The kernels: one file for each family, each function with a naive twin of the same name in `reference`.
 
 mod batched_matmul;
+mod causal_softmax;
 mod chunk;
 mod constraint;
 mod convolution;
@@ -21,7 +22,8 @@ mod softmax;
 mod steps;
 mod transpose;
 
-pub use batched_matmul::{BatchedMatMul, batched_matmul};
+pub use batched_matmul::{BatchedMatMul, Triangle, batched_matmul};
+pub use causal_softmax::{CausalSoftmax, causal_softmax, causal_softmax_gradient};
 pub(crate) use constraint::{ABREAST, squares};
 pub use constraint::{Units, clip, max_norm, min_max_norm, non_negative, unit_norm};
 pub use convolution::{

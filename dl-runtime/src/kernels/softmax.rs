@@ -113,7 +113,7 @@ fn greatest_place(row: &[f32]) -> usize {
 
 /// Writes `exp(x − greatest)` and returns the greatest and the sum of what was written.
 #[inline(always)]
-fn exponentials<V: Lane>(lane: V, x: &[f32], y: &mut [f32]) -> (f32, f32) {
+pub(super) fn exponentials<V: Lane>(lane: V, x: &[f32], y: &mut [f32]) -> (f32, f32) {
     let low = lane.splat(f32::NEG_INFINITY);
     let mut greatest = low;
     let mut chunks = x.chunks_exact(V::LANES);
@@ -144,7 +144,7 @@ fn exponentials<V: Lane>(lane: V, x: &[f32], y: &mut [f32]) -> (f32, f32) {
 
 /// Multiplies a row.
 #[inline(always)]
-fn scale<V: Lane>(lane: V, factor: f32, y: &mut [f32]) {
+pub(super) fn scale<V: Lane>(lane: V, factor: f32, y: &mut [f32]) {
     let factor = lane.splat(factor);
     for y in y.chunks_mut(V::LANES) {
         store(load(lane, y) * factor, y);
@@ -185,16 +185,22 @@ impl Kernel for Gradient<'_> {
         let classes = self.classes.max(1);
         let rows = self.y.chunks_exact(classes).zip(self.d_y.chunks_exact(classes));
         for ((y, d_y), d_x) in rows.zip(self.d_x.chunks_exact_mut(classes)) {
-            let mut dot = lane;
-            for (y, d_y) in y.chunks(V::LANES).zip(d_y.chunks(V::LANES)) {
-                dot = load(lane, y).mul_add(load(lane, d_y), dot);
-            }
-            let dot = lane.splat(dot.total());
-            let chunks = y.chunks(V::LANES).zip(d_y.chunks(V::LANES));
-            for ((y, d_y), d_x) in chunks.zip(d_x.chunks_mut(V::LANES)) {
-                store(load(lane, y) * (load(lane, d_y) - dot), d_x);
-            }
+            gradient(lane, y, d_y, d_x);
         }
+    }
+}
+
+/// The gradient of one row, from its probabilities.
+#[inline(always)]
+pub(super) fn gradient<V: Lane>(lane: V, y: &[f32], d_y: &[f32], d_x: &mut [f32]) {
+    let mut dot = lane;
+    for (y, d_y) in y.chunks(V::LANES).zip(d_y.chunks(V::LANES)) {
+        dot = load(lane, y).mul_add(load(lane, d_y), dot);
+    }
+    let dot = lane.splat(dot.total());
+    let chunks = y.chunks(V::LANES).zip(d_y.chunks(V::LANES));
+    for ((y, d_y), d_x) in chunks.zip(d_x.chunks_mut(V::LANES)) {
+        store(load(lane, y) * (load(lane, d_y) - dot), d_x);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Twins of the matrix products.
 
 use super::epilogue::finish;
-use crate::{BatchedMatMul, Epilogue, MatMul, Pack, Segments, Team};
+use crate::{BatchedMatMul, Epilogue, MatMul, Pack, Segments, Team, Triangle};
 
 /// Twin of [`crate::pack`].
 pub fn pack(pack: &Pack, weight: &[f32], panels: &mut [f32]) {
@@ -55,15 +55,27 @@ pub fn matmul_weights(
 
 /// Twin of [`crate::batched_matmul`].
 pub fn batched_matmul(shape: &BatchedMatMul, n: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
-    let BatchedMatMul { count, rows, inner, columns, transposed_a, transposed_b, shared_a, shared_b } = *shape;
+    let BatchedMatMul { count, rows, inner, columns, transposed_a, transposed_b, shared_a, shared_b, triangle } =
+        *shape;
     for place in 0..n * count {
         let (of_a, of_b) = (if shared_a { place % count } else { place }, if shared_b { place % count } else { place });
         for row in 0..rows {
             for column in 0..columns {
                 let term = |k: usize| {
-                    let a_at = if transposed_a { k * rows + row } else { row * inner + k };
-                    let b_at = if transposed_b { column * inner + k } else { k * columns + column };
-                    f64::from(a[of_a * rows * inner + a_at]) * f64::from(b[of_b * inner * columns + b_at])
+                    let (a_row, a_column) = if transposed_a { (k, row) } else { (row, k) };
+                    let (b_row, b_column) = if transposed_b { (column, k) } else { (k, column) };
+                    let counts = match triangle {
+                        Triangle::Left => a_column <= a_row,
+                        Triangle::Right => b_column <= b_row,
+                        Triangle::Result => column <= row,
+                        Triangle::None => true,
+                    };
+                    let a_at = a_row * if transposed_a { rows } else { inner } + a_column;
+                    let b_at = b_row * if transposed_b { inner } else { columns } + b_column;
+                    match counts {
+                        true => f64::from(a[of_a * rows * inner + a_at]) * f64::from(b[of_b * inner * columns + b_at]),
+                        false => 0.0,
+                    }
                 };
                 y[(place * rows + row) * columns + column] = (0..inner).map(term).sum::<f64>() as f32;
             }

@@ -24,6 +24,9 @@ pub use pointwise::{broadcast, pointwise, pointwise_part};
 pub use pool::{avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use rearrange::{concat, pad, slice};
 pub use reduce::{batch_share, example_weights, max_reduce, mean, sum, sum_batch};
-pub use softmax::{accuracy, argmax, cross_entropy, cross_entropy_gradient, log_softmax, softmax, softmax_gradient};
+pub use softmax::{
+    accuracy, argmax, causal_softmax, causal_softmax_gradient, cross_entropy, cross_entropy_gradient, log_softmax,
+    softmax, softmax_gradient,
+};
 pub use steps::{examples_first, reverse, steps_first};
 pub use transpose::transpose;

@@ -1,6 +1,6 @@
 //! Twins of softmax and what is computed with it.
 
-use crate::Softmax;
+use crate::{CausalSoftmax, Softmax};
 
 /// Twin of [`crate::softmax`].
 pub fn softmax(shape: &Softmax, n: usize, x: &[f32], y: &mut [f32]) {
@@ -20,6 +20,32 @@ pub fn softmax_gradient(shape: &Softmax, n: usize, y: &[f32], d_y: &[f32], d_x: 
             d_x[at] = (f64::from(y[at]) * (f64::from(d_y[at]) - dot)) as f32;
         }
     }
+}
+
+/// Twin of [`crate::causal_softmax`].
+pub fn causal_softmax(shape: &CausalSoftmax, n: usize, x: &[f32], y: &mut [f32]) {
+    for (row, seen) in prefixes(shape, n) {
+        let log_sum = log_sum_exp(&x[row.start..][..seen]);
+        for (column, at) in row.enumerate() {
+            y[at] = if column < seen { (f64::from(x[at]) - log_sum).exp() as f32 } else { 0.0 };
+        }
+    }
+}
+
+/// Twin of [`crate::causal_softmax_gradient`].
+pub fn causal_softmax_gradient(shape: &CausalSoftmax, n: usize, y: &[f32], d_y: &[f32], d_x: &mut [f32]) {
+    for (row, seen) in prefixes(shape, n) {
+        let dot: f64 = row.clone().take(seen).map(|at| f64::from(y[at]) * f64::from(d_y[at])).sum();
+        for (column, at) in row.enumerate() {
+            d_x[at] = if column < seen { (f64::from(y[at]) * (f64::from(d_y[at]) - dot)) as f32 } else { 0.0 };
+        }
+    }
+}
+
+/// Where each row lies, and how many of its columns it sees.
+fn prefixes(shape: &CausalSoftmax, n: usize) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> {
+    let CausalSoftmax { count, rows, columns } = *shape;
+    (0..n * count * rows).map(move |row| (row * columns..(row + 1) * columns, (row % rows + 1).min(columns)))
 }
 
 /// Twin of [`crate::cross_entropy`].

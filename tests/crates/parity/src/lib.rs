@@ -9,6 +9,7 @@ dln::include_compiled!("autoencoder");
 dln::include_compiled!("axes");
 dln::include_compiled!("bayes");
 dln::include_compiled!("boltzmann");
+dln::include_compiled!("causal");
 dln::include_compiled!("cnn");
 dln::include_compiled!("convlstm");
 dln::include_compiled!("convolutions");
@@ -42,6 +43,8 @@ dln::include_compiled!("transformer");
 dln::include_compiled!("translation");
 dln::include_compiled!("unet");
 dln::include_compiled!("vae");
+dln::include_compiled!("video");
+dln::include_compiled!("volumes");
 
 dln::include_compiled!("winograd");
 dln::include_compiled!("xor");

@@ -89,6 +89,8 @@ fixture!(mlp, mlp, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64
 fixture!(winograd, winograd, [image, kind], [image], |y| [rt::flat(y)], [1, 12, 17]);
 fixture!(lenet, lenet, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(convolutions, convolutions, [image, kind], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(volumes, volumes, [volume, kind], [volume], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(video, video, [clip, action], [clip], |y| [rt::flat(y)], [3, 16, 17]);
 fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(steps, steps, [steps, tags], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(attention, attention, [words, next], [words], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
@@ -116,6 +118,14 @@ fixture!(held, held, [x, y], [x], |y| [rt::flat(y.value), rt::flat(y.age)], [1, 
 fixture!(residual, residual, [image, kind], [image], |y| [rt::flat(y)], [3, 16, 17, 37]);
 fixture!(noise, noise, [image, target], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64], SEED, STEP);
 fixture!(normalizations, normalizations, [image, song, target], [image, song], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(
+    causal,
+    causal,
+    [notes, tune, next],
+    [notes, tune],
+    |y| [rt::flat(y.seen), rt::flat(y.guesses)],
+    [1, 3, 16, 17]
+);
 fixture!(transformer, transformer, [signs, next], [signs], |y| [rt::flat(y)], [1, 3, 16, 17]);
 fixture!(
     long,

@@ -1,4 +1,4 @@
-"""Trains four networks in PyTorch for 50 steps and stores what `tests/curves.rs` compares with.
+"""Trains five networks in PyTorch for 50 steps and stores what `tests/curves.rs` compares with.
 
     python curves.py
 
@@ -120,6 +120,31 @@ class Attentive(nn.Module):
         yield from linear("logits", self.last.weight, self.last.bias)
 
 
+class Volumetric(nn.Module):
+    """Sees an image of 8 rows of 8 as a volume of 4 planes of 4 rows of 4."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv3d(1, 6, 3, padding=1)
+        self.second = nn.Conv3d(6, 12, (3, 2, 2), stride=(2, 1, 1), padding=1, dilation=(1, 1, 2), groups=2)
+        self.last = nn.Linear(12 * 2 * 2 * 1, 10)
+
+    def forward(self, image):
+        x = torch.relu(self.first(image.reshape(-1, 1, 4, 4, 4)))
+        x = nn.functional.max_pool3d(x, (3, 2, 2), stride=1, padding=(1, 0, 0))
+        x = torch.relu(self.second(x))
+        x = nn.functional.avg_pool3d(x, (1, 2, 3))
+        return self.last(x.flatten(1))
+
+    def parameters_by_name(self):
+        yield "features.conv3d_1.weight", self.first.weight
+        yield "features.conv3d_1.bias", self.first.bias
+        yield "features.conv3d_2.weight", self.second.weight
+        yield "features.conv3d_2.bias", self.second.bias
+        yield "logits.weight", self.last.weight.T
+        yield "logits.bias", self.last.bias
+
+
 def digits():
     records = gzip.open(HERE / "../../../../examples/digits/digits.bin.gz").read()
     records = np.frombuffer(records, np.uint8).reshape(-1, 65)[:COUNT]
@@ -182,3 +207,4 @@ if __name__ == "__main__":
         lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.1),
         schedule=lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS),
     )
+    make("volumetric", Volumetric, lambda p: torch.optim.Adam(p, lr=0.01))

@@ -71,6 +71,23 @@ dln::network! {
     }
 }
 
+dln::network! {
+    /// Three-dimensional convolutions and pooling of an image seen as a volume of 4 planes of 4 rows, trained by Adam.
+    network Volumetric {
+        input image: [1, 8, 8];
+        label digit: index(10);
+        features = image |> reshape([1, 4, 4, 4])
+            |> conv3d(6, kernel: 3, padding: 1) |> relu
+            |> max_pool3d([3, 2, 2], stride: 1, padding: [1, 0, 0])
+            |> conv3d(12, kernel: [3, 2, 2], stride: [2, 1, 1], padding: 1, dilation: [1, 1, 2], groups: 2) |> relu
+            |> avg_pool3d([1, 2, 3]);
+        logits = features |> flatten |> dense(10);
+        output probabilities = softmax(logits);
+        loss cross_entropy(logits, digit);
+        train { optimizer: adam(learning_rate: 0.01), batch: 32, epochs: 50 }
+    }
+}
+
 /// The file of a network, as `curves.py` wrote it.
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("curves").join(format!("{name}.npz"))
@@ -230,6 +247,24 @@ fn attention_trained_by_adamw_along_a_cosine() {
             ("learning rate 1 % higher", trainer().learning_rate(1.01 * adamw.learning_rate())),
             ("no schedule", trainer().schedule(Schedule::constant())),
             ("no weight decay", trainer().optimizer(AdamW { weight_decay: 0.0, ..adamw })),
+        ],
+    );
+}
+
+#[test]
+fn convolutions_of_volumes_trained_by_adam() {
+    let examples = || {
+        let (image, digit) = digits(&file("volumetric")).unwrap();
+        volumetric::Examples { image, digit }
+    };
+    let adam = Volumetric::settings().optimizer;
+    let trainer = Trainer::<Volumetric>::new;
+    agrees(
+        "volumetric",
+        examples,
+        vec![
+            ("learning rate 1 % higher", trainer().learning_rate(1.01 * adam.learning_rate())),
+            ("another beta1", trainer().optimizer(Adam { beta1: 0.89, ..adam })),
         ],
     );
 }
