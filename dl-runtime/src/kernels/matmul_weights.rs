@@ -2,20 +2,25 @@
 //!
 //! The depth of this product is the batch, which lies in pieces, one in each shard. Both operands are packed block by block
 //! on the stack: d_y into panels of sixteen columns, x into tiles as high as the microkernel's. Every sum is taken over
-//! blocks of a constant number of rows, in order, whoever computes it.
+//! blocks of a constant number of rows, in order, whoever computes it. A product of few columns and few rows would take less
+//! time than its packing: there only d_y is packed, and little of the stack is touched.
 
 use super::matmul::MatMul;
 use super::pack::Aligned;
-use super::product::{COLUMNS, Left, Right, Stride, Sums, panels_at_once, product, tile_height, with_panels};
+use super::product::{
+    COLUMNS, Left, Right, Steps, Stride, Sums, Table, panels_at_once, product, tile_height, with_panels,
+};
 use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa};
 use crate::{Segments, Team};
 
 /// Rows of the examples that are summed up at a time: the panels of d_y at hand then take half of the first-level cache.
 const DEPTH: usize = 256;
-/// Rows of d_weight whose x is packed at a time.
+/// Rows of d_weight whose x is packed at a time, or more if the depth is less.
 const HEIGHT: usize = 48;
 /// Floats for panels of d_y.
 const PANELS: usize = DEPTH * 256;
+/// The most rows of the examples and the most columns of d_y of a product whose x is read where it is.
+const SMALL: usize = 64;
 
 /// `d_weight = Σ xᵀ d_y` over the rows of `n` examples, overwritten: x has rows · inputs floats for each example, d_y
 /// rows · outputs, d_weight is [inputs, outputs]. The team shares the rows of d_weight; the order of each sum is that
@@ -46,7 +51,8 @@ pub(crate) fn matmul_weights_on(
         return;
     }
     let body = |start: usize, part: &mut [f32]| {
-        dispatch(isa, Weights { shape: *shape, n, x, d_y, first: start / outputs, part });
+        let weights = Weights { shape: *shape, n, x, d_y, first: start / outputs, part };
+        if n * rows <= SMALL && outputs <= SMALL { dispatch(isa, Small(weights)) } else { dispatch(isa, weights) }
     };
     if n * rows * inputs * outputs < WORTH_A_FORK { body(0, d_weight) } else { team.split(d_weight, outputs, body) }
 }
@@ -96,7 +102,58 @@ impl Kernel for Weights<'_> {
     }
 }
 
+/// A product whose x is read where it is.
+struct Small<'a>(Weights<'a>);
+
+impl Kernel for Small<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        self.0.small(lane.sixteen());
+    }
+}
+
 impl Weights<'_> {
+    /// [`matmul_weights`] of at most [`SMALL`] rows and columns, over vectors of sixteen.
+    #[inline(always)]
+    fn small<W: Sixteen>(self, lane: W) {
+        let MatMul { rows, inputs, outputs } = self.shape;
+        let depth = self.n * rows;
+        let x = Tall { segments: self.x, rows, columns: inputs };
+        let d_y = Tall { segments: self.d_y, rows, columns: outputs };
+        let mut panels = Aligned::<{ SMALL * SMALL }>::uninit();
+        let panels = panels.as_mut_ptr();
+        // SAFETY: `outputs` rounded up to whole panels, times depth, is at most SMALL · SMALL, a panel being narrower.
+        unsafe { pack_panels(lane, d_y.rows(0, depth), 0, outputs, depth, panels) }
+        let base = x.segments.example(0).as_ptr();
+        let mut starts = [0; SMALL];
+        for (k, row) in x.rows(0, depth) {
+            starts[k] = (row.as_ptr() as usize - base as usize) / size_of::<f32>();
+        }
+        let left = Left { base: base.wrapping_add(self.first), row: 1, steps: Table(&starts[..depth]) };
+        let height = self.part.len() / outputs;
+        assert!(self.first + height <= inputs);
+        let mut column = 0;
+        while column < outputs {
+            let columns = panels_at_once::<W>(outputs - column) * COLUMNS;
+            let columns_left = outputs - column;
+            let sums = Sums {
+                base: self.part.as_mut_ptr().wrapping_add(column),
+                row: outputs,
+                columns: columns.min(columns_left),
+                accumulate: false,
+            };
+            let base = panels.wrapping_add(column * depth).cast_const();
+            let right = Right { base, steps: Stride(COLUMNS), pitch: depth * COLUMNS };
+            // SAFETY: step k of the left operand is row k of x, which holds `inputs` floats; the panels hold `outputs` columns
+            // of `depth` steps; `part` holds height · outputs floats.
+            unsafe {
+                with_panels!(W, columns_left, rows_by_panels::<W, Table<'_>>(lane, height, depth, left, right, sums))
+            }
+            column += columns;
+        }
+    }
+
     /// [`matmul_weights`] over vectors of sixteen.
     #[inline(always)]
     fn over<W: Sixteen>(self, lane: W) {
@@ -110,14 +167,15 @@ impl Weights<'_> {
         let (tiles, panels) = (tiles.as_mut_ptr(), panels.as_mut_ptr());
         for start in (0..total).step_by(DEPTH) {
             let depth = DEPTH.min(total - start);
+            let height_at_once = DEPTH / depth * HEIGHT;
             let columns_at_once = PANELS / depth / COLUMNS * COLUMNS;
             for column in (0..outputs).step_by(columns_at_once) {
                 let width = columns_at_once.min(outputs - column);
                 // SAFETY: width rounded up to whole panels, times depth, is at most PANELS.
                 unsafe { pack_panels(lane, d_y.rows(start, depth), column, width, depth, panels) }
-                for input in (0..part_inputs).step_by(HEIGHT) {
-                    let height = HEIGHT.min(part_inputs - input);
-                    // SAFETY: `tiles` has room for depth · HEIGHT floats; the panels hold `width` columns of
+                for input in (0..part_inputs).step_by(height_at_once) {
+                    let height = height_at_once.min(part_inputs - input);
+                    // SAFETY: `tiles` has room for DEPTH · HEIGHT ≥ depth · height floats; the panels hold `width` columns of
                     // `depth` steps; `part` holds part_inputs · outputs floats, input + height ≤ part_inputs and
                     // column + width ≤ outputs.
                     unsafe {
@@ -163,10 +221,27 @@ unsafe fn multiply<W: Sixteen, const P: usize>(
         unsafe {
             let left = Left { base: tiles.add(row * depth), row: 1, steps: Stride(count) };
             let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
-            product::<W, Stride, Stride, Sums, P>(lane, count, depth, left, right, &sums);
+            rows_by_panels::<W, Stride, P>(lane, count, depth, left, right, sums);
         }
         row += count;
     }
+}
+
+/// P panels by rows of a left operand.
+///
+/// # Safety
+/// As for [`product`].
+#[inline(always)]
+unsafe fn rows_by_panels<W: Sixteen, A: Steps, const P: usize>(
+    lane: W,
+    height: usize,
+    depth: usize,
+    left: Left<A>,
+    right: Right<Stride>,
+    sums: Sums,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { product::<W, A, Stride, Sums, P>(lane, height, depth, left, right, &sums) }
 }
 
 /// Packs columns of rows into panels of sixteen, with zeros beside the last.

@@ -132,6 +132,23 @@ pub(crate) fn prefetch(from: *const f32) {
     let _ = from;
 }
 
+/// Asks for the cache line at an address, which may be any, but not for the first-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_far(from: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, and it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: every AArch64 has the instruction, and it neither faults nor changes anything.
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{}]", in(reg) from, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = from;
+}
+
 /// Copies `len` floats.
 ///
 /// # Safety
