@@ -248,6 +248,8 @@ pub enum Kernel {
     },
     /// (x, weight, bias?) → y. In a Program the weight is a buffer of panels. Transposed: `x` has `outputs`, `y` has `inputs`.
     MatMul(MatMulShape, bool, Epilogue),
+    /// The same with the weight as it is, for weights too large to be kept twice.
+    MatMulUnpacked(MatMulShape, bool, Epilogue),
     /// (x, d_y) → d_weight, summed over the batch.
     MatMulWeights(MatMulShape),
     /// (weight) → panels of filters for a convolution, or for the gradient of its input.
@@ -505,6 +507,7 @@ impl Kernel {
         match self {
             Kernel::Pack { .. } => "pack",
             Kernel::MatMul(..) => "matmul",
+            Kernel::MatMulUnpacked(..) => "matmul_unpacked",
             Kernel::PackFilters { .. } => "pack_filters",
             Kernel::MatMulWeights(_) => "matmul_weights",
             Kernel::Convolution2d(..) => "convolution2d",
@@ -581,7 +584,10 @@ impl Kernel {
             | Kernel::Expand(_)
             | Kernel::BatchedMatMul(..) => false,
             Kernel::Gather(_) => place == 1,
-            Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_) => place == 0,
+            Kernel::MatMul(..)
+            | Kernel::MatMulUnpacked(..)
+            | Kernel::Convolution2d(..)
+            | Kernel::Convolution2dInput(_) => place == 0,
             _ if self.sums_over_batch() => true,
             _ => result_per_example,
         }

@@ -15,7 +15,8 @@ use crate::model::{Model, Parameter};
 use crate::ops::{Lowering, Op, PointwiseFn};
 use crate::plan::{Offsets, offsets};
 use crate::program::{
-    AxisShape, Buffer, BufferId, Convolution2dShape, GatherShape, Home, Kernel, Layout, Phase, Program, SHARD, Step,
+    AxisShape, Buffer, BufferId, Convolution2dShape, GatherShape, Home, Kernel, Layout, MatMulShape, Phase, Program,
+    SHARD, Step,
 };
 
 mod loops;
@@ -25,7 +26,7 @@ use loops::Loops;
 /// The Program that computes the roots of `graph`, which is one of the model's graphs after optimization.
 ///
 /// With `inference`, all that is read of parameters and states is prepared, so that running needs nothing else; without
-/// it they are read where they are, but for the panels of products.
+/// it they are read where they are, but for the panels of products whose weights are not [`huge`].
 pub fn schedule(model: &Model, graph: &Graph, inference: bool) -> Program {
     let mut scheduler = Scheduler::new(model, graph, inference);
     scheduler.assign_targets();
@@ -159,6 +160,12 @@ impl<'a> Scheduler<'a> {
                 let operands = operands.collect();
                 (in_steps(kernel, steps), operands)
             }
+        };
+        let kernel = match kernel {
+            Kernel::MatMul(shape, transposed, epilogue) if !self.inference && huge(shape) => {
+                Kernel::MatMulUnpacked(shape, transposed, epilogue)
+            }
+            kernel => kernel,
         };
         let operands = self.adapt(&kernel, operands, node.ty.per_example, node.origin.span);
         let phase = if prepared { BEFORE } else { self.phase(node.ty.per_example, &operands) };
@@ -541,6 +548,15 @@ fn kind(op: &Op) -> String {
         Op::Slice(_) => "part".to_owned(),
         other => other.name().to_owned(),
     }
+}
+
+/// Floats of the largest weight that a training step makes panels of (64 MiB). Those of a larger one, forward and transposed,
+/// would take more memory than all gradients, and making them more time than they save.
+const LARGEST_PREPARED: usize = 1 << 24;
+
+/// Whether the weight of a product is read where it is in training.
+fn huge(shape: MatMulShape) -> bool {
+    shape.inputs.saturating_mul(shape.outputs) > LARGEST_PREPARED
 }
 
 /// Where the results of a phase live.

@@ -131,16 +131,17 @@ impl Call<'_> {
                 let shape = shapes.constant(&format!("{layer}_{name}"), false, "Pack", value);
                 quote!(rt::pack(#shape, #(#operands),*, #y, team);)
             }
-            Kernel::MatMul(shape, transposed, epilogue) => {
+            Kernel::MatMul(shape, transposed, epilogue) | Kernel::MatMulUnpacked(shape, transposed, epilogue) => {
                 let shape = if *transposed {
                     let swapped = MatMulShape { inputs: shape.outputs, outputs: shape.inputs, ..*shape };
                     shapes.constant(&format!("{layer}_transposed"), false, "MatMul", matmul(&swapped))
                 } else {
                     shapes.constant(layer, false, "MatMul", matmul(shape))
                 };
-                let (x, panels) = (operands.first(), operands.get(1));
+                let (x, weight) = (operands.first(), operands.get(1));
                 let epilogue = self.epilogue(*epilogue);
-                quote!(rt::matmul(#shape, #n, #x, #panels, #epilogue, #y);)
+                let as_it_is = matches!(self.kernel, Kernel::MatMulUnpacked(..)).then(|| quote!(#transposed,));
+                quote!(rt::#name(#shape, #n, #x, #weight, #as_it_is #epilogue, #y);)
             }
             Kernel::PackFilters { shape, transposed } => {
                 let value = convolution2d(shape);

@@ -218,9 +218,13 @@ impl Writer<'_> {
     fn layer(&self, step: &Step) -> String {
         let result = &self.program.buffer(step.result).name;
         let name = match (&step.kernel, step.operands.get(1)) {
-            (Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_), Some(&weight)) => {
-                self.program.buffer(weight).name.as_str()
-            }
+            (
+                Kernel::MatMul(..)
+                | Kernel::MatMulUnpacked(..)
+                | Kernel::Convolution2d(..)
+                | Kernel::Convolution2dInput(_),
+                Some(&weight),
+            ) => self.program.buffer(weight).name.as_str(),
             (
                 Kernel::Softmax(_)
                 | Kernel::SoftmaxGradient(_)

@@ -106,14 +106,16 @@ impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         let epilogue = match self {
-            Kernel::MatMul(_, _, epilogue) | Kernel::Convolution2d(_, epilogue) => Some(epilogue),
+            Kernel::MatMul(_, _, epilogue)
+            | Kernel::MatMulUnpacked(_, _, epilogue)
+            | Kernel::Convolution2d(_, epilogue) => Some(epilogue),
             _ => None,
         };
         match self {
             Kernel::Pack { inputs, outputs, transposed } => {
                 write!(f, " {inputs}×{outputs}{}", if *transposed { " transposed" } else { "" })?;
             }
-            Kernel::MatMul(shape, transposed, _) => {
+            Kernel::MatMul(shape, transposed, _) | Kernel::MatMulUnpacked(shape, transposed, _) => {
                 write!(f, " {}×{}×{}", shape.rows, shape.inputs, shape.outputs)?;
                 write!(f, "{}", if *transposed { " transposed" } else { "" })?;
             }

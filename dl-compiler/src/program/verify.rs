@@ -203,7 +203,9 @@ impl Kernel {
         match self {
             kernel if kernel.draws() => 0,
             Kernel::ExampleWeight | Kernel::Range | Kernel::BatchShare | Kernel::Clear(_) => 0,
-            Kernel::MatMul(_, _, epilogue) | Kernel::Convolution2d(_, epilogue) => 2 + usize::from(epilogue.bias),
+            Kernel::MatMul(_, _, epilogue)
+            | Kernel::MatMulUnpacked(_, _, epilogue)
+            | Kernel::Convolution2d(_, epilogue) => 2 + usize::from(epilogue.bias),
             Kernel::CrossEntropyGradient(_) => 3,
             Kernel::MatMulWeights(_)
             | Kernel::BatchedMatMul(..)

@@ -2,13 +2,16 @@
 //!
 //! The depth of this product is the batch, which lies in pieces, one in each shard. Both operands are packed block by block
 //! on the stack: d_y into panels of sixteen columns, x into tiles as high as the microkernel's. Every sum is taken over
-//! blocks of a constant number of rows, in order, whoever computes it.
+//! blocks of a constant number of rows, in order, whoever computes it. A product of few columns and few rows would take less
+//! time than its packing: there only d_y is packed, and little of the stack is touched.
 
 use std::ops::Range;
 
 use super::matmul::MatMul;
 use super::pack::Aligned;
-use super::product::{COLUMNS, Left, Right, Stride, Sums, panels_at_once, product, tile_height, with_panels};
+use super::product::{
+    COLUMNS, Left, Right, Steps, Stride, Sums, Table, panels_at_once, product, tile_height, with_panels,
+};
 use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa};
 use crate::{Segments, Team};
 
@@ -18,6 +21,8 @@ const DEPTH: usize = 128;
 const HEIGHT: usize = 256;
 /// Floats for panels of d_y. Each has room for a step more, lest all begin in the same set of the cache.
 const PANELS: usize = (DEPTH + 1) * 512;
+/// The most rows of the examples and the most columns of d_y of a product whose x is read where it is.
+const SMALL: usize = 64;
 
 /// `d_weight = Σ xᵀ d_y` over the rows of `n` examples, overwritten: x has rows · inputs floats for each example, d_y
 /// rows · outputs, d_weight is [inputs, outputs]. The team shares the rows of d_weight, or its columns; the order of each
@@ -48,8 +53,10 @@ pub(crate) fn matmul_weights_on(
         return;
     }
     let sums = Shared(d_weight.as_mut_ptr());
+    let is_small = n * rows <= SMALL && outputs <= SMALL;
     let body = |inputs: Range<usize>, outputs: Range<usize>| {
-        dispatch(isa, Weights { shape: *shape, n, x, d_y, inputs, outputs, sums });
+        let weights = Weights { shape: *shape, n, x, d_y, inputs, outputs, sums };
+        if is_small { dispatch(isa, Small(weights)) } else { dispatch(isa, weights) }
     };
     let threads = team.threads();
     if n * rows * inputs * outputs < WORTH_A_FORK {
@@ -129,7 +136,61 @@ impl Kernel for Weights<'_> {
     }
 }
 
+/// A product whose x is read where it is.
+struct Small<'a>(Weights<'a>);
+
+impl Kernel for Small<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        self.0.small(lane.sixteen());
+    }
+}
+
 impl Weights<'_> {
+    /// [`matmul_weights`] of at most [`SMALL`] rows and columns, over vectors of sixteen.
+    #[inline(always)]
+    fn small<W: Sixteen>(self, lane: W) {
+        let MatMul { rows, inputs, outputs } = self.shape;
+        let depth = self.n * rows;
+        let x = Tall { segments: self.x, rows, columns: inputs };
+        let d_y = Tall { segments: self.d_y, rows, columns: outputs };
+        let (mut begins, mut starts) = ([std::ptr::null(); DEPTH], [0; SMALL]);
+        let mut panels = Aligned::<{ (SMALL + 1) * SMALL }>::uninit();
+        let panels = panels.as_mut_ptr();
+        d_y.rows(0, depth, &mut begins);
+        let (first, width) = (self.outputs.start, self.outputs.len());
+        // SAFETY: the rows hold all columns; `width` rounded up to whole panels, times depth + 1, is at most the room, a panel
+        // being narrower than SMALL.
+        unsafe { pack_panels(lane, &begins[..depth], first, width, panels) }
+        x.rows(0, depth, &mut begins);
+        let base = begins[0];
+        for (start, begin) in starts.iter_mut().zip(&begins[..depth]) {
+            *start = (begin.addr() - base.addr()) / size_of::<f32>();
+        }
+        let left = Left { base: base.wrapping_add(self.inputs.start), row: 1, steps: Table(&starts[..depth]) };
+        let mut column = 0;
+        while column < width {
+            let columns_left = width - column;
+            let columns = panels_at_once::<W>(columns_left) * COLUMNS;
+            let sums = Sums {
+                base: self.sums.0.wrapping_add(self.inputs.start * outputs + first + column),
+                row: outputs,
+                columns: columns.min(columns_left),
+                accumulate: false,
+            };
+            let base = panels.wrapping_add(column * (depth + 1)).cast_const();
+            let right = Right { base, steps: Stride(COLUMNS), pitch: (depth + 1) * COLUMNS };
+            let height = self.inputs.len();
+            // SAFETY: step k of the left operand is row k of x, which holds `inputs` floats; the panels hold `width` columns of
+            // `depth` steps; the sums of these rows and columns lie in d_weight, and are this thread's.
+            unsafe {
+                with_panels!(W, columns_left, rows_by_panels::<W, Table<'_>>(lane, height, depth, left, right, sums))
+            }
+            column += columns;
+        }
+    }
+
     /// [`matmul_weights`] over vectors of sixteen.
     #[inline(always)]
     fn over<W: Sixteen>(self, lane: W) {
@@ -202,10 +263,27 @@ unsafe fn multiply<W: Sixteen, const P: usize>(
         unsafe {
             let left = Left { base: tiles.add(row * depth), row: 1, steps: Stride(count) };
             let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
-            product::<W, Stride, Stride, Sums, P>(lane, count, depth, left, right, &sums);
+            rows_by_panels::<W, Stride, P>(lane, count, depth, left, right, sums);
         }
         row += count;
     }
+}
+
+/// P panels by rows of a left operand.
+///
+/// # Safety
+/// As for [`product`].
+#[inline(always)]
+unsafe fn rows_by_panels<W: Sixteen, A: Steps, const P: usize>(
+    lane: W,
+    height: usize,
+    depth: usize,
+    left: Left<A>,
+    right: Right<Stride>,
+    sums: Sums,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { product::<W, A, Stride, Sums, P>(lane, height, depth, left, right, &sums) }
 }
 
 /// Rows that are packed side by side: what each of them adds to a panel or tile then makes whole cache lines in a row.

@@ -10,7 +10,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
 
-use crate::simd::{Lane, Sixteen, prefetch};
+use crate::simd::{Lane, Sixteen, prefetch, prefetch_far};
 
 /// Columns of a panel and of a tile.
 pub(crate) const COLUMNS: usize = 16;
@@ -77,6 +77,16 @@ pub(crate) trait Sink {
         let _ = (row, height);
     }
 
+    /// What the sums of rows `row..row + MR` of the sixteen columns of a panel start from.
+    ///
+    /// # Safety
+    /// The rows and the panel must be within what the sink was made for.
+    #[inline(always)]
+    unsafe fn begin<W: Sixteen, const MR: usize>(&self, lane: W, row: usize, panel: usize) -> [W; MR] {
+        let _ = (row, panel);
+        [lane.splat(0.0); MR]
+    }
+
     /// Takes rows `row..row + MR` of the sixteen columns of a panel.
     ///
     /// # Safety
@@ -112,7 +122,7 @@ pub(crate) fn panels_at_once<W: Sixteen>(columns: usize) -> usize {
 
 /// Calls a function with as many panels as [`panels_at_once`] says, a constant, in place of `_`.
 macro_rules! with_panels {
-    ($W:ident, $columns:expr, $($function:ident).+::<$($parameter:tt),*>($($argument:expr),* $(,)?)) => {
+    ($W:ident, $columns:expr, $($function:ident).+::<$($parameter:ty),*>($($argument:expr),* $(,)?)) => {
         if const { <$W as $crate::simd::Sixteen>::TALL } && $crate::kernels::product::panels_at_once::<$W>($columns) == 2 {
             $($function).+::<$($parameter),*, 2>($($argument),*)
         } else {
@@ -145,7 +155,8 @@ pub(crate) unsafe fn product<W: Sixteen, A: Steps, B: Steps, S: Sink, const P: u
                 match height {
                     // SAFETY: the tile's rows are below `rows`; the rest is the caller's promise.
                     $($height => unsafe {
-                        let acc = tile::<W, A, B, $height, P>(lane, row, depth, left, right);
+                        let acc = begin::<W, S, $height, P>(lane, sink, row);
+                        let acc = tile::<W, A, B, $height, P>(lane, row, depth, left, right, acc);
                         for p in 0..P {
                             sink.write(row, p, acc[p]);
                         }
@@ -163,7 +174,25 @@ pub(crate) unsafe fn product<W: Sixteen, A: Steps, B: Steps, S: Sink, const P: u
     }
 }
 
-/// The microkernel: MR rows by P panels.
+/// What the sums of `MR` rows by `P` panels start from.
+///
+/// # Safety
+/// The sink must accept the rows and panels.
+#[inline(always)]
+pub(crate) unsafe fn begin<W: Sixteen, S: Sink, const MR: usize, const P: usize>(
+    lane: W,
+    sink: &S,
+    row: usize,
+) -> [[W; MR]; P] {
+    let mut acc = [[lane; MR]; P];
+    for (panel, acc) in acc.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        *acc = unsafe { sink.begin(lane, row, panel) };
+    }
+    acc
+}
+
+/// The microkernel: MR rows by P panels, added to `acc`.
 ///
 /// # Safety
 /// As [`product`], for rows `row..row + MR`.
@@ -174,8 +203,8 @@ unsafe fn tile<W: Sixteen, A: Steps, B: Steps, const MR: usize, const P: usize>(
     depth: usize,
     left: Left<A>,
     right: Right<B>,
+    mut acc: [[W; MR]; P],
 ) -> [[W; MR]; P] {
-    let mut acc = [[lane.splat(0.0); MR]; P];
     let a = left.base.wrapping_add(row * left.row);
     // A macro, since a closure need not be inlined, and then is not compiled for the instruction set.
     macro_rules! step {
@@ -214,7 +243,7 @@ unsafe fn tile<W: Sixteen, A: Steps, B: Steps, const MR: usize, const P: usize>(
     acc
 }
 
-/// `MR` rows by `P` panels at once, for so few rows that a single panel's sums would wait for each other.
+/// `MR` rows by `P` panels at once, added to `acc`, for so few rows that a single panel's sums would wait for each other.
 ///
 /// # Safety
 /// `depth` steps of each row of `left` and of each panel must be readable.
@@ -224,8 +253,8 @@ pub(crate) unsafe fn few_rows<W: Sixteen, const MR: usize, const P: usize>(
     depth: usize,
     left: Left<Stride>,
     right: Right<Stride>,
+    mut acc: [[W; MR]; P],
 ) -> [[W; MR]; P] {
-    let mut acc = [[lane.splat(0.0); MR]; P];
     // SAFETY: all offsets are those the caller vouches for.
     unsafe {
         for k in 0..depth {
@@ -247,7 +276,7 @@ pub(crate) unsafe fn few_rows<W: Sixteen, const MR: usize, const P: usize>(
     acc
 }
 
-/// The first `MR` rows by P panels of a right operand that is not packed yet; packs it on the way.
+/// The first `MR` rows by P panels of a right operand that is not packed yet, added to `acc`; packs it on the way.
 ///
 /// # Safety
 /// As [`product`] for `MR` rows; `panels` must have room for P times `depth · 16` floats.
@@ -258,8 +287,8 @@ pub(crate) unsafe fn packing_tile<W: Sixteen, const MR: usize, const P: usize>(
     left: Left<Stride>,
     right: Right<Stride>,
     panels: *mut f32,
+    mut acc: [[W; MR]; P],
 ) -> [[W; MR]; P] {
-    let mut acc = [[lane.splat(0.0); MR]; P];
     // SAFETY: all offsets are those the caller vouches for.
     unsafe {
         for k in 0..depth {
@@ -267,7 +296,7 @@ pub(crate) unsafe fn packing_tile<W: Sixteen, const MR: usize, const P: usize>(
             let mut b = [lane; P];
             for p in 0..P {
                 let from = right_k.add(p * right.pitch);
-                prefetch(from.wrapping_add(AHEAD * right.steps.0));
+                prefetch_far(from.wrapping_add(AHEAD * right.steps.0));
                 b[p] = lane.load(from);
                 b[p].store(panels.add((p * depth + k) * COLUMNS));
             }
@@ -318,24 +347,19 @@ impl Sink for Sums {
         unsafe {
             let base = self.base.add(row * self.row + panel * COLUMNS);
             let columns = self.columns - panel * COLUMNS;
-            if columns >= COLUMNS {
-                for (i, mut sum) in acc.into_iter().enumerate() {
-                    let y = base.add(i * self.row);
+            for (i, mut sum) in acc.into_iter().enumerate() {
+                let y = base.add(i * self.row);
+                if columns >= COLUMNS {
                     if self.accumulate {
                         sum = lane.load(y) + sum;
                     }
                     sum.store(y);
+                } else {
+                    if self.accumulate {
+                        sum = lane.load_first(y, columns) + sum;
+                    }
+                    sum.store_first(y, columns);
                 }
-            } else {
-                let rows = Rows {
-                    base,
-                    row: self.row,
-                    columns,
-                    accumulate: self.accumulate,
-                    bias: None,
-                    floor: f32::NEG_INFINITY,
-                };
-                rows.write(0, 0, acc);
             }
         }
     }
@@ -349,7 +373,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) row: usize,
     /// How many columns there are; the others of a tile are dropped.
     pub(crate) columns: usize,
-    /// Whether to add to what is there: an earlier part of the depth.
+    /// Whether sums start from what is there: those of an earlier part of the depth.
     pub(crate) accumulate: bool,
     /// One float for each column, to be added.
     pub(crate) bias: Option<&'a [f32]>,
@@ -358,6 +382,20 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Sink for Rows<'_> {
+    #[inline(always)]
+    unsafe fn begin<W: Sixteen, const MR: usize>(&self, lane: W, row: usize, panel: usize) -> [W; MR] {
+        let mut acc = [lane.splat(0.0); MR];
+        if self.accumulate {
+            let first = panel * COLUMNS;
+            let count = COLUMNS.min(self.columns - first);
+            for (i, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: `columns` floats of each row are readable by the caller's promise.
+                *acc = unsafe { lane.load_first(self.base.add((row + i) * self.row + first), count) };
+            }
+        }
+        acc
+    }
+
     #[inline(always)]
     unsafe fn write<W: Sixteen, const MR: usize>(&self, row: usize, panel: usize, acc: [W; MR]) {
         let lane = acc[0];
@@ -371,18 +409,13 @@ impl Sink for Rows<'_> {
                 Some(bias) => lane.load_first(bias.as_ptr().add(first), count),
                 None => lane.splat(0.0),
             };
-            for (i, mut result) in acc.into_iter().enumerate() {
+            for (i, result) in acc.into_iter().enumerate() {
                 let y = self.base.add((row + i) * self.row + first);
+                let result = (result + bias).at_least(floor);
                 if count == COLUMNS {
-                    if self.accumulate {
-                        result = lane.load(y) + result;
-                    }
-                    (result + bias).at_least(floor).store(y);
+                    result.store(y);
                 } else {
-                    if self.accumulate {
-                        result = lane.load_first(y, count) + result;
-                    }
-                    (result + bias).at_least(floor).store_first(y, count);
+                    result.store_first(y, count);
                 }
             }
         }

@@ -18,7 +18,7 @@ pub trait Lane:
 {
     /// A vector like this one, all of whose elements are `value`.
     fn splat(self, value: f32) -> Self;
-    /// `self * factor + addend`, rounded once where the instruction set has it (AVX2, AVX-512), else twice.
+    /// `self * factor + addend`, rounded once where the instruction set has it (NEON, AVX2, AVX-512), else twice.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// The absolute value.
     fn abs(self) -> Self;
@@ -247,8 +247,8 @@ pub trait Eight: Lane {
 /// A vector of sixteen floats, over which products are written: a panel, or the examples of a shard.
 #[doc(hidden)]
 pub trait Sixteen: Lane {
-    /// Whether it is one register of 32, so that some two dozen sums are kept at a time; else it is two of 16, and they
-    /// hold six.
+    /// Whether it is one register of 32, so that some two dozen sums are kept at a time; else it is two of 16 or four of
+    /// 32, and they hold six.
     const TALL: bool;
 
     /// Sixteen rows become their columns.

@@ -182,24 +182,26 @@ fn small_cos<V: Lane>(r: V) -> V {
 /// Sine and cosine of r change places and signs with the quadrant.
 #[inline(always)]
 pub(super) fn sin<V: Lane>(x: V) -> V {
-    if x.abs().less(x.splat(REDUCIBLE)).equal(x.splat(0.0)).any() {
-        return x.map(f32::sin);
-    }
     let (r, n) = quadrant(x);
     let odd = n.equal(n.splat(1.0)) + n.equal(n.splat(3.0));
     let y = odd.select(small_cos(r), small_sin(r));
-    n.greater(n.splat(1.5)).select(-y, y)
+    far(x, f32::sin, n.greater(n.splat(1.5)).select(-y, y))
 }
 
 /// As [`sin`], one quadrant on.
 #[inline(always)]
 pub(super) fn cos<V: Lane>(x: V) -> V {
-    if x.abs().less(x.splat(REDUCIBLE)).equal(x.splat(0.0)).any() {
-        return x.map(f32::cos);
-    }
     let (r, n) = quadrant(x);
     let odd = n.equal(n.splat(1.0)) + n.equal(n.splat(3.0));
     let y = odd.select(small_sin(r), small_cos(r));
     let negative = n.equal(n.splat(1.0)) + n.equal(n.splat(2.0));
-    negative.select(-y, y)
+    far(x, f32::cos, negative.select(-y, y))
+}
+
+/// y where the argument is reducible, else the function of the standard library, and NaN: what one element becomes does not
+/// depend on the others.
+#[inline(always)]
+fn far<V: Lane>(x: V, function: fn(f32) -> f32, y: V) -> V {
+    let far = x.abs().less(x.splat(REDUCIBLE)).equal(x.splat(0.0));
+    if far.any() { far.select(x.map(function), y) } else { y }
 }

@@ -1,8 +1,8 @@
 //! Vectors of floats: one trait, one file for each instruction set, one place that chooses.
 //!
-//! [`Lane`] is what an algorithm is written over; [`scalar`], [`avx2`] and [`avx512`] implement it; [`math`] holds the elementary
-//! functions, written once over any lane. [`dispatch`] runs a [`Kernel`] with the lane of an instruction set, inside a
-//! function compiled for that instruction set. No kernel lives here.
+//! [`Lane`] is what an algorithm is written over; [`scalar`], [`avx2`], [`avx512`] and [`neon`] implement it; [`math`] holds the
+//! elementary functions, written once over any lane. [`dispatch`] runs a [`Kernel`] with the lane of an instruction set, inside
+//! a function compiled for that instruction set. No kernel lives here.
 //!
 //! A lane value is also the proof that the machine has its instructions: the only constructors are the dispatcher's
 //! (after detection) and methods of another lane value, so everything but loads and stores is safe.
@@ -13,6 +13,8 @@ mod avx2;
 mod avx512;
 mod lane;
 mod math;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
 mod pair;
 mod scalar;
 #[cfg(test)]
@@ -27,6 +29,8 @@ use std::sync::OnceLock;
 pub enum Isa {
     /// What every machine of the target architecture has.
     Scalar,
+    /// NEON with fused multiply-add (AArch64, all of whose machines have it).
+    Neon,
     /// AVX2 with fused multiply-add (x86-64).
     Avx2,
     /// AVX-512 F, VL, DQ and BW, besides [`Avx2`](Isa::Avx2) (x86-64).
@@ -34,19 +38,20 @@ pub enum Isa {
 }
 
 /// The instruction set in use: the best the machine has, or a lesser one named by the environment variable `DLN_ISA`
-/// (`scalar`, `avx2` or `avx512`). Read once; a name that is unknown or asks for more than the machine has is ignored.
+/// (`scalar`, `neon`, `avx2` or `avx512`). Read once; a name that is unknown or not among what the machine has is ignored.
 ///
 /// Results are the same bits for the same seed on one instruction set, not across instruction sets.
 pub fn isa() -> Isa {
     static ISA: OnceLock<Isa> = OnceLock::new();
     *ISA.get_or_init(|| {
-        let best = best();
-        match std::env::var("DLN_ISA").as_deref() {
+        let asked = match std::env::var("DLN_ISA").as_deref() {
             Ok("scalar") => Isa::Scalar,
-            Ok("avx2") => best.min(Isa::Avx2),
-            Ok("avx512") => best.min(Isa::Avx512),
-            _ => best,
-        }
+            Ok("neon") => Isa::Neon,
+            Ok("avx2") => Isa::Avx2,
+            Ok("avx512") => Isa::Avx512,
+            _ => return best(),
+        };
+        if available().contains(&asked) { asked } else { best() }
     })
 }
 
@@ -69,14 +74,14 @@ fn best() -> Isa {
 /// The best instruction set of this machine.
 #[cfg(not(target_arch = "x86_64"))]
 fn best() -> Isa {
-    Isa::Scalar
+    if cfg!(all(target_arch = "aarch64", target_feature = "neon")) { Isa::Neon } else { Isa::Scalar }
 }
 
-/// The instruction sets of this machine, for tests that exercise each.
-#[cfg(test)]
+/// The instruction sets of this machine.
 pub(crate) fn available() -> &'static [Isa] {
     match best() {
         Isa::Scalar => &[Isa::Scalar],
+        Isa::Neon => &[Isa::Scalar, Isa::Neon],
         Isa::Avx2 => &[Isa::Scalar, Isa::Avx2],
         Isa::Avx512 => &[Isa::Scalar, Isa::Avx2, Isa::Avx512],
     }
@@ -91,7 +96,7 @@ pub(crate) trait Kernel {
     fn run<V: Lane>(self, lane: V) -> Self::Output;
 }
 
-/// Runs a kernel on an instruction set, or on the best of this machine if it lacks that.
+/// Runs a kernel on an instruction set, or on a lesser one if this machine lacks that.
 #[inline]
 pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
@@ -100,7 +105,11 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         Isa::Avx512 => return unsafe { avx512::run(kernel) },
         // SAFETY: `best` has detected AVX2 and FMA.
         Isa::Avx2 => return unsafe { avx2::run(kernel) },
-        Isa::Scalar => {}
+        Isa::Scalar | Isa::Neon => {}
+    }
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+    if isa != Isa::Scalar {
+        return kernel.run(neon::Neon::zero());
     }
     let _ = isa;
     kernel.run(scalar::Scalar::zero())
@@ -114,7 +123,29 @@ pub(crate) fn prefetch(from: *const f32) {
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: every AArch64 has the instruction, and it neither faults nor changes anything.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) from, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = from;
+}
+
+/// Asks for the cache line at an address, which may be any, but not for the first-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_far(from: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, and it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: every AArch64 has the instruction, and it neither faults nor changes anything.
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{}]", in(reg) from, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = from;
 }
 

@@ -1,6 +1,8 @@
 //! Every function of a lane, on every instruction set of this machine and in each of its widths, against double precision.
 
-use super::{Eight, Isa, Kernel, Lane, Sixteen, available, dispatch};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Eight, Isa, Kernel, Lane, Sixteen, available, dispatch, isa};
 
 /// Applies a function of a lane to a slice, masked at its end: into three, over the lane itself, vectors of eight and of
 /// sixteen.
@@ -177,6 +179,21 @@ fn comparisons_give_one_or_zero_and_nan_compares_false() {
         all(apply(*isa, function!(|x| x.equal(x.splat(0.0))), &x), |x| x == 0.0);
         all(apply(*isa, function!(|x| x.not_equal(x.splat(0.0))), &x), |x| x != 0.0);
         all(apply(*isa, function!(|x| x.select(x.splat(1.0), x.splat(0.0))), &x), |x| x != 0.0);
+    }
+}
+
+#[test]
+fn an_element_does_not_depend_on_its_neighbours() {
+    // On both sides of where sine and cosine change their method, in every place of a vector.
+    let x: Vec<f32> = spread(8150.0, 8230.0, 1001);
+    for isa in available() {
+        let sin = |x: &[f32]| apply(*isa, function!(|x| x.sin()), x);
+        let cos = |x: &[f32]| apply(*isa, function!(|x| x.cos()), x);
+        for function in [&sin as &Applied, &cos] {
+            let alone: Vec<f32> = x.iter().map(|x| function(&[*x])[0]).collect();
+            let mixed: Vec<f32> = x.iter().rev().step_by(3).chain(&x).copied().collect();
+            assert_eq!(function(&mixed)[mixed.len() - x.len()..], alone, "{isa:?}");
+        }
     }
 }
 
@@ -380,4 +397,75 @@ fn loads_read_what_lies_between_and_blocks_are_turned() {
             assert_eq!(*value, values[i % 16 * 16 + i / 16], "{isa:?}");
         }
     }
+}
+
+/// Applies a function over the lane at hand.
+struct Once<'a, F> {
+    function: &'a F,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl<F: Function> Kernel for Once<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        over(self.function, lane, self.x, self.y);
+    }
+}
+
+/// The greatest error of a function over all 2³² floats, on the instruction set in use, and where it is found.
+fn worst_of_all(function: impl Function + Sync, exact: impl Fn(f64) -> f64 + Sync) -> (f64, f32) {
+    const CHUNK: u64 = 1 << 16;
+    let next = AtomicU64::new(0);
+    let search = || {
+        let (mut x, mut y) = (vec![0.0; CHUNK as usize], vec![0.0; CHUNK as usize]);
+        let mut worst = (0.0, 0.0);
+        loop {
+            let start = next.fetch_add(CHUNK, Ordering::Relaxed);
+            if start >> 32 != 0 {
+                return worst;
+            }
+            for (bits, x) in (start as u32..).zip(&mut x) {
+                *x = f32::from_bits(bits);
+            }
+            dispatch(isa(), Once { function: &function, x: &x, y: &mut y });
+            for (x, y) in x.iter().zip(&y) {
+                let error = ulp(*y, exact(*x as f64));
+                if error > worst.0 {
+                    worst = (error, *x);
+                }
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(search)).collect();
+        let worst = workers.into_iter().map(|worker| worker.join().unwrap());
+        worst.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+    })
+}
+
+#[test]
+#[ignore = "takes minutes: four thousand million values for each of eight functions"]
+fn elementary_functions_over_every_float() {
+    let mut failed = Vec::new();
+    macro_rules! check {
+        ($name:literal, $bound:literal, |$x:ident| $function:expr, $exact:expr) => {
+            let (error, x) = worst_of_all(function!(|$x| $function), $exact);
+            println!("{} {:?}: {error:.3} ulp at {x:e} (bits {:#010x})", $name, isa(), x.to_bits());
+            if error > $bound {
+                failed.push($name);
+            }
+        };
+    }
+    check!("exp", 2.0, |x| x.exp(), f64::exp);
+    check!("log", 2.0, |x| x.log(), f64::ln);
+    check!("tanh", 2.0, |x| x.tanh(), f64::tanh);
+    check!("sigmoid", 2.0, |x| x.sigmoid(), |x| 1.0 / (1.0 + (-x).exp()));
+    check!("softplus", 4.0, |x| x.softplus(), |x| x.max(0.0) + (-x.abs()).exp().ln_1p());
+    check!("erf", 2.0, |x| x.erf(), libm::erf);
+    check!("sin", 2.0, |x| x.sin(), f64::sin);
+    check!("cos", 2.0, |x| x.cos(), f64::cos);
+    assert!(failed.is_empty(), "less accurate than documented: {failed:?}");
 }
