@@ -206,6 +206,7 @@ fn every_operation_is_in_a_fixture() {
         "attention",
         "autoencoder",
         "axes",
+        "causal",
         "cnn",
         "convolutions",
         "dropout",
