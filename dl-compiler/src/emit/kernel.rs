@@ -325,7 +325,10 @@ impl Call<'_> {
                 match &self.rows {
                     Some(rows) => {
                         let len = self.floats_of(rows);
-                        quote!(#y.copy_from_slice(&#x[..#len]);)
+                        let begins = x.and_then(|x| x.clone().into_iter().next()).map(|token| token.to_string());
+                        // Some steps of a sequence are a reference already.
+                        let reference = (begins.as_deref() != Some("&")).then(|| quote!(&));
+                        quote!(#y.copy_from_slice(#reference #x[..#len]);)
                     }
                     None => quote!(#y.copy_from_slice(#x);),
                 }

@@ -12,7 +12,7 @@ use crate::team::Team;
 pub struct Sgd {
     /// Length of a step.
     pub learning_rate: f32,
-    /// Share of the velocity that remains; 0 is plain gradient descent.
+    /// Share of the velocity that remains; 0 is plain gradient descent, which leaves the velocity as it is.
     pub momentum: f32,
     /// Whether to look ahead along the velocity.
     pub nesterov: bool,
@@ -34,7 +34,23 @@ impl Rule for Sgd {
 
     fn update(&self, _: u64, part: Part<'_>, team: &Team) {
         let [velocities, ..] = part.slots;
-        pass::run(*self, part.gradients, [part.parameters, velocities], team);
+        if self.momentum == 0.0 {
+            pass::run(Plain(*self), part.gradients, [part.parameters], team);
+        } else {
+            pass::run(*self, part.gradients, [part.parameters, velocities], team);
+        }
+    }
+}
+
+/// Without momentum.
+#[derive(Debug, Clone, Copy)]
+struct Plain(Sgd);
+
+impl Formula<1> for Plain {
+    #[inline(always)]
+    fn apply<V: Lane>(self, g: V, [p]: [V; 1]) -> [V; 1] {
+        let g = p.mul_add(g.splat(self.0.weight_decay), g);
+        [p - g.splat(self.0.learning_rate) * g]
     }
 }
 
@@ -42,8 +58,8 @@ impl Formula<2> for Sgd {
     #[inline(always)]
     fn apply<V: Lane>(self, g: V, [p, v]: [V; 2]) -> [V; 2] {
         let momentum = g.splat(self.momentum);
-        let g = g + g.splat(self.weight_decay) * p;
-        let v = (momentum * v + g).normal_or_zero();
+        let g = p.mul_add(g.splat(self.weight_decay), g);
+        let v = v.mul_add(momentum, g).normal_or_zero();
         let direction = if self.nesterov { g + momentum * v } else { v };
         [p - g.splat(self.learning_rate) * direction, v]
     }
