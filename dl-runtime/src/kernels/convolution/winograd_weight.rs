@@ -23,7 +23,7 @@ use std::ops::Range;
 /// Channels at a time.
 const CHANNELS: usize = 32;
 /// Filters at a time.
-const FILTERS: usize = 64;
+const FILTERS: usize = 32;
 /// Tiles at a time, side by side.
 const TILES: usize = 2;
 /// Steps of the products of so many tiles.
@@ -51,16 +51,17 @@ pub(super) struct Weight<'a> {
     pub(super) part: &'a mut [f32],
 }
 
-/// The stack of the kernel.
+/// Where the kernel keeps what it makes: places on the stack, which are too large to be moved.
+#[derive(Clone, Copy)]
 struct Scratch {
     /// The pixels at hand: for each, sixteen channels of each example.
-    turned: Aligned<{ IN * WIDTH * BLOCK }>,
+    turned: *mut f32,
     /// For each place panels of sixteen channels, with a step for each tile and example.
-    x: Aligned<{ PLACES * X_PLACE }>,
+    x: *mut f32,
     /// For each place a step for each tile and example, of all filters.
-    d_y: Aligned<{ PLACES * Y_PLACE }>,
+    d_y: *mut f32,
     /// For each place filters by channels.
-    sums: Aligned<{ PLACES * SUMS_PLACE }>,
+    sums: *mut f32,
 }
 
 /// Planes of sixteen examples side by side.
@@ -83,31 +84,36 @@ impl Kernel for Weight<'_> {
 impl Weight<'_> {
     #[inline(always)]
     fn over<W: Sixteen>(mut self, lane: W) {
-        let mut scratch = Scratch {
-            turned: Aligned::uninit(),
-            x: Aligned::uninit(),
-            d_y: Aligned::uninit(),
-            sums: Aligned::uninit(),
-        };
+        let mut turned = Aligned::<{ IN * WIDTH * BLOCK }>::uninit();
+        let mut x = Aligned::<{ PLACES * X_PLACE }>::uninit();
+        let mut d_y = Aligned::<{ PLACES * Y_PLACE }>::uninit();
+        let mut sums = Aligned::<{ PLACES * SUMS_PLACE }>::uninit();
+        let scratch =
+            Scratch { turned: turned.as_mut_ptr(), x: x.as_mut_ptr(), d_y: d_y.as_mut_ptr(), sums: sums.as_mut_ptr() };
         let channels = self.shape.channels;
         let filters = self.part.len() / (channels * 9);
         for filter in (0..filters).step_by(FILTERS) {
             let filters = filter..filters.min(filter + FILTERS);
             for channel in (0..channels).step_by(CHANNELS) {
                 let channels = channel..channels.min(channel + CHANNELS);
-                self.sum(lane, &filters, &channels, &mut scratch);
-                self.write(lane, &filters, &channels, &mut scratch);
+                // SAFETY: `scratch` leads to as much room as its fields say.
+                unsafe {
+                    self.sum(lane, &filters, &channels, scratch);
+                    self.write(lane, &filters, &channels, scratch);
+                }
             }
         }
     }
 
     /// The sums of some filters of the part by some channels, over the batch.
+    ///
+    /// # Safety
+    /// `scratch` must lead to the room that the kernel's arrays have.
     #[inline(always)]
-    fn sum<W: Sixteen>(&self, lane: W, filters: &Range<usize>, channels: &Range<usize>, scratch: &mut Scratch) {
+    unsafe fn sum<W: Sixteen>(&self, lane: W, filters: &Range<usize>, channels: &Range<usize>, scratch: Scratch) {
         let Convolution2d { height, width, padding, .. } = self.shape;
         let [lines, columns] = [self.shape.output_height(), self.shape.output_width()];
-        let [x, d_y, sums] = [scratch.x.as_mut_ptr(), scratch.d_y.as_mut_ptr(), scratch.sums.as_mut_ptr()];
-        let turned = scratch.turned.as_mut_ptr();
+        let Scratch { turned, x, d_y, sums } = scratch;
         for shard in 0..self.n.div_ceil(SHARD) {
             let pixels = Planes { floats: self.x.shard(shard, SHARD), height, width };
             let gradients = Planes { floats: self.d_y.shard(shard, SHARD), height: lines, width: columns };
@@ -159,9 +165,12 @@ impl Weight<'_> {
     }
 
     /// Transforms the sums back and adds them to the part.
+    ///
+    /// # Safety
+    /// `scratch` must lead to the sums of these filters and channels.
     #[inline(always)]
-    fn write<W: Sixteen>(&mut self, lane: W, filters: &Range<usize>, channels: &Range<usize>, scratch: &mut Scratch) {
-        let sums = scratch.sums.as_mut_ptr().cast_const();
+    unsafe fn write<W: Sixteen>(&mut self, lane: W, filters: &Range<usize>, channels: &Range<usize>, scratch: Scratch) {
+        let sums = scratch.sums.cast_const();
         for (row, filter) in filters.clone().enumerate() {
             for first in channels.clone().step_by(COLUMNS) {
                 let mut taps = [[0.0; COLUMNS]; 9];
