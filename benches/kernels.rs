@@ -1,6 +1,7 @@
 //! Times kernels on one core and prints one JSON line for each, with its share of the machine's limit.
 //!
-//! `cargo bench --bench kernels -- [NAME] [--seconds S]`; only cases whose name holds NAME, if one is given.
+//! `cargo bench --bench kernels -- [NAME] [--seconds S] [--products]`; only cases whose name holds NAME, if one is given, and
+//! only matrix products with `--products`, which `benches/compare_gemm.py` runs in turn with other libraries.
 //! Before each sample a yardstick runs: a loop of fused multiply-adds for arithmetic, a copy of as many bytes for
 //! everything else. `peak` and `copy` are shares of it, once by the fastest runs and once by the median of the pairs, so a
 //! busy machine slows both. `cycles` are those of eight results, by the clock that the multiply-add loop implies. Pin the
@@ -19,6 +20,9 @@ fn main() {
     let bench = Bench::from_arguments();
     products(&bench);
     weight_gradients(&bench);
+    if bench.products_only {
+        return;
+    }
     packing(&bench);
     attention(&bench);
     elementary(&bench);
@@ -46,6 +50,12 @@ const PRODUCTS: &[(&str, usize, usize, usize)] = &[
     ("lstm-step b16", 16, 1024, 256),
     ("lstm-step b32", 32, 1024, 256),
     ("gpt-ffn", 1024, 512, 128),
+    ("lenet-conv2 im2col b64", 16, 6400, 150),
+    ("tiny4", 4, 4, 4),
+    ("tiny8", 8, 8, 8),
+    ("tiny10", 10, 10, 10),
+    ("tiny16", 16, 16, 16),
+    ("tiny32", 32, 32, 32),
 ];
 
 fn products(bench: &Bench) {
@@ -293,6 +303,7 @@ impl Pointwise<1> for MultiplyAdds {
 struct Bench {
     name: Option<String>,
     time: Duration,
+    products_only: bool,
 }
 
 /// Pairs of times, in seconds: of the case and of its yardstick.
@@ -301,13 +312,15 @@ struct Pairs(Vec<(f64, f64)>);
 impl Bench {
     /// Reads the command line; `cargo bench` adds `--bench`.
     fn from_arguments() -> Self {
-        let mut bench = Bench { name: None, time: Duration::from_millis(200) };
+        let mut bench = Bench { name: None, time: Duration::from_millis(200), products_only: false };
         let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
             if argument == "--seconds" {
                 let seconds = arguments.next().and_then(|value| value.parse().ok());
                 bench.time =
                     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(bench.time);
+            } else if argument == "--products" {
+                bench.products_only = true;
             } else {
                 bench.name = Some(argument);
             }

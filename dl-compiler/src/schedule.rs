@@ -438,8 +438,8 @@ impl<'a> Scheduler<'a> {
         let offset = match home {
             Home::Parameter(parameter) | Home::Gradient(parameter) => self.parameters.starts[parameter],
             Home::State(state) | Home::Update(state) => self.states.starts[state],
-            Home::Field(_) | Home::Prepared | Home::Shard | Home::Fixed | Home::Step { .. } => 0,
-            Home::Steps { .. } | Home::Window { .. } => 0,
+            Home::Field(_) | Home::Prepared | Home::Shard | Home::Fixed => 0,
+            Home::Step { .. } | Home::Steps { .. } | Home::Window { .. } => 0,
         };
         let floats = dims.iter().product();
         let id = BufferId(self.buffers.len() as u32);

@@ -94,7 +94,7 @@ impl Team {
             "{shards} shards of {shard_len} floats in an arena of {}",
             arena.len()
         );
-        let arena = Pointer(arena.as_mut_ptr());
+        let arena = Pointer::new(arena);
         let parts = self.threads().min(shards);
         self.run(parts, &|part| {
             for index in bounds(part, parts, shards)..bounds(part + 1, parts, shards) {
@@ -133,7 +133,7 @@ impl Team {
         assert!(outs.iter().all(|out| out.len() == len), "a split of buffers of different lengths");
         let units = len.div_ceil(unit);
         let parts = self.threads().min(units);
-        let outs = outs.map(|out| Pointer(out.as_mut_ptr()));
+        let outs = outs.map(Pointer::new);
         self.run(parts, &|part| {
             let start = bounds(part, parts, units) * unit;
             let end = (bounds(part + 1, parts, units) * unit).min(len);
@@ -207,15 +207,24 @@ fn bounds(part: usize, parts: usize, units: usize) -> usize {
 
 /// The start of a buffer whose disjoint pieces go to several threads.
 #[derive(Clone, Copy)]
-struct Pointer(*mut f32);
+pub(crate) struct Pointer(*mut f32);
 
-// SAFETY: a `Pointer` only gives out pieces through `slice`, whose caller answers for their being disjoint; `f32`
-// may be sent to another thread.
+// SAFETY: whoever reaches the buffer through a `Pointer` does so in `unsafe` code and answers for pieces that are disjoint;
+// `f32` may be sent to another thread.
 unsafe impl Send for Pointer {}
 // SAFETY: as above.
 unsafe impl Sync for Pointer {}
 
 impl Pointer {
+    pub(crate) fn new(buffer: &mut [f32]) -> Self {
+        Self(buffer.as_mut_ptr())
+    }
+
+    /// The first float.
+    pub(crate) fn start(self) -> *mut f32 {
+        self.0
+    }
+
     /// # Safety
     /// The piece lies in the buffer, the buffer is borrowed exclusively for `'a`, and no other piece overlaps it.
     unsafe fn slice<'a>(self, start: usize, len: usize) -> &'a mut [f32] {

@@ -321,16 +321,13 @@ impl Call<'_> {
                 quote!(rt::#name(form, #n, #len, #(#operands),*, #y);)
             }
             Kernel::Copy => {
-                let (x, y) = (operands.first(), self.exact());
+                let y = self.exact();
                 match &self.rows {
                     Some(rows) => {
-                        let len = self.floats_of(rows);
-                        let begins = x.and_then(|x| x.clone().into_iter().next()).map(|token| token.to_string());
-                        // Some steps of a sequence are a reference already.
-                        let reference = (begins.as_deref() != Some("&")).then(|| quote!(&));
-                        quote!(#y.copy_from_slice(#reference #x[..#len]);)
+                        let (x, len) = (self.operands.first().map(Piece::place), self.floats_of(rows));
+                        quote!(#y.copy_from_slice(&#x[..#len]);)
                     }
-                    None => quote!(#y.copy_from_slice(#x);),
+                    None => quote!(#y.copy_from_slice(#(#operands),*);),
                 }
             }
         }

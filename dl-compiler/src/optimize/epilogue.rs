@@ -3,8 +3,8 @@
 //! Before: `%3 = matmul (%0, %1), %4 = add (%3, expand (%2)), %5 = relu (%4)`. After: `%5 = matmul +bias relu (%0, %1, %2)`.
 //! A value that somebody else needs is not absorbed.
 
-use super::{rewrite, uses, view};
-use crate::graph::{Graph, Node, NodeId, Regions};
+use super::{alone, rewrite, view};
+use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::program::{Activation, Epilogue};
 
@@ -18,16 +18,12 @@ pub(super) fn epilogue(graph: &Graph) -> Graph {
 }
 
 fn pass(graph: &Graph, rule: Absorption) -> Graph {
-    let uses = uses(graph);
-    let regions = Regions::new(graph);
-    let users = graph.users();
+    let alone = alone(graph);
     let mut single: Vec<bool> = Vec::new();
     rewrite(graph, |new, id, node| {
         let fused = rule(new, &|operand: NodeId| single[operand.index()], &node);
-        // A product outside of a loop stays there, whoever needs it within.
-        let only = uses[id.index()] == 1 && users[id.index()].iter().all(|user| regions.of(*user) == regions.of(id));
         let now = new.push(fused.unwrap_or(node));
-        single.resize(new.nodes.len(), only);
+        single.resize(new.nodes.len(), alone[id.index()]);
         now
     })
 }
@@ -40,20 +36,14 @@ fn with_bias(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Opt
             return None;
         }
         let (source, pattern) = view::view(graph, bias);
-        let dims = &node.ty.dims;
-        let (len, inner) = match graph.node(product).op {
-            Op::MatMul(_) => (*dims.last()?, 1),
-            Op::Convolution2d(_) => (dims[0], dims[1] * dims[2]),
-            _ => return None,
-        };
-        if graph.ty(source).per_example || (pattern.len, pattern.inner) != (len, inner) {
+        if graph.ty(source).per_example || view::columns(graph, product) != Some(pattern) {
             return None;
         }
         let fused = absorb(graph.node(product), |epilogue| {
             (*epilogue == Epilogue::default()).then_some(Epilogue { bias: true, ..*epilogue })
         })?;
         let mut operands = fused.operands;
-        operands.push(flat(graph, source, len)?);
+        operands.push(flat(graph, source, pattern.len)?);
         Some(Node { operands, origin: node.origin.clone(), ..fused })
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! One stage, one file. Every stage is handed an arranged Graph and need not leave one. [`STAGES`] is their order; every stage is followed by `verify` in debug builds.
 
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Graph, Node, NodeId, Regions};
 
 mod cheapen;
 mod dead;
@@ -86,4 +86,12 @@ fn uses(graph: &Graph) -> Vec<usize> {
         uses[id.index()] += 1;
     }
     uses
+}
+
+/// Which values have one user, in the loop that they are in themselves: a product outside of a loop stays there, whoever
+/// needs it within.
+fn alone(graph: &Graph) -> Vec<bool> {
+    let (uses, users, regions) = (uses(graph), graph.users(), Regions::new(graph));
+    let in_own_loop = |id: NodeId| users[id.index()].iter().all(|user| regions.of(*user) == regions.of(id));
+    graph.iter().map(|(id, _)| uses[id.index()] == 1 && in_own_loop(id)).collect()
 }

@@ -5,8 +5,8 @@
 //! `%5 = multiply (%1, expand (%scale)), %6 = convolution2d (%0, %5), %7 = add (%6, expand (multiply (negate (%mean), %scale)))`:
 //! the weights are scaled once, when they are prepared. Training is left alone, since it prepares in every step.
 
-use super::{rewrite, uses, view};
-use crate::graph::{Graph, Node, NodeId, Regions, Role};
+use super::{alone, rewrite, view};
+use crate::graph::{Graph, Node, NodeId, Role};
 use crate::ops::Op;
 use crate::ops::add::Add;
 use crate::ops::expand::Expand;
@@ -21,14 +21,13 @@ pub(super) fn scale(graph: &Graph) -> Graph {
     if graph.roots.iter().any(|(role, _)| matches!(role, Role::Gradient(_))) {
         return graph.clone();
     }
-    let (uses, users, regions) = (uses(graph), graph.users(), Regions::new(graph));
+    let alone = alone(graph);
     let mut facts = Facts::default();
     rewrite(graph, |new, id, node| {
         let scaled = shifted(new, &facts, &node);
         let now = scaled.unwrap_or_else(|| new.push(node));
         facts.extend(new);
-        let same_region = users[id.index()].iter().all(|user| regions.of(*user) == regions.of(id));
-        facts.single[now.index()] = uses[id.index()] == 1 && same_region;
+        facts.single[now.index()] = alone[id.index()];
         now
     })
 }
@@ -118,19 +117,10 @@ fn affine(graph: &Graph, facts: &Facts, value: NodeId) -> Option<Affine> {
     })
 }
 
-/// How many columns or filters a product has, and how many neighbouring results each of these.
-fn columns(graph: &Graph, product: NodeId) -> (usize, usize) {
-    let dims = &graph.ty(product).dims;
-    match (&graph.node(product).op, dims.as_slice()) {
-        (Op::Convolution2d(_), [filters, pixels @ ..]) => (*filters, pixels.iter().product()),
-        (_, dims) => (dims.last().copied().unwrap_or(1), 1),
-    }
-}
-
 /// Whether a value is a known list with a number for each column or filter of the product.
 fn is_list(graph: &Graph, facts: &Facts, product: NodeId, value: NodeId) -> bool {
     let (source, pattern) = view::view(graph, value);
-    facts.known[source.index()] && (pattern.len, pattern.inner) == columns(graph, product)
+    facts.known[source.index()] && view::columns(graph, product) == Some(pattern)
 }
 
 /// The list itself.

@@ -23,6 +23,16 @@ pub(super) fn view(graph: &Graph, id: NodeId) -> (NodeId, View) {
     (id, View { inner: 1, len: graph.ty(id).len() })
 }
 
+/// How the places of a product repeat a list with a number for each of its columns, or filters; nothing for other values.
+pub(super) fn columns(graph: &Graph, product: NodeId) -> Option<View> {
+    let dims = graph.ty(product).dims.as_slice();
+    match (&graph.node(product).op, dims) {
+        (Op::MatMul(_), [.., len]) => Some(View { inner: 1, len: *len }),
+        (Op::Convolution2d(_), [len, pixels @ ..]) => Some(View { inner: pixels.iter().product(), len: *len }),
+        _ => None,
+    }
+}
+
 /// The pattern in which the first of `chain` repeats `source`, its last operand.
 fn along(graph: &Graph, source: NodeId, chain: &[NodeId]) -> Option<View> {
     let source = graph.ty(source);

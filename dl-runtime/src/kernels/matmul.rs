@@ -522,7 +522,8 @@ mod tests {
         for (rows, outputs) in [(64, 64), (64, 65), (65, 64), (63, 10)] {
             check(MatMul { rows: 1, inputs: 21, outputs }, rows, 10);
         }
-        // Gradients: the depth, the panels and the tiles of a block are 256, 256 (or more) and 48.
+        // Gradients: the depth, the columns and the rows of a block are 128, 512 (or more) and 256.
+        check(MatMul { rows: 1, inputs: 257, outputs: 530 }, 129, 11);
         check(MatMul { rows: 9, inputs: 49, outputs: 18 }, 2 * 256 / 9 + 1, 6);
         check(MatMul { rows: 1, inputs: 96, outputs: 273 }, 257, 7);
         check(MatMul { rows: 1, inputs: 7, outputs: 1100 }, 64, 8);

@@ -9,10 +9,9 @@ use std::ops::Range;
 
 use super::matmul::MatMul;
 use super::pack::Aligned;
-use super::product::{
-    COLUMNS, Left, Right, Steps, Stride, Sums, Table, panels_at_once, product, tile_height, with_panels,
-};
+use super::product::{COLUMNS, Left, Right, Stride, Sums, Table, panels_at_once, product, tile_height, with_panels};
 use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa};
+use crate::team::Pointer;
 use crate::{Segments, Team};
 
 /// Rows of the examples that are summed up at a time: the panels of d_y at hand then take a third of the first-level cache.
@@ -52,7 +51,8 @@ pub(crate) fn matmul_weights_on(
         d_weight.fill(0.0);
         return;
     }
-    let sums = Shared(d_weight.as_mut_ptr());
+    // The threads write ranges of rows, or of columns, that do not overlap.
+    let sums = Pointer::new(d_weight);
     let is_small = n * rows <= SMALL && outputs <= SMALL;
     let body = |inputs: Range<usize>, outputs: Range<usize>| {
         let weights = Weights { shape: *shape, n, x, d_y, inputs, outputs, sums };
@@ -84,15 +84,6 @@ fn by_columns(shape: &MatMul, threads: usize) -> bool {
     even && packed(inputs, outputs.div_ceil(threads)) < packed(inputs.div_ceil(threads), outputs)
 }
 
-/// d_weight, of which each thread writes other places.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-
-// SAFETY: `matmul_weights_on` borrows d_weight exclusively and hands out ranges of it that do not overlap, each once.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
 /// The arguments of [`matmul_weights`] for some rows and columns of d_weight.
 struct Weights<'a> {
     shape: MatMul,
@@ -101,7 +92,7 @@ struct Weights<'a> {
     d_y: Segments<'a>,
     inputs: Range<usize>,
     outputs: Range<usize>,
-    sums: Shared,
+    sums: Pointer,
 }
 
 /// The rows of all examples as one matrix.
@@ -174,7 +165,7 @@ impl Weights<'_> {
             let columns_left = width - column;
             let columns = panels_at_once::<W>(columns_left) * COLUMNS;
             let sums = Sums {
-                base: self.sums.0.wrapping_add(self.inputs.start * outputs + first + column),
+                base: self.sums.start().wrapping_add(self.inputs.start * outputs + first + column),
                 row: outputs,
                 columns: columns.min(columns_left),
                 accumulate: false,
@@ -185,7 +176,11 @@ impl Weights<'_> {
             // SAFETY: step k of the left operand is row k of x, which holds `inputs` floats; the panels hold `width` columns of
             // `depth` steps; the sums of these rows and columns lie in d_weight, and are this thread's.
             unsafe {
-                with_panels!(W, columns_left, rows_by_panels::<W, Table<'_>>(lane, height, depth, left, right, sums))
+                with_panels!(
+                    W,
+                    columns_left,
+                    product::<W, Table<'_>, Stride, Sums>(lane, height, depth, left, right, &sums)
+                );
             }
             column += columns;
         }
@@ -226,7 +221,7 @@ impl Weights<'_> {
                         while panel < width {
                             let columns = panels_at_once::<W>(width - panel) * COLUMNS;
                             let sums = Sums {
-                                base: self.sums.0.add(input * outputs + column + panel),
+                                base: self.sums.start().add(input * outputs + column + panel),
                                 row: outputs,
                                 columns: columns.min(width - panel),
                                 accumulate: start > 0,
@@ -263,27 +258,10 @@ unsafe fn multiply<W: Sixteen, const P: usize>(
         unsafe {
             let left = Left { base: tiles.add(row * depth), row: 1, steps: Stride(count) };
             let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
-            rows_by_panels::<W, Stride, P>(lane, count, depth, left, right, sums);
+            product::<W, Stride, Stride, Sums, P>(lane, count, depth, left, right, &sums);
         }
         row += count;
     }
-}
-
-/// P panels by rows of a left operand.
-///
-/// # Safety
-/// As for [`product`].
-#[inline(always)]
-unsafe fn rows_by_panels<W: Sixteen, A: Steps, const P: usize>(
-    lane: W,
-    height: usize,
-    depth: usize,
-    left: Left<A>,
-    right: Right<Stride>,
-    sums: Sums,
-) {
-    // SAFETY: the caller's promise.
-    unsafe { product::<W, A, Stride, Sums, P>(lane, height, depth, left, right, &sums) }
 }
 
 /// Rows that are packed side by side: what each of them adds to a panel or tile then makes whole cache lines in a row.

@@ -138,6 +138,7 @@ impl Weight<'_> {
                             transform_gradients(lane, turned, tiles, d_y.add(first - filters.start));
                         }
                     }
+                    let depth = tiles * COLUMNS;
                     for place in 0..PLACES {
                         let mut panel = 0;
                         while panel < channels.len() {
@@ -154,7 +155,11 @@ impl Weight<'_> {
                             let rows = Left { base, row: 1, steps: Stride(FILTERS) };
                             // SAFETY: the place holds tiles · 16 steps of the filters and of the panels, and sums of them.
                             unsafe {
-                                with_panels!(W, left, multiply::<W>(lane, filters.len(), tiles, rows, right, sums));
+                                with_panels!(
+                                    W,
+                                    left,
+                                    product::<W, Stride, Stride, Sums>(lane, filters.len(), depth, rows, right, &sums)
+                                );
                             }
                             panel += panels_at_once::<W>(left) * COLUMNS;
                         }
@@ -189,23 +194,6 @@ impl Weight<'_> {
             }
         }
     }
-}
-
-/// P panels of the products of a place.
-///
-/// # Safety
-/// As for [`product`], of tiles · 16 steps.
-#[inline(always)]
-unsafe fn multiply<W: Sixteen, const P: usize>(
-    lane: W,
-    rows: usize,
-    tiles: usize,
-    left: Left<Stride>,
-    right: Right<Stride>,
-    sums: Sums,
-) {
-    // SAFETY: the caller's promise.
-    unsafe { product::<W, Stride, Stride, Sums, P>(lane, rows, tiles * COLUMNS, left, right, &sums) }
 }
 
 impl Planes<'_> {

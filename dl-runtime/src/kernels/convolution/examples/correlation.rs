@@ -200,32 +200,34 @@ impl Correlation<'_> {
                                 let end = if walk.aligned { line + row + 1 } else { end };
                                 tile.set_from([usize::MAX, width], pitch, cell, end);
                             }
-                            // Two tiles read the same offsets, so many floats on.
-                            let (mut start, mut next) = (walk.offset(at), walk.offset(at + count - 1));
-                            let over = |at: usize| match copied {
+                            // Tiles at once read the same offsets, so many floats on. What would read past the source begins
+                            // earlier, if its last lanes are free; else the first tile is computed alone.
+                            let over = |start: usize| match copied {
                                 1 => 0,
-                                _ => (line * pitch + at + reach).saturating_sub(source.len()),
+                                _ => (line * pitch + start + reach).saturating_sub(source.len()),
                             };
-                            // What would read past the source begins earlier, if its last lanes are free.
-                            let back = over(next);
-                            if next - if count == 1 { 0 } else { start } >= back && scratch.tiles[count - 1].shift(back)
-                            {
-                                next -= back;
+                            let mut starts = [walk.offset(at), walk.offset(at + count - 1)];
+                            let (back, room) =
+                                (over(starts[1]), if count == 1 { starts[0] } else { starts[1] - starts[0] });
+                            if back <= room && scratch.tiles[count - 1].shift(back) {
+                                starts[1] -= back;
                             } else {
-                                (count, next) = (1, start);
+                                count = 1;
                             }
-                            start = start.min(next);
+                            if count == 1 {
+                                starts = [starts[0].min(starts[1]); 2];
+                            }
                             let (base, steps) = if copied == 1 {
-                                (scratch.block[start..].as_ptr(), &scratch.right[..place.depth])
-                            } else if over(next) == 0 {
-                                (source[line * pitch + start..].as_ptr(), &scratch.right[..place.depth])
+                                (scratch.block[starts[0]..].as_ptr(), &scratch.right[..place.depth])
+                            } else if over(starts[1]) == 0 {
+                                (source[line * pitch + starts[0]..].as_ptr(), &scratch.right[..place.depth])
                             } else {
                                 let block = &mut scratch.block[..place.depth * COLUMNS];
                                 let planes = Planes { floats, example: 0 };
                                 geometry.pack(lane, planes, &scratch.tiles[0], place.first, block);
                                 (scratch.block.as_ptr(), &PACKED[..place.depth])
                             };
-                            let right = Right { base, steps: Table(steps), pitch: next - start };
+                            let right = Right { base, steps: Table(steps), pitch: starts[1] - starts[0] };
                             // SAFETY: the furthest pixel that the last tile reads lies `reach` after its start, which is within
                             // the source, as checked, or within the block of copies and its margin; a packed tile holds
                             // place.depth rows of 16. The tables hold place.depth offsets.
