@@ -26,7 +26,7 @@ use loops::Loops;
 /// The Program that computes the roots of `graph`, which is one of the model's graphs after optimization.
 ///
 /// With `inference`, all that is read of parameters and states is prepared, so that running needs nothing else; without
-/// it they are read where they are, but for the panels of products whose weights are not [`huge`].
+/// it they are read where they are, but for the panels of products whose weights are not `huge`.
 pub fn schedule(model: &Model, graph: &Graph, inference: bool) -> Program {
     let mut scheduler = Scheduler::new(model, graph, inference);
     scheduler.assign_targets();
