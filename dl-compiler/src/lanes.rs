@@ -94,7 +94,7 @@ impl Assignment<'_> {
         if let (Kernel::Convolution2dWeight(..), true, Some(&d_y)) = (&step.kernel, in_lanes, step.operands.get(1)) {
             let floats = self.program.buffer(d_y).floats;
             let (kernel, operands) = (Kernel::Clear(floats), Vec::new());
-            before.push(Step { kernel, operands, result: d_y, within: None, span: step.span });
+            before.push(Step { kernel, operands, result: d_y, within: None, small: false, span: step.span });
         }
     }
 
@@ -132,7 +132,7 @@ impl Assignment<'_> {
         let buffer = Buffer { name, layout, home: Home::Shard, offset: 0, ..of.clone() };
         let result = BufferId(self.program.buffers.len() as u32);
         self.program.buffers.push(buffer);
-        steps.push(Step { kernel, operands: vec![id], result, within: None, span });
+        steps.push(Step { kernel, operands: vec![id], result, within: None, small: false, span });
         self.turned.insert(id, result);
         self.turned.insert(result, id);
         result

@@ -29,6 +29,7 @@ mod reserved;
 pub mod resolve;
 pub mod schedule;
 pub mod shards;
+pub mod small;
 pub mod summary;
 pub mod training;
 pub mod windows;

@@ -1,6 +1,6 @@
 //! The stages, in order: the one list of what happens to a program between its text and its code.
 //!
-//! parse → import → resolve → differentiate → optimize → schedule → lanes → windows → plan → emit. Every representation is kept, so that
+//! parse → import → resolve → differentiate → optimize → schedule → lanes → windows → small → plan → emit. Every representation is kept, so that
 //! [`dump`](crate::dump) can print any of them. Graphs and Programs are verified after each stage that makes one.
 
 use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
@@ -17,6 +17,7 @@ use crate::program::Program;
 use crate::resolve::{Resolved, Skeleton, resolve};
 use crate::schedule::schedule;
 use crate::shards::shards;
+use crate::small::small;
 use crate::training::training;
 use crate::windows::windows;
 
@@ -125,6 +126,7 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
         lanes(program);
         windows(program);
     }
+    programs.training.iter_mut().for_each(|program| small(&model, program));
     let examples = shards([&programs.inference, &programs.evaluation].into_iter().chain(&programs.training));
     for program in [&mut programs.inference, &mut programs.evaluation].into_iter().chain(&mut programs.training) {
         program.shard_examples = examples;

@@ -252,7 +252,14 @@ fn adopt(table: &mut Table, to: &mut Program, from: &Program) {
         }
         let result = import(to, from, step.result);
         known.insert(value, result);
-        to.prepare.push(Step { kernel: step.kernel.clone(), operands, result, within: None, span: step.span });
+        to.prepare.push(Step {
+            kernel: step.kernel.clone(),
+            operands,
+            result,
+            within: None,
+            small: false,
+            span: step.span,
+        });
     }
 }
 
@@ -293,6 +300,7 @@ mod tests {
             operands: reads.iter().filter(|_| index > 0).map(|read| BufferId((read % index) as u32)).collect(),
             result: BufferId(index as u32),
             within: None,
+            small: false,
             span: Default::default(),
         });
         let (buffers, mut first): (_, Vec<Step>) = (buffers.collect(), steps.collect());

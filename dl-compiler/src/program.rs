@@ -456,6 +456,8 @@ pub struct Step {
     pub result: BufferId,
     /// The loop that repeats it, as a place in [`Program::scans`]. The steps of a loop stand in a row.
     pub within: Option<usize>,
+    /// Whether it is a loop within the function that calls it rather than a call of a kernel; see [`mod@crate::small`].
+    pub small: bool,
     /// The source line it stands for.
     pub span: Span,
 }

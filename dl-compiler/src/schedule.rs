@@ -18,6 +18,7 @@ use crate::program::{
     AxisShape, Buffer, BufferId, Convolution2dShape, GatherShape, Home, Kernel, Layout, MatMulShape, Phase, Program,
     SHARD, Step,
 };
+use crate::small::few_rows;
 
 mod loops;
 
@@ -26,7 +27,7 @@ use loops::Loops;
 /// The Program that computes the roots of `graph`, which is one of the model's graphs after optimization.
 ///
 /// With `inference`, all that is read of parameters and states is prepared, so that running needs nothing else; without
-/// it they are read where they are, but for the panels of products whose weights are not `huge`.
+/// it they are read where they are, but for the panels of products that are worth making.
 pub fn schedule(model: &Model, graph: &Graph, inference: bool) -> Program {
     let mut scheduler = Scheduler::new(model, graph, inference);
     scheduler.assign_targets();
@@ -162,7 +163,7 @@ impl<'a> Scheduler<'a> {
             }
         };
         let kernel = match kernel {
-            Kernel::MatMul(shape, transposed, epilogue) if !self.inference && huge(shape) => {
+            Kernel::MatMul(shape, transposed, epilogue) if self.reads_weight_in_place(shape) => {
                 Kernel::MatMulUnpacked(shape, transposed, epilogue)
             }
             kernel => kernel,
@@ -183,6 +184,12 @@ impl<'a> Scheduler<'a> {
         }
         self.push(phase, kernel, operands, result, node.origin.span);
         self.values.insert(id, result);
+    }
+
+    /// Whether the weight of a product is read where it is, for want of memory or because panels are for many rows.
+    fn reads_weight_in_place(&self, shape: MatMulShape) -> bool {
+        let few = self.loops.phase().is_none() && few_rows(self.model, shape.rows);
+        !self.inference && (few || shape.inputs.saturating_mul(shape.outputs) > LARGEST_PREPARED)
     }
 
     /// One pointwise operation as an expression of one instruction.
@@ -418,7 +425,7 @@ impl<'a> Scheduler<'a> {
     fn push(&mut self, phase: usize, kernel: Kernel, operands: Vec<BufferId>, result: BufferId, span: Span) {
         self.ready[result.0 as usize] = phase;
         let within = self.loops.within(phase);
-        let step = Step { kernel, operands, result, within, span };
+        let step = Step { kernel, operands, result, within, small: false, span };
         match phase {
             BEFORE => self.prepare.push(step),
             phase => self.phases.entry(phase).or_default().push(step),
@@ -553,11 +560,6 @@ fn kind(op: &Op) -> String {
 /// Floats of the largest weight that a training step makes panels of (64 MiB). Those of a larger one, forward and transposed,
 /// would take more memory than all gradients, and making them more time than they save.
 const LARGEST_PREPARED: usize = 1 << 24;
-
-/// Whether the weight of a product is read where it is in training.
-fn huge(shape: MatMulShape) -> bool {
-    shape.inputs.saturating_mul(shape.outputs) > LARGEST_PREPARED
-}
 
 /// Where the results of a phase live.
 fn home(phase: usize) -> Home {

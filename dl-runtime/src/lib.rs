@@ -17,6 +17,7 @@ pub mod reference;
 mod schedule;
 mod segments;
 mod simd;
+pub mod small;
 mod team;
 mod tensor;
 

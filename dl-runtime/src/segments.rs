@@ -45,6 +45,7 @@ impl<'a> Segments<'a> {
     ///
     /// # Panics
     /// If the buffer does not fit a shard, or a shard holds no example.
+    #[inline]
     pub fn of_shards(arena: &'a [f32], shards: Shards, offset: usize, len: usize) -> Self {
         let Shards { examples, floats } = shards;
         assert!(
@@ -57,6 +58,7 @@ impl<'a> Segments<'a> {
     }
 
     /// Examples of `len` floats one after another, such as an input or the flat view of a batch.
+    #[inline]
     pub fn of_examples(flat: &'a [f32], len: usize) -> Self {
         Self { floats: flat, shard_len: SHARD * len, len, rows: SHARD, skip: 0, n: usize::MAX, parts: 1 }
     }
@@ -82,6 +84,7 @@ impl<'a> Segments<'a> {
     }
 
     /// Floats for each example.
+    #[inline]
     pub fn example_len(&self) -> usize {
         self.len
     }
@@ -90,17 +93,20 @@ impl<'a> Segments<'a> {
     ///
     /// # Panics
     /// If there is no such example.
+    #[inline]
     pub fn example(&self, index: usize) -> &'a [f32] {
         let start = self.start(index);
         &self.floats[start..start + self.len]
     }
 
+    #[inline]
     fn start(&self, example: usize) -> usize {
         let shard = example / self.rows;
         self.shard_start(shard) + example % self.rows * self.len
     }
 
     /// Where the rows of a shard start.
+    #[inline]
     fn shard_start(&self, shard: usize) -> usize {
         let skipped = match self.skip {
             0 => 0,

@@ -44,6 +44,7 @@ mod sealed {
 }
 
 /// All elements of some tensors, in row-major order.
+#[inline]
 pub fn flat<T: Tensor>(tensors: &[T]) -> &[T::Element] {
     // SAFETY: by the contract of `Tensor`, the slice is `tensors.len() * T::LEN` initialized elements in a row,
     // aligned for them, and stays borrowed. The product cannot overflow: the slice fits memory.
@@ -54,6 +55,7 @@ pub fn flat<T: Tensor>(tensors: &[T]) -> &[T::Element] {
 ///
 /// # Panics
 /// If there are not exactly `T::LEN` floats.
+#[inline]
 pub fn view<T: Tensor<Element = f32>>(floats: &[f32]) -> &T {
     assert_eq!(floats.len(), T::LEN, "a view of {} floats", T::LEN);
     // SAFETY: by the contract of `Tensor`, `T` is `T::LEN` floats at the alignment of one, and any floats make a
@@ -65,6 +67,7 @@ pub fn view<T: Tensor<Element = f32>>(floats: &[f32]) -> &T {
 ///
 /// # Panics
 /// If there are not exactly `T::LEN` floats.
+#[inline]
 pub fn view_mut<T: Tensor<Element = f32>>(floats: &mut [f32]) -> &mut T {
     assert_eq!(floats.len(), T::LEN, "a view of {} floats", T::LEN);
     // SAFETY: as in `view`, and the floats are borrowed exclusively.
@@ -75,6 +78,7 @@ pub fn view_mut<T: Tensor<Element = f32>>(floats: &mut [f32]) -> &mut T {
 ///
 /// # Panics
 /// If the length is no multiple of `T::LEN`, or `T` is empty.
+#[inline]
 pub fn views<T: Tensor>(floats: &[T::Element]) -> &[T] {
     assert!(
         T::LEN != 0 && floats.len().is_multiple_of(T::LEN),

@@ -91,6 +91,8 @@ impl Piece {
 pub(super) struct Call<'a> {
     /// The kernel.
     pub(super) kernel: &'a Kernel,
+    /// Whether it is one of the loops of `rt::small`.
+    pub(super) small: bool,
     /// The layer it belongs to, for the name of its shape.
     pub(super) layer: &'a str,
     /// The operands: slices, or segments for kernels that sum over the batch.
@@ -124,7 +126,21 @@ impl Call<'_> {
         let n = self.rows.clone().unwrap_or_else(|| quote!(1));
         let form = if self.in_lanes { quote!(form) } else { quote!(rt::Form::Examples) };
         let name = format_ident!("{}", self.kernel.name());
+        let small = self.small.then(|| quote!(small::));
         match self.kernel {
+            Kernel::MatMulUnpacked(MatMulShape { rows, inputs, outputs }, transposed, epilogue) if self.small => {
+                let rows = count(*rows, self.rows.as_ref());
+                let (x, weight) = (operands.first(), operands.get(1));
+                if *transposed {
+                    return quote!(rt::small::matmul_transposed::<#inputs, #outputs>(#rows, #x, #weight, #y););
+                }
+                let epilogue = self.epilogue(*epilogue);
+                quote!(rt::small::matmul::<#inputs, #outputs>(#rows, #x, #weight, #epilogue, #y);)
+            }
+            Kernel::MatMulWeights(MatMulShape { rows, inputs, outputs }) if self.small => {
+                quote!(rt::small::matmul_weights::<#inputs, #outputs>(#rows, #n, #(#operands),*, #y);)
+            }
+            Kernel::SumBatch(len) if self.small => quote!(rt::small::sum_batch::<#len>(#n, #(#operands),*, #y);),
             Kernel::Pack { inputs, outputs, transposed } => {
                 let value = quote!(rt::Pack { inputs: #inputs, outputs: #outputs, transposed: #transposed });
                 let name = if *transposed { "panels_transposed" } else { "panels" };
@@ -279,7 +295,7 @@ impl Call<'_> {
                         }
                         None => {
                             let y = self.exact_mut();
-                            quote!(rt::pointwise(#ty, operands, #y);)
+                            quote!(rt::#small pointwise(#ty, operands, #y);)
                         }
                     };
                     quote! {
@@ -296,7 +312,7 @@ impl Call<'_> {
                 let ty = &self.expression;
                 quote! {
                     let operands = [#(#views),*];
-                    rt::pointwise_sum(#ty, operands, #shape, #n, #y);
+                    rt::#small pointwise_sum(#ty, operands, #shape, #n, #y);
                 }
             }
             Kernel::Bernoulli { instance, keep } => {

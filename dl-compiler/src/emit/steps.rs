@@ -199,6 +199,7 @@ impl Writer<'_> {
         let in_lanes = buffers.iter().copied().chain([y]).any(|buffer| buffer.layout == crate::program::Layout::Lanes);
         let call = Call {
             kernel: &step.kernel,
+            small: step.small,
             layer: &layer,
             operands,
             sizes: &sizes,

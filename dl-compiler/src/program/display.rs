@@ -80,7 +80,8 @@ impl Program {
         let operands: Vec<String> = operands.collect();
         let indent = step.within.map_or(String::new(), |scan| format!("  {}", self.indent(scan)));
         let (name, operands) = (self.name(step.result), operands.join(", "));
-        writeln!(f, "  {indent}{name} {place} = {} ({operands})", step.kernel)
+        let small = if step.small { "small " } else { "" };
+        writeln!(f, "  {indent}{name} {place} = {small}{} ({operands})", step.kernel)
     }
 
     fn indent(&self, mut scan: usize) -> String {

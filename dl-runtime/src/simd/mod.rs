@@ -22,6 +22,7 @@ mod tests;
 
 pub use lane::Lane;
 pub(crate) use lane::{Eight, Sixteen, Vector};
+pub(crate) use scalar::Scalar;
 use std::sync::OnceLock;
 
 /// An instruction set that the kernels are compiled for.

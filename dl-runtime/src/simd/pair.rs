@@ -7,7 +7,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// The first and the last eight of sixteen floats.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pair<V>(V, V);
+pub(crate) struct Pair<V>(V, V);
 
 impl<V: Eight> Pair<V> {
     /// Twice the same eight floats.

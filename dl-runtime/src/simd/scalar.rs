@@ -6,12 +6,24 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// Eight floats without any special instruction.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scalar([f32; 8]);
+pub(crate) struct Scalar([f32; 8]);
 
 impl Scalar {
     /// Eight zeros.
     pub(super) fn zero() -> Self {
         Scalar([0.0; 8])
+    }
+
+    /// Eight values.
+    #[inline(always)]
+    pub(crate) fn of(values: [f32; 8]) -> Self {
+        Scalar(values)
+    }
+
+    /// Its values.
+    #[inline(always)]
+    pub(crate) fn values(self) -> [f32; 8] {
+        self.0
     }
 
     #[inline(always)]
