@@ -187,7 +187,7 @@ impl<'a> Builder<'a> {
         let head = self.loops.heads[id.index()];
         let is_here = head.is_some_and(|head| head == self.head || self.loops.again[head.index()]);
         let fits = same_places(self.graph.ty(id), places(self.graph, self.head));
-        if is_here && fits && spread(self.graph, id).is_none() {
+        if is_here && fits && view::spread(self.graph, id).is_none() {
             return self.inline(id);
         }
         let argument = self.leaf(id);
@@ -209,7 +209,7 @@ impl<'a> Builder<'a> {
     fn leaf(&mut self, id: NodeId) -> Argument {
         let (mut source, mut view) = view::view(self.graph, id);
         // The same for all examples is read where it is once.
-        while let Some(once) = spread(self.graph, source) {
+        while let Some(once) = view::spread(self.graph, source) {
             let (behind, inner) = view::view(self.graph, once);
             if (inner.inner, inner.len) != (1, view.len) {
                 break;
@@ -227,11 +227,4 @@ impl<'a> Builder<'a> {
             self.operands.len() - 1
         }))
     }
-}
-
-/// The batch-wide value of which a node makes one for each example: the choice between twice the same.
-fn spread(graph: &Graph, id: NodeId) -> Option<NodeId> {
-    let node = graph.node(id);
-    let (Op::Select(_), &[_, a, b]) = (&node.op, node.operands.as_slice()) else { return None };
-    (a == b && node.ty.per_example && !graph.ty(a).per_example && graph.ty(a).dims == node.ty.dims).then_some(a)
 }

@@ -447,3 +447,25 @@ fn weights_take_the_factors_of_their_products() {
         assert_eq!(loops, usize::from(training), "{optimized}");
     }
 }
+
+/// What of a network the text says is summed by its training step: by how many sums over places, and how many over the batch.
+fn sums(layer: &str) -> (usize, usize) {
+    let text =
+        format!("network N {{ input x: [3, 4, 5]; label t: [3, 4, 5]; output y = x |> {layer}; loss mse(y, t); }}");
+    let found = crate::pipeline::run(dl_grammar::Source::new("n.dln", &text), None);
+    assert_eq!(found.diagnostics, []);
+    let graph = &found.networks[0].graphs.training[0];
+    let count = |kind: fn(&Op) -> bool| graph.nodes.iter().filter(|node| kind(&node.op)).count();
+    let places = count(|op| matches!(op, Op::Sum(_) | Op::FusedSum(_)));
+    (places, count(|op| matches!(op, Op::SumBatch(_))))
+}
+
+/// The gradient of a normalization takes two sums besides the two of mean and variance and the one of the loss: of the
+/// gradient, and of it times the deviations. The sum of the deviations is zero, whatever it is multiplied by.
+#[test]
+fn gradients_of_normalizations_take_two_sums() {
+    assert_eq!(sums("batch_norm"), (5, 4));
+    let (places, _) = sums("layer_norm");
+    // Its gamma and beta are one for each of the places normalized, so their gradients are sums of their own.
+    assert_eq!(places, 5);
+}

@@ -52,6 +52,13 @@ fn along(graph: &Graph, source: NodeId, chain: &[NodeId]) -> Option<View> {
     (periods == 1 || !source.per_example).then_some(View { inner, len })
 }
 
+/// The batch-wide value of which a node makes one for each example: the choice between twice the same.
+pub(super) fn spread(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let node = graph.node(id);
+    let (Op::Select(_), &[_, a, b]) = (&node.op, node.operands.as_slice()) else { return None };
+    (a == b && node.ty.per_example && !graph.ty(a).per_example && graph.ty(a).dims == node.ty.dims).then_some(a)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

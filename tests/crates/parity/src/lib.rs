@@ -36,6 +36,7 @@ dln::include_compiled!("sampling");
 dln::include_compiled!("sentiment");
 dln::include_compiled!("sequence");
 dln::include_compiled!("siamese");
+dln::include_compiled!("small");
 dln::include_compiled!("steps");
 dln::include_compiled!("long");
 dln::include_compiled!("tagger");

@@ -92,6 +92,7 @@ fixture!(convolutions, convolutions, [image, kind], [image], |y| [rt::flat(y)], 
 fixture!(volumes, volumes, [volume, kind], [volume], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(video, video, [clip, action], [clip], |y| [rt::flat(y)], [3, 16, 17]);
 fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(small, small, [x, target], [x], |y| [rt::flat(y)], [1, 2, 3, 16, 17, 64]);
 fixture!(steps, steps, [steps, tags], [steps], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(attention, attention, [words, next], [words], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(
