@@ -176,7 +176,7 @@ impl Assignment<'_> {
 fn stance(kernel: &Kernel) -> Stance {
     match kernel {
         Kernel::Convolution2d(..)
-        | Kernel::Convolution2dInput(_)
+        | Kernel::Convolution2dInput(..)
         | Kernel::Convolution2dWeight(_, 1)
         | Kernel::MaxPool2d(_)
         | Kernel::MaxPool2dGradient(_)

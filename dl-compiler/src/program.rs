@@ -21,10 +21,21 @@ pub const ALIGNMENT: usize = 16;
 /// What a product or convolution does to each result before it stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Epilogue {
-    /// Whether a last operand is added: one number for each output or filter.
+    /// Whether an operand is added: one number for each output or filter.
     pub bias: bool,
+    /// Whether an operand as large as the result is added.
+    pub residual: bool,
     /// What is applied then.
     pub activation: Activation,
+    /// Whether what is not positive in an operand as large as the result makes it 0.
+    pub mask: bool,
+}
+
+impl Epilogue {
+    /// How many operands it has, behind those of the kernel: bias, residual and mask, in this order.
+    pub fn operands(&self) -> usize {
+        usize::from(self.bias) + usize::from(self.residual) + usize::from(self.mask)
+    }
 }
 
 /// An activation that a kernel applies as it stores.
@@ -246,7 +257,8 @@ pub enum Kernel {
         /// Whether it is for products with the transpose.
         transposed: bool,
     },
-    /// (x, weight, bias?) → y. In a Program the weight is a buffer of panels. Transposed: `x` has `outputs`, `y` has `inputs`.
+    /// (x, weight, what the epilogue reads…) → y. In a Program the weight is a buffer of panels. Transposed: `x` has `outputs`,
+    /// `y` has `inputs`.
     MatMul(MatMulShape, bool, Epilogue),
     /// The same with the weight as it is, for weights too large to be kept twice.
     MatMulUnpacked(MatMulShape, bool, Epilogue),
@@ -259,10 +271,11 @@ pub enum Kernel {
         /// Whether it is for the gradient of the input.
         transposed: bool,
     },
-    /// (x, weight, bias?) → y. In a Program the weight is a buffer of panels, as for the gradient of the input.
+    /// (x, weight, what the epilogue reads…) → y. In a Program the weight is a buffer of panels, as for the gradient of the
+    /// input.
     Convolution2d(Convolution2dShape, Epilogue),
-    /// (d_y, weight) → d_x
-    Convolution2dInput(Convolution2dShape),
+    /// (d_y, weight, residual?, mask?) → d_x
+    Convolution2dInput(Convolution2dShape, Epilogue),
     /// (x, d_y) → d_weight, summed over the batch and over as many images as each example has.
     Convolution2dWeight(Convolution2dShape, usize),
     /// (x) → y
@@ -513,7 +526,7 @@ impl Kernel {
             Kernel::PackFilters { .. } => "pack_filters",
             Kernel::MatMulWeights(_) => "matmul_weights",
             Kernel::Convolution2d(..) => "convolution2d",
-            Kernel::Convolution2dInput(_) => "convolution2d_input",
+            Kernel::Convolution2dInput(..) => "convolution2d_input",
             Kernel::Convolution2dWeight(..) => "convolution2d_weight",
             Kernel::MaxPool2d(_) => "max_pool2d",
             Kernel::MaxPool2dGradient(_) => "max_pool2d_gradient",
@@ -586,10 +599,10 @@ impl Kernel {
             | Kernel::Expand(_)
             | Kernel::BatchedMatMul(..) => false,
             Kernel::Gather(_) => place == 1,
-            Kernel::MatMul(..)
-            | Kernel::MatMulUnpacked(..)
-            | Kernel::Convolution2d(..)
-            | Kernel::Convolution2dInput(_) => place == 0,
+            Kernel::MatMul(_, _, epilogue)
+            | Kernel::MatMulUnpacked(_, _, epilogue)
+            | Kernel::Convolution2d(_, epilogue)
+            | Kernel::Convolution2dInput(_, epilogue) => place == 0 || place >= 2 + usize::from(epilogue.bias),
             _ if self.sums_over_batch() => true,
             _ => result_per_example,
         }

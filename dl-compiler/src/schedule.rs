@@ -151,7 +151,7 @@ impl<'a> Scheduler<'a> {
             Lowering::Kernel(kernel) => {
                 // Panels are made from the weight where it is.
                 let packs =
-                    matches!(kernel, Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_));
+                    matches!(kernel, Kernel::MatMul(..) | Kernel::Convolution2d(..) | Kernel::Convolution2dInput(..));
                 let weight = |place| place == 1 && packs;
                 let operands = node.operands.iter().enumerate().map(|(place, &operand)| {
                     // Indices stay where the caller has them; who looks up rows step by step finds them there.
@@ -295,7 +295,9 @@ impl<'a> Scheduler<'a> {
                 operands[1] = self.pack(weight, (shape.inputs, shape.outputs), *transposed);
             }
             (Kernel::Convolution2d(shape, _), Some(&weight)) => operands[1] = self.pack_filters(weight, *shape, false),
-            (Kernel::Convolution2dInput(shape), Some(&weight)) => operands[1] = self.pack_filters(weight, *shape, true),
+            (Kernel::Convolution2dInput(shape, _), Some(&weight)) => {
+                operands[1] = self.pack_filters(weight, *shape, true)
+            }
             _ => {}
         }
         for (place, operand) in operands.iter_mut().enumerate() {

@@ -29,7 +29,7 @@ fn examples(program: &Program) -> Option<usize> {
                 matrices += matrix;
                 products += matrix * shape.rows as u128;
             }
-            Kernel::Convolution2d(..) | Kernel::Convolution2dInput(_) => return Some(SHARD),
+            Kernel::Convolution2d(..) | Kernel::Convolution2dInput(..) => return Some(SHARD),
             _ => {}
         }
     }

@@ -6,7 +6,7 @@
 
 use crate::model::Model;
 use crate::ops::PointwiseFn;
-use crate::program::{Activation, Epilogue, Home, Kernel, Layout, MatMulShape, Phase, Program, Step};
+use crate::program::{Activation, Home, Kernel, Layout, MatMulShape, Phase, Program, Step};
 
 /// The most rows of a batch for whose sake no panels are made.
 const FEW: usize = 3;
@@ -54,10 +54,14 @@ fn is_small(model: &Model, program: &Program, step: &Step) -> bool {
     };
     let result = program.buffer(step.result);
     match &step.kernel {
-        Kernel::MatMulUnpacked(shape, false, Epilogue { activation: Activation::Identity | Activation::Relu, .. }) => {
-            fits(shape)
+        Kernel::MatMulUnpacked(shape, transposed, epilogue) => {
+            let is_plain = match epilogue.activation {
+                Activation::Identity => !(*transposed && epilogue.bias),
+                Activation::Relu => !transposed,
+                Activation::Sigmoid | Activation::Tanh => false,
+            };
+            fits(shape) && is_plain
         }
-        Kernel::MatMulUnpacked(shape, true, epilogue) => fits(shape) && *epilogue == Epilogue::default(),
         Kernel::MatMulWeights(shape) => fits(shape),
         Kernel::SumBatch(len) => (1..=NUMBERS).contains(len),
         Kernel::Pointwise(_) | Kernel::PointwiseSum(..) => {

@@ -121,7 +121,7 @@ fn gates_are_computed_by_parts() {
     let cell = |parts: &str, more: &str| {
         format!(
             "network N {{ input x: [3, 4]; param w: [4, 4] = zeros; y = scan x_t in x with h: [4] = 0 {{
-                all = tanh(x_t + h @ w) * 2; {parts} h = concat(a * b, b, axis: 0){more}; yield h
+                all = sin(x_t + h @ w) * 2; {parts} h = concat(a * b, b, axis: 0){more}; yield h
             }}; output o = y; loss mean(y * y); }}"
         )
     };

@@ -84,7 +84,9 @@ fn passes(name: &str, shape: &Convolution2d, form: Form, n: usize) {
     let (mut y, mut d_x, mut d_weight) = (d_y.clone(), x.clone(), weight.clone());
     let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::NONE };
     report(name, "forward", operations, || convolution2d(shape, form, n, &x, &panels, epilogue, &mut y));
-    report(name, "input", operations, || convolution2d_input(shape, form, n, &d_y, &transposed, &mut d_x));
+    report(name, "input", operations, || {
+        convolution2d_input(shape, form, n, &d_y, &transposed, Epilogue::NONE, &mut d_x)
+    });
     let (x, d_y) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
     if shape.method == Method::Direct || form == Form::Lanes {
         let team = Team::serial();

@@ -9,10 +9,10 @@ use super::kernels::{Activation, Epilogue, Operand, Pointwise, Sum};
 use super::segments::Segments;
 use super::simd::Scalar;
 
-/// `y = activation(x W + bias)` for `rows` rows, with W as it is: `[INPUTS, OUTPUTS]`.
+/// `y = activation(x W + bias + residual)` for `rows` rows, masked, with W as it is: `[INPUTS, OUTPUTS]`.
 ///
 /// # Panics
-/// If x, the weight, the bias or y are shorter than that.
+/// If x, the weight, y or what the epilogue reads are shorter than that.
 #[inline]
 pub fn matmul<const INPUTS: usize, const OUTPUTS: usize>(
     rows: usize,
@@ -33,33 +33,33 @@ pub fn matmul<const INPUTS: usize, const OUTPUTS: usize>(
         for (sum, bias) in sums.iter_mut().zip(bias) {
             *sum += bias;
         }
-        if epilogue.activation == Activation::Relu {
-            for sum in &mut sums {
-                *sum = if *sum < 0.0 { 0.0 } else { *sum };
-            }
-        }
+        finish(&epilogue, i, &mut sums);
         *row_mut(y, i) = sums;
     }
     epilogue.finish(super::isa(), &mut y[..rows * OUTPUTS]);
 }
 
-/// `d_x = d_y Wᵀ` for `rows` rows, with W as it is: `[INPUTS, OUTPUTS]`.
+/// `d_x = d_y Wᵀ` for `rows` rows, with W as it is: `[INPUTS, OUTPUTS]`. Of the epilogue, residual and mask are heeded.
 ///
 /// # Panics
-/// If d_y, the weight or d_x are shorter than that.
+/// If d_y, the weight, d_x or what the epilogue reads are shorter than that.
 #[inline]
 pub fn matmul_transposed<const INPUTS: usize, const OUTPUTS: usize>(
     rows: usize,
     d_y: &[f32],
     weight: &[f32],
+    epilogue: Epilogue<'_>,
     d_x: &mut [f32],
 ) {
     let weight = matrix::<INPUTS, OUTPUTS>(weight);
     for i in 0..rows {
         let d_y = row::<OUTPUTS>(d_y, i);
-        for (d_x, weight) in row_mut::<INPUTS>(d_x, i).iter_mut().zip(weight) {
-            *d_x = weight.iter().zip(d_y).map(|(weight, d_y)| weight * d_y).sum();
+        let mut sums = [0.0; INPUTS];
+        for (sum, weight) in sums.iter_mut().zip(weight) {
+            *sum = weight.iter().zip(d_y).map(|(weight, d_y)| weight * d_y).sum();
         }
+        finish(&epilogue, i, &mut sums);
+        *row_mut(d_x, i) = sums;
     }
 }
 
@@ -156,6 +156,26 @@ pub fn pointwise_sum<F: Pointwise<N>, const N: usize>(
     }
 }
 
+/// Adds the residual of a row to its sums, applies relu, and lets pass what the mask says.
+#[inline(always)]
+fn finish<const LEN: usize>(epilogue: &Epilogue<'_>, index: usize, sums: &mut [f32; LEN]) {
+    if let Some(residual) = epilogue.residual {
+        for (sum, residual) in sums.iter_mut().zip(row::<LEN>(residual, index)) {
+            *sum += residual;
+        }
+    }
+    if epilogue.activation == Activation::Relu {
+        for sum in sums.iter_mut() {
+            *sum = if *sum < 0.0 { 0.0 } else { *sum };
+        }
+    }
+    if let Some(mask) = epilogue.mask {
+        for (sum, mask) in sums.iter_mut().zip(row::<LEN>(mask, index)) {
+            *sum = if *mask > 0.0 { *sum } else { 0.0 };
+        }
+    }
+}
+
 /// Floats of the lane that expressions are computed with.
 const EIGHT: usize = 8;
 
@@ -226,7 +246,14 @@ mod tests {
     ) {
         let (x, weight, bias) = (values(n * rows * INPUTS, 1), values(INPUTS * OUTPUTS, 2), values(OUTPUTS, 3));
         let shape = MatMul { rows, inputs: INPUTS, outputs: OUTPUTS };
-        let epilogue = Epilogue { bias: biased.then_some(&bias[..]), activation };
+        let (residual, mask) = (values(n * rows * OUTPUTS, 5), values(n * rows * OUTPUTS, 6));
+        let has_mask = matches!(activation, Activation::Identity | Activation::Relu);
+        let epilogue = Epilogue {
+            bias: biased.then_some(&bias[..]),
+            residual: biased.then_some(&residual[..]),
+            activation,
+            mask: (has_mask && n > 2).then_some(&mask[..]),
+        };
         let layout = Pack { inputs: INPUTS, outputs: OUTPUTS, transposed: false };
         let mut panels = vec![0.0; layout.len()];
         reference::pack(&layout, &weight, &mut panels);
@@ -242,10 +269,12 @@ mod tests {
         let mut panels = vec![0.0; layout.len()];
         reference::pack(&layout, &weight, &mut panels);
         let back = MatMul { rows, inputs: OUTPUTS, outputs: INPUTS };
+        let mask = values(x.len(), 7);
+        let epilogue = Epilogue { mask: biased.then_some(&mask[..]), ..Epilogue::NONE };
         let mut expected = vec![0.0; x.len()];
-        reference::matmul(&back, n, &d_y, &panels, Epilogue::NONE, &mut expected);
+        reference::matmul(&back, n, &d_y, &panels, epilogue, &mut expected);
         let mut d_x = vec![f32::NAN; x.len() + 3];
-        matmul_transposed::<INPUTS, OUTPUTS>(n * rows, &d_y, &weight, &mut d_x);
+        matmul_transposed::<INPUTS, OUTPUTS>(n * rows, &d_y, &weight, epilogue, &mut d_x);
         assert!(d_x.split_off(x.len()).iter().all(|d_x| d_x.is_nan()));
         close(&d_x, &expected);
 
@@ -345,7 +374,7 @@ mod tests {
 
     #[test]
     fn relu_keeps_nan() {
-        let epilogue = Epilogue { bias: None, activation: Activation::Relu };
+        let epilogue = Epilogue { activation: Activation::Relu, ..Epilogue::NONE };
         let mut y = [0.0; 4];
         matmul::<1, 2>(2, &[f32::NAN, 3.0], &[1.0, -1.0], epilogue, &mut y);
         assert!(y[0].is_nan() && y[1].is_nan());

@@ -131,11 +131,9 @@ impl Call<'_> {
             Kernel::MatMulUnpacked(MatMulShape { rows, inputs, outputs }, transposed, epilogue) if self.small => {
                 let rows = count(*rows, self.rows.as_ref());
                 let (x, weight) = (operands.first(), operands.get(1));
-                if *transposed {
-                    return quote!(rt::small::matmul_transposed::<#inputs, #outputs>(#rows, #x, #weight, #y););
-                }
                 let epilogue = self.epilogue(*epilogue);
-                quote!(rt::small::matmul::<#inputs, #outputs>(#rows, #x, #weight, #epilogue, #y);)
+                let name = if *transposed { quote!(matmul_transposed) } else { quote!(matmul) };
+                quote!(rt::small::#name::<#inputs, #outputs>(#rows, #x, #weight, #epilogue, #y);)
             }
             Kernel::MatMulWeights(MatMulShape { rows, inputs, outputs }) if self.small => {
                 quote!(rt::small::matmul_weights::<#inputs, #outputs>(#rows, #n, #(#operands),*, #y);)
@@ -172,9 +170,11 @@ impl Call<'_> {
                 let epilogue = self.epilogue(*epilogue);
                 quote!(rt::convolution2d(#shape, #form, #n, #x, #weight, #epilogue, #y);)
             }
-            Kernel::Convolution2dInput(shape) => {
+            Kernel::Convolution2dInput(shape, epilogue) => {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
-                quote!(rt::#name(#shape, #form, #n, #(#operands),*, #y);)
+                let (d_y, weight) = (operands.first(), operands.get(1));
+                let epilogue = self.epilogue(*epilogue);
+                quote!(rt::#name(#shape, #form, #n, #d_y, #weight, #epilogue, #y);)
             }
             Kernel::MatMulWeights(shape) => {
                 let shape = shapes.constant(layer, false, "MatMul", matmul(shape));
@@ -393,21 +393,25 @@ impl Call<'_> {
         if self.in_lanes { quote!(form.floats(#rows, #len)) } else { count(len, Some(rows)) }
     }
 
+    /// What a product does to its results, the fields that do nothing left out.
     fn epilogue(&self, epilogue: Epilogue) -> TokenStream {
-        if epilogue == Epilogue::default() {
-            return quote!(rt::Epilogue::NONE);
-        }
-        let bias = match (epilogue.bias, self.operands.get(2).map(Piece::read)) {
-            (true, Some(bias)) => quote!(Some(#bias)),
-            _ => quote!(None),
-        };
+        let names = [("bias", epilogue.bias), ("residual", epilogue.residual), ("mask", epilogue.mask)];
+        let names = names.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| format_ident!("{name}"));
+        let operands = self.operands.iter().skip(2).map(Piece::read);
+        let mut fields: Vec<TokenStream> =
+            names.zip(operands).map(|(name, operand)| quote!(#name: Some(#operand))).collect();
         let activation = match epilogue.activation {
-            Activation::Identity => quote!(Identity),
-            Activation::Relu => quote!(Relu),
-            Activation::Sigmoid => quote!(Sigmoid),
-            Activation::Tanh => quote!(Tanh),
+            Activation::Identity => None,
+            Activation::Relu => Some(quote!(Relu)),
+            Activation::Sigmoid => Some(quote!(Sigmoid)),
+            Activation::Tanh => Some(quote!(Tanh)),
         };
-        quote!(rt::Epilogue { bias: #bias, activation: rt::Activation::#activation })
+        fields.extend(activation.map(|activation| quote!(activation: rt::Activation::#activation)));
+        if fields.is_empty() {
+            quote!(rt::Epilogue::NONE)
+        } else {
+            quote!(rt::Epilogue { #(#fields,)* ..rt::Epilogue::NONE })
+        }
     }
 
     /// Copies along an axis; kernels repeat what they read, so this is for what has to lie in full.

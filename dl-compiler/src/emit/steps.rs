@@ -223,7 +223,7 @@ impl Writer<'_> {
                 Kernel::MatMul(..)
                 | Kernel::MatMulUnpacked(..)
                 | Kernel::Convolution2d(..)
-                | Kernel::Convolution2dInput(_),
+                | Kernel::Convolution2dInput(..),
                 Some(&weight),
             ) => self.program.buffer(weight).name.as_str(),
             (

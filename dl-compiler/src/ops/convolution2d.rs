@@ -49,7 +49,7 @@ impl Operation for Convolution2d {
             "groups divides the channels of x and the filters of weight",
             "the second dimension of weight is channels / groups",
             "the kernel, with its dilation, is not larger than the padded image",
-            "bias, if the optimizer added one, is batch-wide with one number for each filter",
+            "bias, if the optimizer added one, is batch-wide with one number for each filter; residual and mask are as the result",
         ],
         callable: true,
         pointwise: false,
@@ -80,7 +80,7 @@ impl Operation for Convolution2d {
     }
 
     fn arity(&self) -> usize {
-        2 + usize::from(self.epilogue.bias)
+        2 + self.epilogue.operands()
     }
 
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
@@ -108,8 +108,9 @@ impl Operation for Convolution2d {
             );
             return Err(Violation::new(5, 0, message));
         };
-        epilogue::infer(&self.epilogue, 6, filters, operands)?;
-        Ok(Type::per_example(dims))
+        let result = Type::per_example(dims);
+        epilogue::infer(&self.epilogue, 6, filters, &result, operands)?;
+        Ok(result)
     }
 
     /// Convolutions with an epilogue are made after differentiation, so no gradient flows through one.
@@ -121,7 +122,8 @@ impl Operation for Convolution2d {
         let Convolution2d { stride, padding, dilation, groups, .. } = *self;
         let [channels, height, width] = shape::fixed(&rule.ty(x).dims);
         let [_, _, kernel @ ..] = shape::fixed::<4>(&rule.ty(weight).dims);
-        let d_x = Convolution2dInput { channels, height, width, stride, padding, dilation, groups };
+        let epilogue = Epilogue::default();
+        let d_x = Convolution2dInput { channels, height, width, stride, padding, dilation, groups, epilogue };
         let d_weight = Convolution2dWeight { kernel, stride, padding, dilation, groups };
         vec![Some(rule.apply(d_x, &[d, weight])), Some(rule.apply(d_weight, &[x, d]))]
     }
@@ -135,8 +137,7 @@ impl Operation for Convolution2d {
         window::taps(&shape, context.batch, |in_x, in_weight, in_y| {
             results[in_y] += x[in_x] * weight[in_weight];
         });
-        let bias = operands.get(2).map(|bias| array::numbers(bias));
-        epilogue::eval(&self.epilogue, &mut results, bias.as_deref(), dims[1] * dims[2]);
+        epilogue::eval(&self.epilogue, &mut results, operands, context.batch, dims[1] * dims[2]);
         array::per_example(context.batch, &dims, results)
     }
 

@@ -4,11 +4,11 @@ use ndarray::ArrayD;
 
 use super::attribute::{self, AttributeValue};
 use super::window::{self, Steps};
-use super::{Attribute, Constant, Lowering, Operation, Spec, Violation, array, shape};
+use super::{Attribute, Constant, Lowering, Operation, Spec, Violation, array, epilogue, shape};
 use crate::eval::{Context, Value};
 use crate::gradient::Rule;
 use crate::graph::{NodeId, Type};
-use crate::program::{Convolution2dShape, Kernel};
+use crate::program::{Convolution2dShape, Epilogue, Kernel};
 
 /// Spreads each gradient over the pixels its window saw. It has no gradient of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Convolution2dInput {
     pub dilation: [usize; 2],
     /// As in the convolution.
     pub groups: usize,
+    /// Residual and mask of each result; set by the optimizer.
+    pub epilogue: Epilogue,
 }
 
 impl Operation for Convolution2dInput {
@@ -48,6 +50,7 @@ impl Operation for Convolution2dInput {
             "d_y holds f32, one [filters, height, width] for each example",
             "weight holds f32 and is batch-wide [filters, channels / groups, height, width]",
             "a convolution of the image with weight has the dimensions of d_y",
+            "residual and mask, if the optimizer added them, are as the result",
         ],
         callable: false,
         pointwise: false,
@@ -63,13 +66,20 @@ impl Operation for Convolution2dInput {
         let height = attribute::integer(attributes, 1, 1)?;
         let width = attribute::integer(attributes, 2, 1)?;
         let Steps { stride, padding, dilation, groups } = Steps::build(attributes, 3)?;
-        Ok(Convolution2dInput { channels, height, width, stride, padding, dilation, groups })
+        let epilogue = Epilogue::default();
+        Ok(Convolution2dInput { channels, height, width, stride, padding, dilation, groups, epilogue })
     }
 
     fn show(&self) -> String {
         let Convolution2dInput { channels, height, width, .. } = self;
         let steps = self.steps().show();
-        format!("channels: {channels}, height: {height}, width: {width}, {steps}")
+        let epilogue = epilogue::show(&self.epilogue);
+        let separator = if epilogue.is_empty() { "" } else { ", " };
+        format!("channels: {channels}, height: {height}, width: {width}, {steps}{separator}{epilogue}")
+    }
+
+    fn arity(&self) -> usize {
+        2 + self.epilogue.operands()
     }
 
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
@@ -85,11 +95,13 @@ impl Operation for Convolution2dInput {
         let convolved = window::convolved(&self.shape(&weight.dims));
         let holds = convolved.is_some_and(|dims| d_y.dims == dims);
         shape::expect(holds, 3, 0, "the gradient of the convolution", d_y)?;
-        Ok(Type::per_example([self.channels, self.height, self.width]))
+        let result = Type::per_example([self.channels, self.height, self.width]);
+        epilogue::infer(&self.epilogue, 4, self.channels, &result, operands)?;
+        Ok(result)
     }
 
     fn vjp(&self, _: &mut Rule<'_>) -> Vec<Option<NodeId>> {
-        vec![None, None]
+        vec![None; self.arity()]
     }
 
     fn eval(&self, operands: &[&Value], context: &Context<'_>) -> ArrayD<f64> {
@@ -101,11 +113,12 @@ impl Operation for Convolution2dInput {
         window::taps(&shape, context.batch, |in_x, in_weight, in_y| {
             d_x[in_x] += d_y[in_y] * weight[in_weight];
         });
+        epilogue::eval(&self.epilogue, &mut d_x, operands, context.batch, 1);
         array::per_example(context.batch, &dims, d_x)
     }
 
     fn lower(&self, operands: &[&Type], _: &Type) -> Lowering {
-        Lowering::Kernel(Kernel::Convolution2dInput(self.shape(&operands[1].dims)))
+        Lowering::Kernel(Kernel::Convolution2dInput(self.shape(&operands[1].dims), self.epilogue))
     }
 
     fn flops(&self, operands: &[&Type], _: &Type) -> usize {

@@ -160,6 +160,7 @@ impl Convolution2dTranspose {
         };
         let (height, width) = (size(0)?, size(1)?);
         let channels = depth.checked_mul(groups)?;
-        Some(Convolution2dInput { channels, height, width, stride, padding, dilation, groups })
+        let epilogue = Epilogue::default();
+        Some(Convolution2dInput { channels, height, width, stride, padding, dilation, groups, epilogue })
     }
 }

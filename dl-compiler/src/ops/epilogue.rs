@@ -1,6 +1,7 @@
 //! What products and convolutions do to each result before they store it: shape rule, semantics, text.
 
-use super::{PointwiseFn, Violation, shape};
+use super::{PointwiseFn, Violation, array, shape};
+use crate::eval::Value;
 use crate::graph::Type;
 use crate::program::{Activation, Epilogue};
 
@@ -8,43 +9,64 @@ use crate::program::{Activation, Epilogue};
 pub(super) fn show(epilogue: &Epilogue) -> String {
     let mut parts = Vec::new();
     parts.extend(epilogue.bias.then_some("+bias"));
+    parts.extend(epilogue.residual.then_some("+residual"));
     parts.extend(function(epilogue.activation).map(PointwiseFn::name));
+    parts.extend(epilogue.mask.then_some("masked"));
     parts.join(" ")
 }
 
-/// Checks the bias, operand number 2, against constraint number `constraint`.
+/// Checks what it reads, operands from number 2 on, against constraint number `constraint`.
 pub(super) fn infer(
     epilogue: &Epilogue,
     constraint: usize,
     outputs: usize,
+    result: &Type,
     operands: &[&Type],
 ) -> Result<(), Violation> {
-    match operands.get(2) {
-        Some(bias) if epilogue.bias => {
-            shape::batch_wide(constraint, 2, bias)?;
-            shape::same_dims(constraint, 2, &[outputs], bias)
-        }
-        _ => Ok(()),
+    let mut place = 2;
+    if let (true, Some(bias)) = (epilogue.bias, operands.get(place)) {
+        shape::batch_wide(constraint, place, bias)?;
+        shape::same_dims(constraint, place, &[outputs], bias)?;
+        place += 1;
     }
+    for (place, beside) in operands.iter().enumerate().skip(place) {
+        shape::per_example(constraint, place, beside)?;
+        shape::same_dims(constraint, place, &result.dims, beside)?;
+    }
+    Ok(())
 }
 
-/// Adds `bias[i / inner mod bias.len()]` to result `i`, then applies the activation.
-pub(super) fn eval(epilogue: &Epilogue, results: &mut [f64], bias: Option<&[f64]>, inner: usize) {
-    if let (true, Some(bias)) = (epilogue.bias, bias) {
+/// Adds `bias[i / inner mod bias.len()]` and `residual[i]` to result `i`, then applies the activation and the mask. What it
+/// reads are the operands from number 2 on.
+pub(super) fn eval(epilogue: &Epilogue, results: &mut [f64], operands: &[&Value], batch: usize, inner: usize) {
+    let (bias, beside) = operands[2..].split_at(usize::from(epilogue.bias));
+    let (residual, mask) = beside.split_at(usize::from(epilogue.residual));
+    for bias in bias {
+        let bias = array::numbers(bias);
         for (place, result) in results.iter_mut().enumerate() {
             *result += bias[place / inner % bias.len()];
         }
     }
+    for residual in residual {
+        for (result, residual) in results.iter_mut().zip(array::batched(residual, batch)) {
+            *result += residual;
+        }
+    }
     if let Some(function) = function(epilogue.activation) {
-        for result in results {
+        for result in results.iter_mut() {
             *result = function.eval(&[*result]);
+        }
+    }
+    for mask in mask {
+        for (result, mask) in results.iter_mut().zip(array::batched(mask, batch)) {
+            *result = if mask > 0.0 { *result } else { 0.0 };
         }
     }
 }
 
 /// Operations for each result.
 pub(super) fn flops(epilogue: &Epilogue, results: usize) -> usize {
-    let each = usize::from(epilogue.bias) + usize::from(function(epilogue.activation).is_some());
+    let each = epilogue.operands() + usize::from(function(epilogue.activation).is_some());
     shape::product(&[each, results])
 }
 

@@ -33,7 +33,7 @@ impl Operation for MatMul {
             "x holds f32, one tensor of at least one dimension for each example",
             "the last dimension of x equals the first of weight (transposed: the second)",
             "weight holds f32, is batch-wide and has two dimensions",
-            "bias, if the optimizer added one, is batch-wide with one number for each output",
+            "bias, if the optimizer added one, is batch-wide with one number for each output; residual and mask are as the result",
         ],
         callable: false,
         pointwise: false,
@@ -57,7 +57,7 @@ impl Operation for MatMul {
     }
 
     fn arity(&self) -> usize {
-        2 + usize::from(self.epilogue.bias)
+        2 + self.epilogue.operands()
     }
 
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
@@ -73,8 +73,9 @@ impl Operation for MatMul {
             shape::expect(*last == inner, 2, 0, expected, x)?;
             *last = outer;
         }
-        epilogue::infer(&self.epilogue, 4, outer, operands)?;
-        Ok(Type::per_example(dims))
+        let result = Type::per_example(dims);
+        epilogue::infer(&self.epilogue, 4, outer, &result, operands)?;
+        Ok(result)
     }
 
     /// Products with an epilogue are made after differentiation, so no gradient flows through one.
@@ -101,8 +102,7 @@ impl Operation for MatMul {
             .chunks(inner)
             .flat_map(|row| (0..outer).map(move |o| row.iter().enumerate().map(|(i, x)| x * entry(i, o)).sum()))
             .collect();
-        let bias = operands.get(2).map(|bias| array::numbers(bias));
-        epilogue::eval(&self.epilogue, &mut results, bias.as_deref(), 1);
+        epilogue::eval(&self.epilogue, &mut results, operands, context.batch, 1);
         let rows = &x.dims()[..x.dims().len() - 1];
         array::per_example(context.batch, &[rows, &[outer]].concat(), results)
     }

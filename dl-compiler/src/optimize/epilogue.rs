@@ -1,11 +1,13 @@
-//! Lets products and convolutions add their bias and apply their activation as they store.
+//! Lets products and convolutions add their bias and a residual, and apply their activation or a mask, as they store.
 //!
 //! Before: `%3 = matmul (%0, %1), %4 = add (%3, expand (%2)), %5 = relu (%4)`. After: `%5 = matmul +bias relu (%0, %1, %2)`.
-//! A value that somebody else needs is not absorbed.
+//! Before: `%3 = matmul (%0, %1), %4 = add (%3, %2)`. After: `%4 = matmul +residual (%0, %1, %2)`.
+//! Before: `%4 = where (greater (%2, 0), %3, 0)`, the gradient of relu. After: `%4 = matmul masked (%0, %1, %2)`.
+//! A value that somebody else needs is not absorbed, and nothing is stored for the sake of it.
 
 use super::{alone, rewrite, view};
-use crate::graph::{Graph, Node, NodeId};
-use crate::ops::Op;
+use crate::graph::{Graph, Node, NodeId, Type};
+use crate::ops::{Lowering, Op};
 use crate::program::{Activation, Epilogue};
 
 /// What a node becomes if it can be absorbed; asks whether a value has but one user.
@@ -14,7 +16,9 @@ type Absorption = fn(&Graph, &dyn Fn(NodeId) -> bool, &Node) -> Option<Node>;
 /// The same graph with biases and activations in the epilogues of the products before them.
 pub(super) fn epilogue(graph: &Graph) -> Graph {
     let graph = pass(graph, with_bias);
-    pass(&graph, with_activation)
+    let graph = pass(&graph, with_residual);
+    let graph = pass(&graph, with_activation);
+    pass(&graph, with_mask)
 }
 
 fn pass(graph: &Graph, rule: Absorption) -> Graph {
@@ -48,6 +52,56 @@ fn with_bias(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Opt
     })
 }
 
+/// `product + residual`, in either order, as a product with residual.
+fn with_residual(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Option<Node> {
+    let (Op::Add(_), &[a, b]) = (&node.op, node.operands.as_slice()) else { return None };
+    [(a, b), (b, a)].into_iter().find_map(|(product, residual)| {
+        if !single(product) || graph.ty(product) != &node.ty || !is_there(graph, single, residual, &node.ty) {
+            return None;
+        }
+        let fused = absorb(graph.node(product), |epilogue| {
+            let is_open = !epilogue.residual && epilogue.activation == Activation::Identity && !epilogue.mask;
+            is_open.then_some(Epilogue { residual: true, ..*epilogue })
+        })?;
+        Some(beside(node, fused, residual))
+    })
+}
+
+/// `where(y > 0, product, 0)` as a product with a mask.
+fn with_mask(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Option<Node> {
+    let (Op::Select(_), &[condition, product, other]) = (&node.op, node.operands.as_slice()) else { return None };
+    let (Op::Greater(_), &[y, bound]) = (&graph.node(condition).op, graph.node(condition).operands.as_slice()) else {
+        return None;
+    };
+    let is_zero = |id: NodeId| matches!(&graph.node(id).op, Op::Splat(splat) if splat.value == 0.0);
+    let fits = single(product) && graph.ty(product) == &node.ty && is_there(graph, single, y, &node.ty);
+    if !(fits && is_zero(bound) && is_zero(other)) {
+        return None;
+    }
+    let fused = absorb(graph.node(product), |epilogue| {
+        let is_open = epilogue.activation == Activation::Identity && !epilogue.mask;
+        is_open.then_some(Epilogue { mask: true, ..*epilogue })
+    })?;
+    Some(beside(node, fused, y))
+}
+
+/// The product in place of the node, with one operand more.
+fn beside(node: &Node, product: Node, operand: NodeId) -> Node {
+    let mut operands = product.operands;
+    operands.push(operand);
+    Node { operands, origin: node.origin.clone(), ..product }
+}
+
+/// Whether a value for each example lies in memory anyway, one number for each of the result: it is no pointwise operation
+/// that is but part of a loop.
+fn is_there(graph: &Graph, single: &dyn Fn(NodeId) -> bool, id: NodeId, result: &Type) -> bool {
+    let node = graph.node(id);
+    let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
+    let is_pointwise = matches!(node.op.lower(&types, &node.ty), Lowering::Pointwise(_));
+    let is_copy = matches!(node.op, Op::Expand(_));
+    &node.ty == result && !is_copy && !(is_pointwise && single(id))
+}
+
 /// The value itself if it is a plain list of `len` numbers.
 fn flat(graph: &Graph, id: NodeId, len: usize) -> Option<NodeId> {
     (graph.ty(id).dims == [len]).then_some(id)
@@ -71,14 +125,16 @@ fn with_activation(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) 
     Some(Node { origin: node.origin.clone(), ..fused })
 }
 
-/// The product with another epilogue, if it is one and `change` agrees.
+/// The product with another epilogue, if it is one and `change` agrees. Gradients of images take no activation.
 fn absorb(product: &Node, change: impl Fn(&Epilogue) -> Option<Epilogue>) -> Option<Node> {
     let mut product = product.clone();
+    let is_gradient = matches!(product.op, Op::Convolution2dInput(_));
     let epilogue = match &mut product.op {
         Op::MatMul(op) => &mut op.epilogue,
         Op::Convolution2d(op) => &mut op.epilogue,
+        Op::Convolution2dInput(op) => &mut op.epilogue,
         _ => return None,
     };
     *epilogue = change(epilogue)?;
-    Some(product)
+    (!is_gradient || epilogue.activation == Activation::Identity).then_some(product)
 }

@@ -204,9 +204,28 @@ fn a_dense_layer_with_relu_is_one_node() {
     graph.roots = vec![(Role::Output(0), relu)];
     let graph = optimize(&graph);
     let last = graph.nodes.last().unwrap();
-    let epilogue = Epilogue { bias: true, activation: Activation::Relu };
+    let epilogue = Epilogue { bias: true, activation: Activation::Relu, ..Epilogue::default() };
     assert_eq!(last.op, ops::matmul::MatMul { transposed: false, epilogue }.into(), "{graph}");
     assert_eq!(graph.nodes.len(), 4, "{graph}");
+}
+
+/// The gradient of relu is the mask of the product before it, what a residual connection adds is the residual.
+#[test]
+fn masks_and_residuals_are_epilogues() {
+    let text = "network N { input x: [4]; label t: [4]; \
+                output y = x + (x |> dense(5) |> relu |> dense(4)); loss mse(y, t); }";
+    let found = crate::pipeline::run(dl_grammar::Source::new("n.dln", text), None);
+    assert_eq!(found.diagnostics, []);
+    let graph = &found.networks[0].graphs.training[0];
+    let epilogues: Vec<String> = graph
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.op {
+            Op::MatMul(_) => Some(node.op.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(epilogues, ["matmul +bias relu", "matmul +bias +residual", "matmul transposed masked"], "{graph}");
 }
 
 #[test]

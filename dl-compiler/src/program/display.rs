@@ -109,7 +109,8 @@ impl fmt::Display for Kernel {
         let epilogue = match self {
             Kernel::MatMul(_, _, epilogue)
             | Kernel::MatMulUnpacked(_, _, epilogue)
-            | Kernel::Convolution2d(_, epilogue) => Some(epilogue),
+            | Kernel::Convolution2d(_, epilogue)
+            | Kernel::Convolution2dInput(_, epilogue) => Some(epilogue),
             _ => None,
         };
         match self {
@@ -126,7 +127,7 @@ impl fmt::Display for Kernel {
                 write!(f, "{}", if shape.method() == Method::Winograd { " winograd" } else { "" })?;
                 write!(f, "{}", if *transposed { " transposed" } else { "" })?;
             }
-            Kernel::Convolution2d(s, _) | Kernel::Convolution2dInput(s) | Kernel::Convolution2dWeight(s, _) => {
+            Kernel::Convolution2d(s, _) | Kernel::Convolution2dInput(s, _) | Kernel::Convolution2dWeight(s, _) => {
                 write!(f, " {}×{}×{} filters {}", s.channels, s.height, s.width, s.filters)?;
                 write!(f, " kernel {:?} stride {:?} padding {:?}", s.kernel, s.stride, s.padding)?;
                 write!(f, " dilation {:?} groups {}", s.dilation, s.groups)?;
@@ -189,9 +190,11 @@ impl fmt::Display for Kernel {
         }
         if let Some(epilogue) = epilogue {
             write!(f, "{}", if epilogue.bias { " +bias" } else { "" })?;
+            write!(f, "{}", if epilogue.residual { " +residual" } else { "" })?;
             if epilogue.activation != super::Activation::Identity {
                 write!(f, " {}", format!("{:?}", epilogue.activation).to_lowercase())?;
             }
+            write!(f, "{}", if epilogue.mask { " masked" } else { "" })?;
         }
         Ok(())
     }

@@ -205,13 +205,13 @@ impl Kernel {
             Kernel::ExampleWeight | Kernel::Range | Kernel::BatchShare | Kernel::Clear(_) => 0,
             Kernel::MatMul(_, _, epilogue)
             | Kernel::MatMulUnpacked(_, _, epilogue)
-            | Kernel::Convolution2d(_, epilogue) => 2 + usize::from(epilogue.bias),
+            | Kernel::Convolution2d(_, epilogue)
+            | Kernel::Convolution2dInput(_, epilogue) => 2 + epilogue.operands(),
             Kernel::CrossEntropyGradient(_) => 3,
             Kernel::MatMulWeights(_)
             | Kernel::BatchedMatMul(..)
             | Kernel::Gather(_)
             | Kernel::GatherGradient(_)
-            | Kernel::Convolution2dInput(_)
             | Kernel::Convolution2dWeight(..)
             | Kernel::MaxPool2dGradient(_)
             | Kernel::SoftmaxGradient(_)

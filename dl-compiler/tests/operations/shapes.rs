@@ -63,11 +63,15 @@ fn violations() -> Vec<(Op, &'static str, usize)> {
             }
         }
     }
-    let bias = Epilogue { bias: true, activation: Activation::Identity };
-    let with_bias = |op: Op| match op {
+    let bias = Epilogue { bias: true, activation: Activation::Identity, ..Epilogue::default() };
+    let with_epilogue = |op: Op| match op {
         Op::MatMul(op) => Op::from(MatMul { epilogue: bias, ..op }),
         Op::Convolution2d(mut op) => {
             op.epilogue = bias;
+            op.into()
+        }
+        Op::Convolution2dInput(mut op) => {
+            op.epilogue = Epilogue { residual: true, ..Epilogue::default() };
             op.into()
         }
         other => other,
@@ -112,7 +116,7 @@ fn violations() -> Vec<(Op, &'static str, usize)> {
         (op("matmul", &[("transposed", Constant::Bool(true))]), "[3], [3, 4] batch-wide", 2),
         (op("matmul", &[]), "[3], [3, 4]", 3),
         (op("matmul", &[]), "[3], [3] batch-wide", 3),
-        (with_bias(op("matmul", &[])), "[3], [3, 4] batch-wide, [3] batch-wide", 4),
+        (with_epilogue(op("matmul", &[])), "[3], [3, 4] batch-wide, [3] batch-wide", 4),
         (op("transpose", &[("axes", Constant::List(&[0]))]), "bool[3]", 1),
         (op("transpose", &[("axes", Constant::List(&[1, 0]))]), "[3]", 2),
         (op("transpose", &[("axes", Constant::List(&[1, 1]))]), "[3, 4]", 2),
@@ -152,11 +156,12 @@ fn violations() -> Vec<(Op, &'static str, usize)> {
         (convolution(&[("groups", 2)]), "[4, 8, 8], [2, 1, 3, 3] batch-wide", 4),
         (convolution(&[]), "[1, 2, 8], [2, 1, 3, 3] batch-wide", 5),
         (convolution(&[("dilation", 4)]), "[1, 8, 8], [2, 1, 3, 3] batch-wide", 5),
-        (with_bias(convolution(&[])), "[1, 8, 8], [2, 1, 3, 3] batch-wide, [2]", 6),
+        (with_epilogue(convolution(&[])), "[1, 8, 8], [2, 1, 3, 3] batch-wide, [2]", 6),
         (image(1, 1), "[2, 36], [2, 1, 3, 3] batch-wide", 1),
         (image(1, 1), "[2, 6, 6], [2, 1, 3, 3]", 2),
         (image(3, 2), "[2, 6, 6], [2, 1, 3, 3] batch-wide", 2),
         (image(1, 1), "[2, 6, 5], [2, 1, 3, 3] batch-wide", 3),
+        (with_epilogue(image(1, 1)), "[2, 6, 6], [2, 1, 3, 3] batch-wide, [1, 8, 7]", 4),
         (integers("convolution2d_weight", &[("kernel", 3)]), "[8, 8], [2, 6, 6]", 1),
         (integers("convolution2d_weight", &[("kernel", 3)]), "[1, 8, 8], [2, 36]", 2),
         (integers("convolution2d_weight", &[("kernel", 3)]), "[1, 8, 8], [2, 7, 6]", 3),
@@ -277,7 +282,7 @@ fn dumps_show_attributes() {
         integers("max_pool2d", &[("kernel", 2)]).to_string(),
         "max_pool2d kernel: [2, 2], stride: [2, 2], padding: [0, 0]"
     );
-    let epilogue = Epilogue { bias: true, activation: Activation::Relu };
+    let epilogue = Epilogue { bias: true, activation: Activation::Relu, ..Epilogue::default() };
     assert_eq!(Op::from(MatMul { transposed: false, epilogue }).to_string(), "matmul +bias relu");
     assert_eq!(op("relu", &[]).to_string(), "relu");
 }
@@ -302,7 +307,7 @@ fn work_is_counted() {
         op.flops(&operands.iter().collect::<Vec<_>>(), &result)
     };
     assert_eq!(flops(op("matmul", &[]), "[64], [64, 128] batch-wide"), 2 * 64 * 128);
-    let epilogue = Epilogue { bias: true, activation: Activation::Identity };
+    let epilogue = Epilogue { bias: true, activation: Activation::Identity, ..Epilogue::default() };
     let dense = MatMul { transposed: false, epilogue };
     assert_eq!(flops(dense.into(), "[64], [64, 128] batch-wide, [128] batch-wide"), 16_512);
     let images = "[4, 9, 8], [6, 2, 3, 3] batch-wide";

@@ -334,17 +334,40 @@ fn weights_of_examples_are_shares() {
 
 #[test]
 fn an_epilogue_is_bias_then_activation() {
-    let epilogue = Epilogue { bias: true, activation: Activation::Relu };
+    let epilogue = Epilogue { bias: true, activation: Activation::Relu, ..Epilogue::default() };
     let Op::MatMul(mut product) = op("matmul", &[]) else { panic!() };
     product.epilogue = epilogue;
     let operands = "[2], [2, 2] batch-wide, [2] batch-wide";
     let y = run(&product.into(), 2, operands, &[&[1.0, 2.0, 3.0, 4.0], &[1.0, 0.0, 0.0, 1.0], &[-2.0, 0.5]]);
     assert_eq!(y, [0.0, 2.5, 1.0, 4.5]);
     let Op::Convolution2d(mut convolution) = op("convolution2d", &[]) else { panic!() };
-    convolution.epilogue = Epilogue { bias: true, activation: Activation::Identity };
+    convolution.epilogue = Epilogue { bias: true, activation: Activation::Identity, ..Epilogue::default() };
     let operands = "[1, 1, 2], [2, 1, 1, 1] batch-wide, [2] batch-wide";
     let y = run(&convolution.into(), 1, operands, &[&[1.0, 2.0], &[1.0, -1.0], &[10.0, 20.0]]);
     assert_eq!(y, [11.0, 12.0, 19.0, 18.0]);
+}
+
+#[test]
+fn an_epilogue_adds_a_residual_and_lets_pass_what_a_mask_says() {
+    let Op::MatMul(mut product) = op("matmul", &[]) else { panic!() };
+    product.epilogue = Epilogue { bias: true, residual: true, activation: Activation::Relu, mask: true };
+    assert_eq!(Op::from(product.clone()).to_string(), "matmul +bias +residual relu masked");
+    let operands = "[2], [2, 2] batch-wide, [2] batch-wide, [2], [2]";
+    let residual = [0.5, -4.0, 0.0, 10.0];
+    let mask = [1.0, 1.0, 0.0, 0.25];
+    let y = run(
+        &product.into(),
+        2,
+        operands,
+        &[&[1.0, 2.0, 3.0, 4.0], &[1.0, 0.0, 0.0, 1.0], &[-2.0, 0.5], &residual, &mask],
+    );
+    assert_eq!(y, [0.0, 0.0, 0.0, 14.5]);
+    let given = [("channels", Constant::Integer(1)), ("height", Constant::Integer(1)), ("width", Constant::Integer(2))];
+    let Op::Convolution2dInput(mut gradient) = op("convolution2d_input", &given) else { panic!() };
+    gradient.epilogue = Epilogue { residual: true, mask: true, ..Epilogue::default() };
+    let operands = "[2, 1, 2], [2, 1, 1, 1] batch-wide, [1, 1, 2], [1, 1, 2]";
+    let d_x = run(&gradient.into(), 1, operands, &[&[1.0, 2.0, 3.0, 4.0], &[1.0, -1.0], &[10.0, 20.0], &[-1.0, 1.0]]);
+    assert_eq!(d_x, [0.0, 18.0]);
 }
 
 #[test]

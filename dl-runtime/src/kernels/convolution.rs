@@ -16,7 +16,7 @@ mod tests;
 mod winograd;
 mod winograd_weight;
 
-use super::epilogue::Epilogue;
+use super::epilogue::{Beside, Epilogue};
 use super::form::Form;
 use crate::simd::{Isa, dispatch, isa};
 use crate::{Segments, Team};
@@ -123,7 +123,8 @@ const fn outputs(len: usize, kernel: usize, stride: usize, padding: usize, dilat
     }
 }
 
-/// `y = activation(x ⋆ weight + bias)` for the `n` examples of a shard, with the weight packed; one bias for each filter.
+/// `y = activation(x ⋆ weight + bias + residual)` for the `n` examples of a shard, masked, with the weight packed; one bias
+/// for each filter.
 /// In [`Form::Lanes`] all sixteen are computed.
 ///
 /// # Panics
@@ -161,34 +162,55 @@ fn convolution2d_on(
     }
     let (planes, rows) = (shape.channels / shape.groups, shape.filters / shape.groups);
     let bias = epilogue.bias.map(|bias| &bias[..shape.filters]);
-    let floor = epilogue.floor();
+    let (floor, beside) = (epilogue.floor(), epilogue.beside(y));
     match form {
         _ if shape.is_winograd() => {
-            shape.by_winograd(isa, form, n, false, x, panels, (bias, floor), y);
+            shape.by_winograd(isa, form, n, false, x, panels, (bias, floor, beside), y);
         }
         Form::Examples => {
             let geometry = shape.geometry();
             let y = &mut *y;
             dispatch(
                 isa,
-                Correlation { geometry, groups: shape.groups, planes, rows, n, source: x, panels, bias, floor, y },
+                Correlation {
+                    geometry,
+                    groups: shape.groups,
+                    planes,
+                    rows,
+                    n,
+                    source: x,
+                    panels,
+                    bias,
+                    floor,
+                    beside,
+                    y,
+                },
             );
         }
-        Form::Lanes => shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, (bias, floor), y),
+        Form::Lanes => shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, (bias, floor, beside), y),
     }
     epilogue.finish(isa, y);
 }
 
 /// `d_x`, the gradient of the input of a convolution, overwritten: each pixel of d_y goes back through the taps it came
-/// by. The panels are the transposed ones.
+/// by. The panels are the transposed ones. Of the epilogue, residual and mask are heeded.
 ///
 /// # Panics
 /// As [`convolution2d`].
-pub fn convolution2d_input(shape: &Convolution2d, form: Form, n: usize, d_y: &[f32], panels: &[f32], d_x: &mut [f32]) {
-    convolution2d_input_on(isa(), shape, form, n, d_y, panels, d_x);
+pub fn convolution2d_input(
+    shape: &Convolution2d,
+    form: Form,
+    n: usize,
+    d_y: &[f32],
+    panels: &[f32],
+    epilogue: Epilogue<'_>,
+    d_x: &mut [f32],
+) {
+    convolution2d_input_on(isa(), shape, form, n, d_y, panels, epilogue, d_x);
 }
 
 /// [`convolution2d_input`] on a given instruction set.
+#[expect(clippy::too_many_arguments, reason = "those of the kernel, and the instruction set")]
 fn convolution2d_input_on(
     isa: Isa,
     shape: &Convolution2d,
@@ -196,6 +218,7 @@ fn convolution2d_input_on(
     n: usize,
     d_y: &[f32],
     panels: &[f32],
+    epilogue: Epilogue<'_>,
     d_x: &mut [f32],
 ) {
     let [x_len, y_len, _] = shape.lens();
@@ -203,17 +226,19 @@ fn convolution2d_input_on(
     let panels = &panels[..Filters { shape: *shape, transposed: true }.len()];
     if d_y.is_empty() {
         d_x.fill(0.0);
+        epilogue.pass(isa, d_x);
         return;
     }
     let (planes, rows) = (shape.filters / shape.groups, shape.channels / shape.groups);
-    let (bias, floor) = (None, f32::NEG_INFINITY);
+    let (bias, floor, beside) = (None, f32::NEG_INFINITY, epilogue.beside(d_x));
     match form {
         _ if shape.is_winograd() => {
-            shape.by_winograd(isa, form, n, true, d_y, panels, (bias, floor), d_x);
+            shape.by_winograd(isa, form, n, true, d_y, panels, (bias, floor, beside), d_x);
         }
         Form::Examples if shape.stride != [1, 1] => {
             d_x.fill(0.0);
-            dispatch(isa, Scatter { shape: *shape, d_y, panels, d_x });
+            dispatch(isa, Scatter { shape: *shape, d_y, panels, d_x: &mut *d_x });
+            epilogue.pass(isa, d_x);
         }
         Form::Examples => {
             // A convolution of d_y by the flipped kernel.
@@ -221,14 +246,14 @@ fn convolution2d_input_on(
             let padding = [0, 1].map(|axis| geometry.extent(axis) as isize - 1 - geometry.padding[axis]);
             let geometry = Geometry { source: geometry.outputs, outputs: geometry.source, padding, ..geometry };
             let (groups, source, y) = (shape.groups, d_y, d_x);
-            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, bias, floor, y });
+            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, bias, floor, beside, y });
         }
         Form::Lanes => {
             let [vertical, horizontal] = shape.axes();
             for down in 0..shape.stride[0].min(shape.height) {
                 for right in 0..shape.stride[1].min(shape.width) {
                     let axes = [vertical.backward(down), horizontal.backward(right)];
-                    shape.in_lanes(isa, axes, [planes, rows], d_y, panels, (bias, floor), d_x);
+                    shape.in_lanes(isa, axes, [planes, rows], d_y, panels, (bias, floor, beside), d_x);
                 }
             }
         }
@@ -254,7 +279,7 @@ impl Convolution2d {
         transposed: bool,
         source: &[f32],
         panels: &[f32],
-        (bias, floor): (Option<&[f32]>, f32),
+        (bias, floor, beside): (Option<&[f32]>, f32, Beside),
         y: &mut [f32],
     ) {
         let n = if form == Form::Lanes { 1 } else { n };
@@ -267,7 +292,10 @@ impl Convolution2d {
             padding = padding.map(|padding| 2 - padding);
         }
         let ([planes, rows], [source_size, size]) = (planes, sizes);
-        dispatch(isa, Winograd { form, n, planes, rows, source_size, size, padding, source, panels, bias, floor, y });
+        dispatch(
+            isa,
+            Winograd { form, n, planes, rows, source_size, size, padding, source, panels, bias, floor, beside, y },
+        );
     }
 
     /// A correlation of planes in lanes, of this kernel and these groups.
@@ -279,14 +307,27 @@ impl Convolution2d {
         [planes, rows]: [usize; 2],
         source: &[f32],
         panels: &[f32],
-        (bias, floor): (Option<&[f32]>, f32),
+        (bias, floor, beside): (Option<&[f32]>, f32, Beside),
         y: &mut [f32],
     ) {
         let [height, width] = self.kernel;
         let (kernel_width, taps, groups) = (width, height * width, self.groups);
         dispatch(
             isa,
-            lanes::Correlation { axes, kernel_width, taps, groups, planes, rows, source, panels, bias, floor, y },
+            lanes::Correlation {
+                axes,
+                kernel_width,
+                taps,
+                groups,
+                planes,
+                rows,
+                source,
+                panels,
+                bias,
+                floor,
+                beside,
+                y,
+            },
         );
     }
 }

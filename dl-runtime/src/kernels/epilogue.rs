@@ -1,4 +1,4 @@
-//! What a product does to a result before it leaves: add a bias, apply an activation.
+//! What a product does to a result before it leaves: add a bias and a residual, apply an activation, let a gradient pass.
 
 use crate::simd::{Isa, Kernel, Lane, dispatch};
 
@@ -15,21 +15,42 @@ pub enum Activation {
     Tanh,
 }
 
-/// What follows a product: `y = activation(product + bias)`.
+/// What follows a product: `y = activation(product + bias + residual)`, or 0 where the mask is not positive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epilogue<'a> {
     /// One float for each output (matrix product) or filter (convolution).
     pub bias: Option<&'a [f32]>,
-    /// Applied after the bias.
+    /// One float for each result: what a residual connection adds (He et al., 2016), or the sum so far.
+    pub residual: Option<&'a [f32]>,
+    /// Applied after these.
     pub activation: Activation,
+    /// One float for each result: what a relu made of its input, where the product is the gradient of that.
+    pub mask: Option<&'a [f32]>,
 }
 
 impl Epilogue<'static> {
-    /// Neither bias nor activation.
-    pub const NONE: Self = Epilogue { bias: None, activation: Activation::Identity };
+    /// Nothing.
+    pub const NONE: Self = Epilogue { bias: None, residual: None, activation: Activation::Identity, mask: None };
 }
 
 impl Epilogue<'_> {
+    /// What lies beside the results y.
+    ///
+    /// # Panics
+    /// If there is less of it.
+    pub(crate) fn beside(&self, y: &[f32]) -> Beside {
+        let start = |floats: Option<&[f32]>| floats.map_or(std::ptr::null(), |floats| floats[..y.len()].as_ptr());
+        Beside { y: y.as_ptr(), residual: start(self.residual), mask: start(self.mask) }
+    }
+
+    /// Residual and mask in a pass of their own, for kernels that add up results in memory; they have neither bias nor
+    /// activation.
+    pub(crate) fn pass(&self, isa: Isa, y: &mut [f32]) {
+        if self.residual.is_some() || self.mask.is_some() {
+            dispatch(isa, Pass { beside: self.beside(y), y });
+        }
+    }
+
     /// The part of the activation that is a lower bound, applied while results are in registers.
     pub(crate) fn floor(&self) -> f32 {
         match self.activation {
@@ -42,6 +63,74 @@ impl Epilogue<'_> {
     pub(crate) fn finish(&self, isa: Isa, y: &mut [f32]) {
         if matches!(self.activation, Activation::Sigmoid | Activation::Tanh) {
             dispatch(isa, Finish { activation: self.activation, y });
+        }
+    }
+}
+
+/// Numbers in the places of results: what a residual connection adds to them, and what lets them pass. A pointer is null
+/// where there is nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Beside {
+    /// The first result.
+    y: *const f32,
+    residual: *const f32,
+    mask: *const f32,
+}
+
+impl Beside {
+    /// Nothing.
+    pub(crate) const NONE: Self = Beside { y: std::ptr::null(), residual: std::ptr::null(), mask: std::ptr::null() };
+
+    /// `max(result + residual, floor)`, or 0 where the mask is not positive, for as many results as a vector has.
+    ///
+    /// # Safety
+    /// `at` must point to a vector of the results for which it was made.
+    #[inline(always)]
+    pub(crate) unsafe fn finish<V: Lane>(&self, at: *const f32, result: V, floor: V) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { self.finish_first(at, V::LANES, result, floor) }
+    }
+
+    /// [`finish`](Self::finish) for the first `count` results of a vector.
+    ///
+    /// # Safety
+    /// `at` must point to `count` of the results for which it was made.
+    #[inline(always)]
+    pub(crate) unsafe fn finish_first<V: Lane>(&self, at: *const f32, count: usize, mut result: V, floor: V) -> V {
+        // SAFETY: the residual and the mask have a float for each result.
+        let load = |of: *const f32| unsafe {
+            let from = of.add(at.offset_from_unsigned(self.y));
+            if count == V::LANES { result.load(from) } else { result.load_first(from, count) }
+        };
+        let (residual, mask) =
+            ((!self.residual.is_null()).then(|| load(self.residual)), (!self.mask.is_null()).then(|| load(self.mask)));
+        if let Some(residual) = residual {
+            result = result + residual;
+        }
+        result = result.at_least(floor);
+        if let Some(mask) = mask {
+            let zero = result.splat(0.0);
+            result = mask.greater(zero).select(result, zero);
+        }
+        result
+    }
+}
+
+/// The arguments of [`Epilogue::pass`].
+struct Pass<'a> {
+    beside: Beside,
+    y: &'a mut [f32],
+}
+
+impl Kernel for Pass<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let floor = lane.splat(f32::NEG_INFINITY);
+        for strip in self.y.chunks_mut(V::LANES) {
+            let (at, count) = (strip.as_mut_ptr(), strip.len());
+            // SAFETY: the chunk holds `count` results, at most LANES.
+            unsafe { self.beside.finish_first(at, count, lane.load_first(at, count), floor).store_first(at, count) }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! panels, forward (`y = x W`) and, with the transposed panels, backward (`d_x = d_y Wᵀ`). [`matmul_unpacked`] takes the
 //! weight as it is. Shapes are constants of the call; nothing is allocated.
 
-use super::epilogue::Epilogue;
+use super::epilogue::{Beside, Epilogue};
 use super::pack::{Aligned, Pack, copy_columns, turn};
 use super::product::{
     COLUMNS, Left, Right, Rows, Sink, Stride, begin, few_rows, packing_tile, panels_at_once, product, with_panels,
@@ -34,11 +34,11 @@ pub struct MatMul {
     pub outputs: usize,
 }
 
-/// `y = activation(x W + bias)` for `n` examples, with W packed. With the transposed panels of W it is `x Wᵀ`, where
+/// `y = activation(x W + bias + residual)` for `n` examples, masked, with W packed. With the transposed panels of W it is `x Wᵀ`, where
 /// `inputs` and `outputs` are those of this product.
 ///
 /// # Panics
-/// If x, the panels, the bias or y are shorter than the shape says.
+/// If x, the panels, y or what the epilogue reads are shorter than the shape says.
 pub fn matmul(shape: &MatMul, n: usize, x: &[f32], panels: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
     matmul_on(isa(), shape, n, x, panels, epilogue, y);
 }
@@ -58,7 +58,8 @@ pub(crate) fn matmul_on(
     let panels = &panels[..Pack { inputs: shape.inputs, outputs: shape.outputs, transposed: false }.len()];
     let bias = epilogue.bias.map(|bias| &bias[..shape.outputs]);
     let y = &mut y[..rows * shape.outputs];
-    let product = Product { shape: *shape, rows, x, bias, floor: epilogue.floor(), y: &mut *y };
+    let (floor, beside) = (epilogue.floor(), epilogue.beside(y));
+    let product = Product { shape: *shape, rows, x, bias, floor, beside, y: &mut *y };
     dispatch(isa, Packed { product, panels });
     epilogue.finish(isa, y);
 }
@@ -67,7 +68,7 @@ pub(crate) fn matmul_on(
 /// `transposed`. Panels are packed on the stack, most of them while their first rows are multiplied.
 ///
 /// # Panics
-/// If x, the weight, the bias or y are shorter than the shape says.
+/// If x, the weight, y or what the epilogue reads are shorter than the shape says.
 pub fn matmul_unpacked(
     shape: &MatMul,
     n: usize,
@@ -95,7 +96,8 @@ pub(crate) fn matmul_unpacked_on(
     let weight = &weight[..shape.inputs * shape.outputs];
     let bias = epilogue.bias.map(|bias| &bias[..shape.outputs]);
     let y = &mut y[..rows * shape.outputs];
-    let product = Product { shape: *shape, rows, x, bias, floor: epilogue.floor(), y: &mut *y };
+    let (floor, beside) = (epilogue.floor(), epilogue.beside(y));
+    let product = Product { shape: *shape, rows, x, bias, floor, beside, y: &mut *y };
     dispatch(isa, Unpacked { product, weight, transposed });
     epilogue.finish(isa, y);
 }
@@ -107,6 +109,7 @@ struct Product<'a> {
     x: &'a [f32],
     bias: Option<&'a [f32]>,
     floor: f32,
+    beside: Beside,
     y: &'a mut [f32],
 }
 
@@ -149,6 +152,7 @@ impl Product<'_> {
             accumulate: part.start > 0,
             bias: self.bias.filter(|_| last).map(|bias| &bias[part.column..]),
             floor: if last { self.floor } else { f32::NEG_INFINITY },
+            beside: if last { self.beside } else { Beside::NONE },
         }
     }
 
@@ -452,7 +456,14 @@ mod tests {
         }
 
         let activation = ACTIVATIONS[seed as usize % 4];
-        let epilogue = Epilogue { bias: (!seed.is_multiple_of(3)).then_some(&bias[..]), activation };
+        let (residual, mask) = (values(n * rows * outputs, seed + 3), values(n * rows * outputs, seed + 4));
+        let epilogue = Epilogue {
+            bias: (!seed.is_multiple_of(3)).then_some(&bias[..]),
+            residual: (seed % 5 < 2).then_some(&residual[..]),
+            activation,
+            // A mask is for the gradient of what a relu made, so no other activation comes with one.
+            mask: (seed % 7 < 3 && seed % 4 < 2).then_some(&mask[..]),
+        };
         let mut expected = vec![0.0; n * rows * outputs];
         reference::matmul(&shape, n, &x, &panels, epilogue, &mut expected);
         let d_y = &expected;
@@ -584,7 +595,7 @@ mod tests {
         let shape = MatMul { rows: 1, inputs: 1, outputs: 2 };
         let mut panels = [0.0; 16];
         pack(&Pack { inputs: 1, outputs: 2, transposed: false }, &[1.0, -1.0], &mut panels, &Team::serial());
-        let epilogue = Epilogue { bias: None, activation: Activation::Relu };
+        let epilogue = Epilogue { activation: Activation::Relu, ..Epilogue::NONE };
         for isa in available() {
             let mut y = [0.0; 4];
             matmul_on(*isa, &shape, 2, &[f32::NAN, 3.0], &panels, epilogue, &mut y);

@@ -10,6 +10,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
 
+use super::epilogue::Beside;
 use crate::simd::{Lane, Sixteen, prefetch, prefetch_far};
 
 /// Columns of a panel and of a tile.
@@ -379,6 +380,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     /// A lower bound.
     pub(crate) floor: f32,
+    /// What lies beside the results.
+    pub(crate) beside: Beside,
 }
 
 impl Sink for Rows<'_> {
@@ -401,7 +404,7 @@ impl Sink for Rows<'_> {
         let lane = acc[0];
         let first = panel * COLUMNS;
         let count = COLUMNS.min(self.columns - first);
-        let floor = lane.splat(self.floor);
+        let (floor, beside) = (lane.splat(self.floor), self.beside);
         // SAFETY: `columns` floats of each row are writable by the caller's promise, and the bias, if any, holds as
         // many; masked accesses touch no others.
         unsafe {
@@ -411,11 +414,10 @@ impl Sink for Rows<'_> {
             };
             for (i, result) in acc.into_iter().enumerate() {
                 let y = self.base.add((row + i) * self.row + first);
-                let result = (result + bias).at_least(floor);
                 if count == COLUMNS {
-                    result.store(y);
+                    beside.finish(y, result + bias, floor).store(y);
                 } else {
-                    result.store_first(y, count);
+                    beside.finish_first(y, count, result + bias, floor).store_first(y, count);
                 }
             }
         }

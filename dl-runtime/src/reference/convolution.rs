@@ -93,13 +93,22 @@ pub fn convolution2d(
         let x = |i: usize| f64::from(x[place(form, x_len, example, i)]);
         products(shape, |i, w, o| sums[o] += x(i) * f64::from(panels[weights[w]]));
         for (o, sum) in sums.into_iter().enumerate() {
-            y[place(form, y_len, example, o)] = finish(&epilogue, o / (y_len / shape.filters), sum);
+            let at = place(form, y_len, example, o);
+            y[at] = finish(&epilogue, o / (y_len / shape.filters), at, sum);
         }
     }
 }
 
 /// Twin of [`crate::convolution2d_input`].
-pub fn convolution2d_input(shape: &Convolution2d, form: Form, n: usize, d_y: &[f32], panels: &[f32], d_x: &mut [f32]) {
+pub fn convolution2d_input(
+    shape: &Convolution2d,
+    form: Form,
+    n: usize,
+    d_y: &[f32],
+    panels: &[f32],
+    epilogue: Epilogue<'_>,
+    d_x: &mut [f32],
+) {
     let (x_len, y_len) = lens(shape);
     let weights = places(&Filters { shape: *shape, transposed: true });
     for example in 0..examples(form, n) {
@@ -107,7 +116,8 @@ pub fn convolution2d_input(shape: &Convolution2d, form: Form, n: usize, d_y: &[f
         let d_y = |o: usize| f64::from(d_y[place(form, y_len, example, o)]);
         products(shape, |i, w, o| sums[i] += d_y(o) * f64::from(panels[weights[w]]));
         for (i, sum) in sums.into_iter().enumerate() {
-            d_x[place(form, x_len, example, i)] = sum as f32;
+            let at = place(form, x_len, example, i);
+            d_x[at] = finish(&epilogue, 0, at, sum);
         }
     }
 }

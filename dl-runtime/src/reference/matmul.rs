@@ -24,7 +24,7 @@ pub fn matmul(shape: &MatMul, n: usize, x: &[f32], panels: &[f32], epilogue: Epi
                 let weight = panels[(output / 16 * inputs + k) * 16 + output % 16];
                 sum += f64::from(x[row * inputs + k]) * f64::from(weight);
             }
-            y[row * outputs + output] = finish(&epilogue, output, sum);
+            y[row * outputs + output] = finish(&epilogue, output, row * outputs + output, sum);
         }
     }
 }

@@ -15,6 +15,7 @@
 use super::super::product::COLUMNS;
 use super::axis::Axis;
 use super::filters::{Tile, tiles};
+use crate::kernels::epilogue::Beside;
 use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -49,6 +50,7 @@ pub(super) struct Correlation<'a> {
     /// One float for each plane of results.
     pub(super) bias: Option<&'a [f32]>,
     pub(super) floor: f32,
+    pub(super) beside: Beside,
     pub(super) y: &'a mut [f32],
 }
 
@@ -231,6 +233,7 @@ impl Correlation<'_> {
                             accumulate: part.channel > 0,
                             bias: self.bias.filter(|_| last).map(|bias| &bias[first..first + tile.height]),
                             floor: if last { self.floor } else { f32::NEG_INFINITY },
+                            beside: if last { self.beside } else { Beside::NONE },
                         };
                         // SAFETY: the steps are those of taps that exist at these places, so the panel and the pixels
                         // hold them; y holds `places` results of each filter.
@@ -288,6 +291,8 @@ struct Product<'a> {
     bias: Option<&'a [f32]>,
     /// A lower bound.
     floor: f32,
+    /// What lies beside the results.
+    beside: Beside,
 }
 
 impl Product<'_> {
@@ -352,7 +357,7 @@ impl Product<'_> {
                 }
             }
         }
-        let floor = lane.splat(self.floor);
+        let (floor, beside) = (lane.splat(self.floor), self.beside);
         // Plain loops: the iterators of arrays are not always inlined.
         for i in 0..MR {
             let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[i]));
@@ -364,7 +369,7 @@ impl Product<'_> {
                     if self.accumulate {
                         acc = lane.load(y) + acc;
                     }
-                    (acc + bias).at_least(floor).store(y);
+                    beside.finish(y, acc + bias, floor).store(y);
                 }
             }
         }

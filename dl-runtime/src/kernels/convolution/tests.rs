@@ -73,13 +73,43 @@ fn shards(form: Form, n: usize, len: usize, x: &[f32], missing: Missing) -> Vec<
     floats
 }
 
+/// What lies beside some results, and which of it is used.
+struct Beside {
+    len: usize,
+    residual: Option<Vec<f32>>,
+    mask: Option<Vec<f32>>,
+}
+
+impl Beside {
+    /// `len` floats for each of `n` examples, of each kind or not, as the seed says.
+    fn new(n: usize, len: usize, seed: u64) -> Beside {
+        let some = |of: bool, seed| of.then(|| values(n * len, seed));
+        Beside { len, residual: some(seed % 5 < 2, seed), mask: some(seed % 7 < 3, seed + 1) }
+    }
+
+    /// The shard of the examples from `first` on, in a form.
+    fn shard(&self, form: Form, first: usize, n: usize) -> Beside {
+        let shard = |all: &Option<Vec<f32>>| {
+            all.as_ref().map(|all| shards(form, n, self.len, &all[first * self.len..], Missing::First))
+        };
+        Beside { len: self.len, residual: shard(&self.residual), mask: shard(&self.mask) }
+    }
+
+    fn epilogue<'a>(&'a self, of: Epilogue<'a>) -> Epilogue<'a> {
+        Epilogue { residual: self.residual.as_deref(), mask: self.mask.as_deref(), ..of }
+    }
+}
+
 /// All three kernels against their twins on all instruction sets and in both forms.
 fn check(shape: Convolution2d, n: usize, seed: u64) {
     let [x_len, y_len, weight_len] = shape.lens();
     let (x, weight, bias) = (values(n * x_len, seed), values(weight_len, seed + 1), values(shape.filters, seed + 2));
     let d_y = values(n * y_len, seed + 3);
-    let epilogue =
-        Epilogue { bias: (!seed.is_multiple_of(3)).then_some(&bias[..]), activation: ACTIVATIONS[seed as usize % 4] };
+    let (y_beside, d_x_beside) = (Beside::new(n, y_len, seed + 4), Beside::new(n, x_len, seed + 6));
+    // A mask is for the gradient of what a relu made, so no other activation comes with one.
+    let activation = ACTIVATIONS[seed as usize % if y_beside.mask.is_some() { 2 } else { 4 }];
+    let bias = (!seed.is_multiple_of(3)).then_some(&bias[..]);
+    let epilogue = Epilogue { bias, activation, ..Epilogue::NONE };
     let plain = Convolution2d { method: Method::Direct, ..shape };
     let [panels, transposed] = packed(plain, &weight);
     for (transposed, panels) in [(false, &panels), (true, &transposed)] {
@@ -88,9 +118,11 @@ fn check(shape: Convolution2d, n: usize, seed: u64) {
         assert_eq!(panels, &expected, "panels of {shape:?}");
     }
     let mut y_expected = vec![0.0; n * y_len];
-    reference::convolution2d(&plain, Form::Examples, n, &x, &panels, epilogue, &mut y_expected);
+    let of_y = y_beside.epilogue(epilogue);
+    reference::convolution2d(&plain, Form::Examples, n, &x, &panels, of_y, &mut y_expected);
     let mut d_x_expected = vec![0.0; n * x_len];
-    reference::convolution2d_input(&plain, Form::Examples, n, &d_y, &transposed, &mut d_x_expected);
+    let of_d_x = d_x_beside.epilogue(Epilogue::NONE);
+    reference::convolution2d_input(&plain, Form::Examples, n, &d_y, &transposed, of_d_x, &mut d_x_expected);
     let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
     let mut d_weight_expected = vec![0.0; weight_len];
     let team = Team::serial();
@@ -105,11 +137,14 @@ fn check(shape: Convolution2d, n: usize, seed: u64) {
         let (mut ys, mut d_xs) = (Vec::new(), Vec::new());
         for first in (0..n).step_by(SHARD) {
             let n = SHARD.min(n - first);
+            let (y_beside, d_x_beside) = (y_beside.shard(form, first, n), d_x_beside.shard(form, first, n));
             let mut y = vec![f32::NAN; form.floats(n, y_len) + 3];
-            convolution2d_on(isa, &shape, form, n, &x[first * x_len..], &panels, epilogue, &mut y);
+            let of_y = y_beside.epilogue(epilogue);
+            convolution2d_on(isa, &shape, form, n, &x[first * x_len..], &panels, of_y, &mut y);
             assert!(y.iter().rev().take(3).all(|y| y.is_nan()), "{what:?} writes past the end");
             let mut d_x = vec![f32::NAN; form.floats(n, x_len) + 3];
-            convolution2d_input_on(isa, &shape, form, n, &d_y[first * y_len..], &transposed, &mut d_x);
+            let of_d_x = d_x_beside.epilogue(Epilogue::NONE);
+            convolution2d_input_on(isa, &shape, form, n, &d_y[first * y_len..], &transposed, of_d_x, &mut d_x);
             assert!(d_x.iter().rev().take(3).all(|d_x| d_x.is_nan()), "{what:?} writes past the end");
             for (all, len, some) in [(&mut ys, y_len, y), (&mut d_xs, x_len, d_x)] {
                 let start = all.len();
@@ -274,7 +309,7 @@ proptest! {
         let (mut y, mut d_x, mut d_w) = (vec![0.0; d_y.len()], vec![0.0; x.len()], vec![0.0; weight_len]);
         let [panels, transposed] = packed(shape, &w);
         convolution2d(&shape, form, n, &x, &panels, Epilogue::NONE, &mut y);
-        convolution2d_input(&shape, form, n, &d_y, &transposed, &mut d_x);
+        convolution2d_input(&shape, form, n, &d_y, &transposed, Epilogue::NONE, &mut d_x);
         let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
         convolution2d_weight(&shape, form, n, x_seen, d_y_seen, &mut d_w, &Team::serial());
         // Shards have room for sixteen examples.
@@ -322,7 +357,7 @@ proptest! {
             let d_y = shards(form, n, y_len, &d_y[first * y_len..], Missing::Zero);
             let (mut y, mut d_x) = (vec![0.0; d_y.len()], vec![0.0; x.len()]);
             convolution2d(&shape, form, n, &x, &panels, Epilogue::NONE, &mut y);
-            convolution2d_input(&shape, form, n, &d_y, &transposed, &mut d_x);
+            convolution2d_input(&shape, form, n, &d_y, &transposed, Epilogue::NONE, &mut d_x);
             let mut results = vec![0.0; n * (y_len + x_len)];
             deinterleave(form, n, y_len, &y, &mut results);
             deinterleave(form, n, x_len, &d_x, &mut results[n * y_len..]);
@@ -371,7 +406,7 @@ fn a_kernel_that_does_not_fit_gives_nothing() {
     for (form, n) in [(Form::Examples, 1), (Form::Lanes, 16)] {
         convolution2d(&shape, form, 1, &vec![1.0; n * 9], &[1.0; 50], Epilogue::NONE, &mut []);
         let mut d_x = vec![1.0; n * 9];
-        convolution2d_input(&shape, form, 1, &[], &[1.0; 50], &mut d_x);
+        convolution2d_input(&shape, form, 1, &[], &[1.0; 50], Epilogue::NONE, &mut d_x);
         assert_eq!(d_x, vec![0.0; n * 9]);
         let mut d_weight = [1.0; 50];
         let (x, d_y) = (Segments::of_examples(&[1.0; 9], 9), Segments::of_examples(&[], 0));

@@ -16,6 +16,7 @@
 use super::super::form::Form;
 use super::super::product::COLUMNS;
 use super::filters::tiles;
+use crate::kernels::epilogue::Beside;
 use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
 
@@ -36,7 +37,7 @@ const PIXELS: usize = PLACES * (UNIT_CHANNELS + UNITS) * COLUMNS;
 /// Floats of the products of a tile of filters.
 const PRODUCTS: usize = UNITS * PLACES * 6 * COLUMNS;
 
-/// `y = max(source ⋆ weight + bias, floor)`; slices have exactly their lengths, none is empty.
+/// `y = max(source ⋆ weight + bias + residual, floor)`, masked; slices have exactly their lengths, none is empty.
 pub(super) struct Winograd<'a> {
     pub(super) form: Form,
     /// Examples; one in lanes.
@@ -55,6 +56,7 @@ pub(super) struct Winograd<'a> {
     pub(super) panels: &'a [f32],
     pub(super) bias: Option<&'a [f32]>,
     pub(super) floor: f32,
+    pub(super) beside: Beside,
     pub(super) y: &'a mut [f32],
 }
 
@@ -318,7 +320,7 @@ impl Winograd<'_> {
                 if i < lines && j < columns {
                     let y = first.wrapping_add((i * width + j) * COLUMNS);
                     // SAFETY: line and column lie within the plane.
-                    unsafe { finish.one(results[i][j], |result| result.load(y)).store(y) }
+                    unsafe { finish.write(y, V::LANES, results[i][j]) }
                 }
             }
         }
@@ -346,7 +348,7 @@ impl Winograd<'_> {
                     let y = &mut self.y[group.y + (row * height + i) * width..][..group.width];
                     let (to, count) = (y.as_mut_ptr(), group.width);
                     // SAFETY: y has `count` floats, at most sixteen.
-                    unsafe { finish.one(rows[g], |result| result.load_first(to, count)).store_first(to, count) }
+                    unsafe { finish.write(to, count, rows[g]) }
                 }
             }
         }
@@ -358,6 +360,7 @@ impl Winograd<'_> {
             accumulate,
             bias: lane.splat(self.bias.filter(|_| last).map_or(0.0, |bias| bias[row])),
             floor: lane.splat(if last { self.floor } else { f32::NEG_INFINITY }),
+            beside: if last { self.beside } else { Beside::NONE },
         }
     }
 }
@@ -368,13 +371,24 @@ struct Finish<V> {
     accumulate: bool,
     bias: V,
     floor: V,
+    beside: Beside,
 }
 
 impl<V: Lane> Finish<V> {
+    /// Writes the first `count` results of a vector.
+    ///
+    /// # Safety
+    /// `count` results, at most as many as a vector has, must be writable at `y`.
     #[inline(always)]
-    fn one(&self, result: V, there: impl FnOnce(V) -> V) -> V {
-        let result = if self.accumulate { there(result) + result } else { result };
-        (result + self.bias).at_least(self.floor)
+    unsafe fn write(&self, y: *mut f32, count: usize, mut result: V) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.accumulate {
+                result = result.load_first(y, count) + result;
+            }
+            let result = self.beside.finish_first(y, count, result + self.bias, self.floor);
+            if count == V::LANES { result.store(y) } else { result.store_first(y, count) }
+        }
     }
 }
 

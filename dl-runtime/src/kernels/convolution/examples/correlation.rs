@@ -9,6 +9,7 @@ use super::super::super::pack::Aligned;
 use super::super::super::product::{COLUMNS, Left, Right, Sink, Steps, Table, panels_at_once, product, with_panels};
 use super::super::filters::tiles;
 use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
+use crate::kernels::epilogue::Beside;
 use crate::simd::{Kernel, Lane, Sixteen, Vector};
 
 /// Taps that a tile runs through at a time.
@@ -28,7 +29,7 @@ static PACKED: [usize; DEPTH] = {
 /// What packing one row of a tap's pixels costs, in rows of a product.
 const PACKING: usize = 10;
 
-/// `y = max(source ⋆ weight + bias, floor)` for `n` examples; slices have exactly their lengths, none is empty.
+/// `y = max(source ⋆ weight + bias + residual, floor)`, masked, for `n` examples; slices have exactly their lengths, none is empty.
 pub(in super::super) struct Correlation<'a> {
     pub(in super::super) geometry: Geometry,
     /// Groups, each with its own planes, rows and weights.
@@ -43,6 +44,7 @@ pub(in super::super) struct Correlation<'a> {
     /// One float for each output plane.
     pub(in super::super) bias: Option<&'a [f32]>,
     pub(in super::super) floor: f32,
+    pub(in super::super) beside: Beside,
     pub(in super::super) y: &'a mut [f32],
 }
 
@@ -298,6 +300,7 @@ impl Correlation<'_> {
                 accumulate: place.first > 0,
                 bias: self.bias.filter(|_| last).map(|bias| &bias[first_row..first_row + tile.height]),
                 floor: if last { self.floor } else { f32::NEG_INFINITY },
+                beside: if last { self.beside } else { Beside::NONE },
             };
             let steps = Tall { table: &scratch.left[..place.depth], height: tile.height };
             let left = Left { base: self.panels[first_row * plane_depth..].as_ptr(), row: 1, steps };
@@ -392,6 +395,8 @@ struct Pixels<'a> {
     bias: Option<&'a [f32]>,
     /// A lower bound.
     floor: f32,
+    /// What lies beside the results.
+    beside: Beside,
 }
 
 impl Sink for Pixels<'_> {
@@ -457,7 +462,7 @@ impl PieceOfRows<'_> {
     unsafe fn put<V: Lane>(&self, row: usize, i: usize, len: usize, mut result: V) {
         let (lane, pixels) = (result, self.pixels);
         let bias = lane.splat(pixels.bias.map_or(0.0, |bias| bias[row + i]));
-        let floor = lane.splat(pixels.floor);
+        let (floor, beside) = (lane.splat(pixels.floor), pixels.beside);
         let y = self.y.wrapping_add(i * pixels.plane);
         // SAFETY: the caller's promise.
         unsafe {
@@ -465,15 +470,15 @@ impl PieceOfRows<'_> {
                 if pixels.accumulate {
                     result = lane.load(y) + result;
                 }
-                (result + bias).at_least(floor).store(y);
+                beside.finish(y, result + bias, floor).store(y);
             } else if !pixels.accumulate && V::LANES <= self.room {
                 // Masked stores are slow, and what is too much here belongs to pixels whose turn is yet to come.
-                (result + bias).at_least(floor).store(y);
+                beside.finish(y, result + bias, floor).store(y);
             } else {
                 if pixels.accumulate {
                     result = lane.load_first(y, len) + result;
                 }
-                (result + bias).at_least(floor).store_first(y, len);
+                beside.finish_first(y, len, result + bias, floor).store_first(y, len);
             }
         }
     }
