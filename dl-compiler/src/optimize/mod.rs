@@ -11,6 +11,7 @@ mod fold;
 mod fuse;
 mod gathered;
 mod hoist;
+mod masks;
 mod parts;
 mod scale;
 mod share;
@@ -40,6 +41,8 @@ pub const STAGES: &[Stage] = &[
     ("scale", scale::scale),
     ("dead", dead::dead),
     ("triangle", triangle::triangle),
+    ("masks", masks::masks),
+    ("dead", dead::dead),
     ("epilogue", epilogue::epilogue),
     ("dead", dead::dead),
     ("parts", parts::parts),

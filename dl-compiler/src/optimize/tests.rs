@@ -228,6 +228,20 @@ fn masks_and_residuals_are_epilogues() {
     assert_eq!(epilogues, ["matmul +bias relu", "matmul +bias +residual", "matmul transposed masked"], "{graph}");
 }
 
+/// The gradient of relu before a pool is the mask of what the pool's gradient is made of.
+#[test]
+fn masks_stand_before_the_gradients_of_pools() {
+    let text = "network N { input x: [1, 8, 8]; label t: index(3); \
+                output y = x |> conv2d(2, kernel: 3) |> relu |> max_pool2d(2) |> conv2d(2, kernel: 2) |> relu \
+                |> max_pool2d(2) |> flatten |> dense(3); loss cross_entropy(y, t); }";
+    let found = crate::pipeline::run(dl_grammar::Source::new("n.dln", text), None);
+    assert_eq!(found.diagnostics, []);
+    let graph = &found.networks[0].graphs.training[0];
+    let masked = graph.nodes.iter().filter(|node| node.op.to_string().ends_with("masked")).map(|node| node.op.name());
+    assert_eq!(masked.collect::<Vec<_>>(), ["matmul", "convolution2d_input"], "{graph}");
+    assert!(graph.nodes.iter().all(|node| !matches!(node.op, Op::Fused(_))), "{graph}");
+}
+
 #[test]
 fn a_value_that_somebody_else_needs_is_not_absorbed() {
     let mut graph = Graph::default();
