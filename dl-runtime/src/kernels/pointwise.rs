@@ -96,6 +96,33 @@ impl<'a> Operand<'a> {
         k / self.len * self.pitch + k % self.len
     }
 
+    /// Where in its period an operand of neighbours is at element `start` of the result, if it has one as short as a strip.
+    #[inline]
+    fn phase(&self, start: usize) -> Option<usize> {
+        (self.inner == 1 && self.pitch == 0 && self.len <= STRIP).then(|| start % self.len)
+    }
+
+    /// Lays out the elements `start..` of the result, as many as `strip` holds, where each stands for at least a vector.
+    #[inline(always)]
+    fn fill_runs<V: Lane>(&self, lane: V, start: usize, strip: &mut [MaybeUninit<f32>]) {
+        let (mut element, mut left) = (start / self.inner, self.inner - start % self.inner);
+        let mut rest = strip;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_mut(left.min(rest.len()));
+            let value = lane.splat(self.values[self.place(element)]);
+            let (mut i, to) = (0, now.as_mut_ptr().cast::<f32>());
+            // SAFETY: all floats written are below now.len().
+            unsafe {
+                while i + V::LANES <= now.len() {
+                    value.store(to.add(i));
+                    i += V::LANES;
+                }
+                value.store_first(to.add(i), now.len() - i);
+            }
+            (element, left, rest) = (element + 1, self.inner, later);
+        }
+    }
+
     /// Lays out the elements `start..` of the result, as many as `strip` holds.
     fn fill(&self, start: usize, strip: &mut [MaybeUninit<f32>]) {
         let (element, mut skip) = (start / self.inner, start % self.inner);
@@ -211,13 +238,24 @@ impl<F: Pointwise<N>, const N: usize> Kernel for Strips<'_, F, N> {
 pub(super) struct Laid<'a, const N: usize> {
     operands: [Operand<'a>; N],
     strips: [[MaybeUninit<f32>; STRIP]; N],
-    /// The element that fills a whole strip, if one does: it stays as long as no other is read.
-    filled: [Option<usize>; N],
+    /// What fills a whole strip, if it stays as long as no other is read.
+    filled: [Filled; N],
+}
+
+/// What a strip is full of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Filled {
+    /// Nothing that lasts.
+    None,
+    /// One element.
+    Single(usize),
+    /// An operand that starts anew in it, from that element of its period on.
+    Periods(usize),
 }
 
 impl<'a, const N: usize> Laid<'a, N> {
     pub(super) fn new(operands: [Operand<'a>; N]) -> Self {
-        Laid { operands, strips: [[MaybeUninit::uninit(); STRIP]; N], filled: [None; N] }
+        Laid { operands, strips: [[MaybeUninit::uninit(); STRIP]; N], filled: [Filled::None; N] }
     }
 
     /// The elements `start..` of the result, as many as y holds, at most a strip.
@@ -234,16 +272,18 @@ impl<'a, const N: usize> Laid<'a, N> {
                 *x = values.as_ptr();
                 continue;
             }
-            match operand.single(start, count) {
-                Some(element) if *filled == Some(element) => {}
-                Some(element) => {
-                    strip.fill(MaybeUninit::new(operand.values[element]));
-                    *filled = Some(element);
+            let lasting = match operand.single(start, count) {
+                Some(element) => Filled::Single(element),
+                None => operand.phase(start).map_or(Filled::None, Filled::Periods),
+            };
+            if lasting == Filled::None || lasting != *filled {
+                match lasting {
+                    Filled::Single(element) => strip.fill(MaybeUninit::new(operand.values[element])),
+                    Filled::Periods(_) => operand.fill(start, strip),
+                    Filled::None if operand.inner >= V::LANES => operand.fill_runs(lane, start, &mut strip[..count]),
+                    Filled::None => operand.fill(start, &mut strip[..count]),
                 }
-                None => {
-                    operand.fill(start, &mut strip[..count]);
-                    *filled = None;
-                }
+                *filled = lasting;
             }
             *x = strip.as_ptr().cast();
         }
