@@ -1,5 +1,7 @@
 //! Programs and generated code of whole networks: phases, places, and the habits that all generated code keeps.
 
+use std::collections::BTreeSet;
+
 use dl_compiler::emit::emit;
 use dl_compiler::graph::{Graph, NodeId, Origin, Role, Type};
 use dl_compiler::ops::Op;
@@ -37,9 +39,11 @@ fn least(program: &Program) -> usize {
         steps[from..].iter().any(|step| step.operands.contains(&id)) || program.results.iter().any(|(_, r)| *r == id)
     };
     let alive = |at: usize| -> usize {
-        let written = steps[..=at].iter().map(|step| step.result);
-        let here =
-            written.filter(|&id| program.buffer(id).home == Home::Shard && (id == steps[at].result || needed(id, at)));
+        // A value that is cleared in place is written twice.
+        let written: BTreeSet<_> = steps[..=at].iter().map(|step| step.result).collect();
+        let here = written
+            .into_iter()
+            .filter(|&id| program.buffer(id).home == Home::Shard && (id == steps[at].result || needed(id, at)));
         here.map(|id| program.buffer(id).extent(program.shard_examples).next_multiple_of(16)).sum()
     };
     (0..steps.len()).map(alive).max().unwrap_or(0)

@@ -56,19 +56,19 @@ fn masked(
     // A view of the gradient is masked where it was made.
     let mut d_y = gradient.operands[1];
     let viewed = matches!(graph.node(d_y).op, Op::Reshape(_) | Op::Flatten(_)) && single[d_y.index()];
-    let view = graph.ty(d_y).dims.clone();
+    let view = graph.node(d_y).clone();
     if viewed {
-        d_y = graph.node(d_y).operands[0];
-        y = add(graph, Reshape { dims: graph.ty(d_y).dims.clone() }, &[y], node)?;
+        d_y = view.operands[0];
+        y = add(graph, Reshape { dims: graph.ty(d_y).dims.clone() }, &[y], &view)?;
     }
-    let zero = add(graph, Splat { value: 0.0, dims: graph.ty(d_y).dims.clone() }, &[], node)?;
-    let positive = add(graph, Greater, &[y, zero], node)?;
-    let mut masked = add(graph, Select, &[positive, d_y, zero], node)?;
+    let made = graph.node(d_y).clone();
+    let zero = add(graph, Splat { value: 0.0, dims: made.ty.dims.clone() }, &[], &made)?;
+    let positive = add(graph, Greater, &[y, zero], &made)?;
+    let mut masked = add(graph, Select, &[positive, d_y, zero], &made)?;
     if viewed {
-        masked = add(graph, Reshape { dims: view }, &[masked], node)?;
+        masked = add(graph, Reshape { dims: view.ty.dims.clone() }, &[masked], &view)?;
     }
-    let origin = node.origin.clone();
-    graph.add(gradient.op, &[x, masked], origin).ok()
+    add(graph, gradient.op, &[x, masked], node)
 }
 
 fn add(graph: &mut Graph, op: impl Into<Op>, operands: &[NodeId], of: &Node) -> Option<NodeId> {
