@@ -152,7 +152,10 @@ fn is_copy(graph: &Graph, id: NodeId) -> bool {
 fn factors(graph: &mut Graph, a: NodeId, b: NodeId, of: &Node) -> Option<NodeId> {
     let (first, second) = (graph.node(a).clone(), graph.node(b).clone());
     match (&first.op, &second.op) {
-        (Op::Splat(x), Op::Splat(y)) => add(graph, Splat { value: x.value * y.value, ..x.clone() }, &[], of),
+        (Op::Splat(x), Op::Splat(y)) => {
+            let value = x.value * y.value;
+            is_normal(value).then(|| add(graph, Splat { value, ..x.clone() }, &[], of))?
+        }
         (Op::Expand(expand), Op::Splat(splat)) | (Op::Splat(splat), Op::Expand(expand)) => {
             let source = if matches!(first.op, Op::Expand(_)) { first.operands[0] } else { second.operands[0] };
             let inner = times(graph, source, splat.value, of)?;
@@ -175,7 +178,9 @@ fn times(graph: &mut Graph, id: NodeId, number: f64, of: &Node) -> Option<NodeId
     let (mut x, mut number) = (inner, number);
     if let (Op::Multiply(_), &[a, b]) = (&graph.node(inner).op, graph.node(inner).operands.as_slice()) {
         for (other, known) in [(a, b), (b, a)] {
-            if let Op::Splat(splat) = &graph.node(known).op {
+            if let Op::Splat(splat) = &graph.node(known).op
+                && is_normal(number * splat.value)
+            {
                 (x, number) = (other, number * splat.value);
                 break;
             }
@@ -189,6 +194,11 @@ fn times(graph: &mut Graph, id: NodeId, number: f64, of: &Node) -> Option<NodeId
         add(graph, Multiply, &[x, number], of)?
     };
     if view { add(graph, Reshape { dims: graph.ty(id).dims.clone() }, &[product], of) } else { Some(product) }
+}
+
+/// Whether a number is none that single precision would lose.
+fn is_normal(number: f64) -> bool {
+    (number as f32).is_normal()
 }
 
 /// The number that a value is in all places.
@@ -282,6 +292,7 @@ fn is_sum_of_deviations(graph: &Graph, node: &Node) -> bool {
         return false;
     }
     // The mean is the same sum of the numbers, times one divided by how many there are: no more than a few factors.
+    let over_batch = matches!(node.op, Op::SumBatch(_));
     let (mut sums, mut shares, mut factor, mut left) = (0, 0, 1.0, vec![mean]);
     for _ in 0..FACTORS {
         let Some(id) = left.pop() else { break };
@@ -291,17 +302,17 @@ fn is_sum_of_deviations(graph: &Graph, node: &Node) -> bool {
             Op::Splat(splat) => factor *= splat.value,
             Op::Expand(_) | Op::Reshape(_) => left.extend(&node.operands),
             Op::BatchShare(_) => shares += 1,
-            Op::Sum(sum) if sum == places && node.operands[0] == x => sums += 1,
-            Op::SumBatch(_) => match graph.node(node.operands[0]) {
-                Node { op: Op::Sum(sum), operands, .. } if sum == places && operands[0] == x => sums += 2,
+            Op::Sum(sum) if !over_batch && sum == places && node.operands[0] == x => sums += 1,
+            Op::SumBatch(_) if over_batch => match graph.node(node.operands[0]) {
+                Node { op: Op::Sum(sum), operands, .. } if sum == places && operands[0] == x => sums += 1,
                 _ => return false,
             },
             _ => return false,
         }
     }
-    let expected = if matches!(node.op, Op::SumBatch(_)) { (2, 1) } else { (1, 0) };
     let count: usize = dims.iter().product();
-    left.is_empty() && (sums, shares) == expected && (factor * count as f64 - 1.0).abs() < 1e-12
+    let is_mean = (sums, shares) == (1, usize::from(over_batch)) && (factor * count as f64 - 1.0).abs() < 1e-12;
+    left.is_empty() && is_mean
 }
 
 /// A product of products without the factors of these that all terms of a sum share, and these factors.

@@ -502,3 +502,24 @@ fn gradients_of_normalizations_take_two_sums() {
     // Its gamma and beta are one for each of the places normalized, so their gradients are sums of their own.
     assert_eq!(places, 5);
 }
+
+/// Factors that single precision holds apart but not together stay apart.
+#[test]
+fn factors_out_of_range_do_not_meet() {
+    let factors = |first: f64, second: f64| {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let mut y = add(ops::input::Input { field: 0, ty: Type::per_example(vec![4]) }.into(), &[]);
+        for value in [first, second] {
+            let factor = add(ops::constant::Splat { value, dims: vec![4] }.into(), &[]);
+            y = add(ops::multiply::Multiply.into(), &[y, factor]);
+        }
+        graph.roots = vec![(Role::Output(0), y)];
+        let graph = optimize(&graph);
+        let Some(Op::Fused(fused)) = graph.nodes.last().map(|node| &node.op) else { panic!("{graph}") };
+        fused.expression.instructions.len()
+    };
+    assert_eq!(factors(0.5, 3.0), 1);
+    assert_eq!(factors(1e30, 1e30), 2);
+    assert_eq!(factors(1e-30, 1e-30), 2);
+}
