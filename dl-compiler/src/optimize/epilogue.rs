@@ -5,7 +5,7 @@
 //! Before: `%4 = where (greater (%2, 0), %3, 0)`, the gradient of relu. After: `%4 = matmul masked (%0, %1, %2)`.
 //! A value that somebody else needs is not absorbed, and nothing is stored for the sake of it.
 
-use super::{alone, rewrite, view};
+use super::{alone, relu_gradient, rewrite, view};
 use crate::graph::{Graph, Node, NodeId, Type};
 use crate::ops::{Lowering, Op};
 use crate::program::{Activation, Epilogue};
@@ -69,13 +69,8 @@ fn with_residual(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) ->
 
 /// `where(y > 0, product, 0)` as a product with a mask.
 fn with_mask(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Option<Node> {
-    let (Op::Select(_), &[condition, product, other]) = (&node.op, node.operands.as_slice()) else { return None };
-    let (Op::Greater(_), &[y, bound]) = (&graph.node(condition).op, graph.node(condition).operands.as_slice()) else {
-        return None;
-    };
-    let is_zero = |id: NodeId| matches!(&graph.node(id).op, Op::Splat(splat) if splat.value == 0.0);
-    let fits = single(product) && graph.ty(product) == &node.ty && is_there(graph, single, y, &node.ty);
-    if !(fits && is_zero(bound) && is_zero(other)) {
+    let [y, product] = relu_gradient(graph, node)?;
+    if !single(product) || graph.ty(product) != &node.ty || !is_there(graph, single, y, &node.ty) {
         return None;
     }
     let fused = absorb(graph.node(product), |epilogue| {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{alone, rewrite};
+use super::{alone, relu_gradient, rewrite};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::constant::Splat;
@@ -43,14 +43,10 @@ fn masked(
     single: &[bool],
     pools: &BTreeMap<NodeId, Vec<(MaxPool2d, NodeId)>>,
 ) -> Option<NodeId> {
-    let (Op::Select(_), &[condition, spread, other]) = (&node.op, node.operands.as_slice()) else { return None };
-    let (Op::Greater(_), &[x, bound]) = (&graph.node(condition).op, graph.node(condition).operands.as_slice()) else {
-        return None;
-    };
-    let is_zero = |id: NodeId| matches!(&graph.node(id).op, Op::Splat(splat) if splat.value == 0.0);
+    let [x, spread] = relu_gradient(graph, node)?;
     let gradient = graph.node(spread).clone();
     let Op::MaxPool2dGradient(op) = &gradient.op else { return None };
-    let fits = single[spread.index()] && gradient.operands[0] == x && is_zero(bound) && is_zero(other);
+    let fits = single[spread.index()] && gradient.operands[0] == x;
     let is_same = |pool: &MaxPool2d| (pool.kernel, pool.stride, pool.padding) == (op.kernel, op.stride, op.padding);
     let (_, mut y) = pools.get(&x).filter(|_| fits)?.iter().find(|(pool, _)| is_same(pool))?.clone();
     // A view of the gradient is masked where it was made.

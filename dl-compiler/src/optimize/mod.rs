@@ -3,6 +3,7 @@
 //! One stage, one file. Every stage is handed an arranged Graph and need not leave one. [`STAGES`] is their order; every stage is followed by `verify` in debug builds.
 
 use crate::graph::{Graph, Node, NodeId, Regions};
+use crate::ops::Op;
 
 mod cheapen;
 mod dead;
@@ -97,4 +98,13 @@ fn alone(graph: &Graph) -> Vec<bool> {
     let (uses, users, regions) = (uses(graph), graph.users(), Regions::new(graph));
     let in_own_loop = |id: NodeId| users[id.index()].iter().all(|user| regions.of(*user) == regions.of(id));
     graph.iter().map(|(id, _)| uses[id.index()] == 1 && in_own_loop(id)).collect()
+}
+
+/// The value that decides and the one that passes, if a node is the gradient of relu: `where(y > 0, d, 0)`.
+fn relu_gradient(graph: &Graph, node: &Node) -> Option<[NodeId; 2]> {
+    let (Op::Select(_), &[condition, d, other]) = (&node.op, node.operands.as_slice()) else { return None };
+    let condition = graph.node(condition);
+    let (Op::Greater(_), &[y, bound]) = (&condition.op, condition.operands.as_slice()) else { return None };
+    let is_zero = |id: NodeId| matches!(&graph.node(id).op, Op::Splat(splat) if splat.value == 0.0);
+    (is_zero(bound) && is_zero(other)).then_some([y, d])
 }
