@@ -39,6 +39,9 @@ impl Epilogue<'_> {
     /// # Panics
     /// If there is less of it.
     pub(crate) fn beside(&self, y: &[f32]) -> Beside {
+        if self.residual.is_none() && self.mask.is_none() {
+            return Beside::NONE;
+        }
         let start = |floats: Option<&[f32]>| floats.map_or(std::ptr::null(), |floats| floats[..y.len()].as_ptr());
         Beside { y: y.as_ptr(), residual: start(self.residual), mask: start(self.mask) }
     }
@@ -71,7 +74,7 @@ impl Epilogue<'_> {
 /// where there is nothing.
 #[derive(Clone, Copy)]
 pub(crate) struct Beside {
-    /// The first result.
+    /// The first result; null if there is nothing beside any.
     y: *const f32,
     residual: *const f32,
     mask: *const f32,
@@ -97,6 +100,9 @@ impl Beside {
     /// `at` must point to `count` of the results for which it was made.
     #[inline(always)]
     pub(crate) unsafe fn finish_first<V: Lane>(&self, at: *const f32, count: usize, mut result: V, floor: V) -> V {
+        if self.y.is_null() {
+            return result.at_least(floor);
+        }
         // SAFETY: the residual and the mask have a float for each result.
         let load = |of: *const f32| unsafe {
             let from = of.add(at.offset_from_unsigned(self.y));
