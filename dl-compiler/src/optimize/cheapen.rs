@@ -59,16 +59,21 @@ fn once(graph: &mut Graph, node: Node) -> Node {
 
 /// Copies along axes of what the batch has once, of a value that is a copy of these for each example.
 fn copied(graph: &mut Graph, id: NodeId, of: &Node) -> Option<NodeId> {
-    let (mut copies, mut source) = (Vec::new(), id);
-    while let Op::Expand(_) | Op::Reshape(_) | Op::Flatten(_) = graph.node(source).op {
-        copies.push(graph.node(source).op.clone());
-        source = graph.node(source).operands[0];
+    let wide = view::spread(graph, source(graph, id))?;
+    copies(graph, id, wide, of)
+}
+
+/// The copies along axes that a value is made by, of another value.
+fn copies(graph: &mut Graph, mut id: NodeId, mut value: NodeId, of: &Node) -> Option<NodeId> {
+    let mut chain = Vec::new();
+    while is_view(graph, id) {
+        chain.push(graph.node(id).op.clone());
+        id = graph.node(id).operands[0];
     }
-    let mut wide = view::spread(graph, source)?;
-    for op in copies.into_iter().rev() {
-        wide = add(graph, op, &[wide], of)?;
+    for op in chain.into_iter().rev() {
+        value = add(graph, op, &[value], of)?;
     }
-    Some(wide)
+    Some(value)
 }
 
 /// A division by what is one number for many places as a product with its reciprocal.
@@ -81,21 +86,13 @@ fn divide(graph: &mut Graph, node: &Node) -> Option<NodeId> {
         let reciprocal = is_safe.then(|| add(graph, reciprocal, &[], node))??;
         return multiply(graph, x, reciprocal, node);
     }
-    let mut copies = Vec::new();
-    let mut source = by;
-    while let Op::Expand(_) | Op::Reshape(_) | Op::Flatten(_) = graph.node(source).op {
-        copies.push(source);
-        source = graph.node(source).operands[0];
-    }
+    let source = source(graph, by);
     if graph.ty(source).len() >= node.ty.len() || matches!(graph.node(source).op, Op::Splat(_)) {
         return None;
     }
     let one = add(graph, Splat { value: 1.0, dims: graph.ty(source).dims.clone() }, &[], node)?;
-    let mut reciprocal = add(graph, Divide, &[one, source], node)?;
-    for copy in copies.into_iter().rev() {
-        let op = graph.node(copy).op.clone();
-        reciprocal = add(graph, op, &[reciprocal], node)?;
-    }
+    let reciprocal = add(graph, Divide, &[one, source], node)?;
+    let reciprocal = copies(graph, by, reciprocal, node)?;
     multiply(graph, x, reciprocal, node)
 }
 
@@ -212,10 +209,15 @@ fn constant(graph: &Graph, id: NodeId) -> Option<f64> {
 
 /// The value that copies along axes are copies of.
 fn source(graph: &Graph, mut id: NodeId) -> NodeId {
-    while let Op::Expand(_) | Op::Reshape(_) | Op::Flatten(_) = graph.node(id).op {
+    while is_view(graph, id) {
         id = graph.node(id).operands[0];
     }
     id
+}
+
+/// Whether a value shows or repeats the numbers of its operand.
+fn is_view(graph: &Graph, id: NodeId) -> bool {
+    matches!(graph.node(id).op, Op::Expand(_) | Op::Reshape(_) | Op::Flatten(_))
 }
 
 /// Whether a value is a constant, or one divided by how many examples there are.

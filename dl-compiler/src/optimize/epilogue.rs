@@ -5,9 +5,9 @@
 //! Before: `%4 = where (greater (%2, 0), %3, 0)`, the gradient of relu. After: `%4 = matmul masked (%0, %1, %2)`.
 //! A value that somebody else needs is not absorbed, and nothing is stored for the sake of it.
 
-use super::{alone, relu_gradient, rewrite, view};
+use super::{alone, function, relu_gradient, rewrite, view};
 use crate::graph::{Graph, Node, NodeId, Type};
-use crate::ops::{Lowering, Op};
+use crate::ops::Op;
 use crate::program::{Activation, Epilogue};
 
 /// What a node becomes if it can be absorbed; asks whether a value has but one user.
@@ -91,10 +91,8 @@ fn beside(node: &Node, product: Node, operand: NodeId) -> Node {
 /// that is but part of a loop.
 fn is_there(graph: &Graph, single: &dyn Fn(NodeId) -> bool, id: NodeId, result: &Type) -> bool {
     let node = graph.node(id);
-    let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
-    let is_pointwise = matches!(node.op.lower(&types, &node.ty), Lowering::Pointwise(_));
     let is_copy = matches!(node.op, Op::Expand(_));
-    &node.ty == result && !is_copy && !(is_pointwise && single(id))
+    &node.ty == result && !is_copy && !(single(id) && function(graph, id).is_some())
 }
 
 /// The value itself if it is a plain list of `len` numbers.

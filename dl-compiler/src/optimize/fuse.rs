@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::view;
+use super::{function, view};
 use crate::expression::{Argument, Expression, Instruction, View};
 use crate::graph::{Graph, NodeId, Regions, Type};
 use crate::ops::fused::Fused;
 use crate::ops::fused_sum::FusedSum;
-use crate::ops::{Lowering, Op, PointwiseFn};
+use crate::ops::{Op, PointwiseFn};
 
 /// The most instructions of one loop: what still fits the registers well.
 const INSTRUCTIONS: usize = 24;
@@ -41,15 +41,6 @@ pub(super) fn fuse(graph: &Graph) -> Graph {
         };
     }
     fused
-}
-
-fn function(graph: &Graph, id: NodeId) -> Option<PointwiseFn> {
-    let node = graph.node(id);
-    let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
-    match node.op.lower(&types, &node.ty) {
-        Lowering::Pointwise(function) => Some(function),
-        _ => None,
-    }
 }
 
 /// Which loop each pointwise node is part of.

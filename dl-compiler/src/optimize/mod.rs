@@ -3,7 +3,7 @@
 //! One stage, one file. Every stage is handed an arranged Graph and need not leave one. [`STAGES`] is their order; every stage is followed by `verify` in debug builds.
 
 use crate::graph::{Graph, Node, NodeId, Regions};
-use crate::ops::Op;
+use crate::ops::{Lowering, Op, PointwiseFn};
 
 mod cheapen;
 mod dead;
@@ -98,6 +98,16 @@ fn alone(graph: &Graph) -> Vec<bool> {
     let (uses, users, regions) = (uses(graph), graph.users(), Regions::new(graph));
     let in_own_loop = |id: NodeId| users[id.index()].iter().all(|user| regions.of(*user) == regions.of(id));
     graph.iter().map(|(id, _)| uses[id.index()] == 1 && in_own_loop(id)).collect()
+}
+
+/// The function of a value that is computed place by place.
+fn function(graph: &Graph, id: NodeId) -> Option<PointwiseFn> {
+    let node = graph.node(id);
+    let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
+    match node.op.lower(&types, &node.ty) {
+        Lowering::Pointwise(function) => Some(function),
+        _ => None,
+    }
 }
 
 /// The value that decides and the one that passes, if a node is the gradient of relu: `where(y > 0, d, 0)`.

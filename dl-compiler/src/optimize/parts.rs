@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::rewrite;
+use super::{function, rewrite};
 use crate::graph::{Element, Graph, Node, NodeId, Origin, Regions};
+use crate::ops::Op;
 use crate::ops::constant::Splat;
 use crate::ops::slice::Slice;
-use crate::ops::{Lowering, Op};
 
 /// How many values are computed by parts, one from the other.
 const DEPTH: usize = 16;
@@ -78,14 +78,12 @@ fn cut(graph: &Graph) -> Vec<Option<Parts>> {
 /// Whether a value is computed place by place from values whose parts can be taken.
 fn is_cuttable(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
-    let types: Vec<_> = node.operands.iter().map(|&operand| graph.ty(operand)).collect();
-    let pointwise = matches!(node.op.lower(&types, &node.ty), Lowering::Pointwise(_));
     // What repeats its operand is read where that is, which a part of it would not be.
     let is_plain = |id: &NodeId| {
         let repeats = matches!(graph.node(*id).op, Op::Expand(_) | Op::Reshape(_) | Op::Flatten(_));
         graph.ty(*id).element == Element::F32 && !repeats
     };
-    pointwise && node.ty.element == Element::F32 && node.operands.iter().all(is_plain)
+    function(graph, id).is_some() && node.ty.element == Element::F32 && node.operands.iter().all(is_plain)
 }
 
 /// What is known of the new graph.

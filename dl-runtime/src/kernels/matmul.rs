@@ -181,7 +181,7 @@ impl Product<'_> {
                 let part = Part { row: 0, rows: self.rows, start, depth, column };
                 let right = right(column, start);
                 macro_rules! tiles {
-                    ($rows:literal: $($panels:literal)*) => {
+                    ($rows:literal: [$($panels:literal)*]) => {
                         match panels {
                             // SAFETY: the caller's promise, for that many rows and panels.
                             $($panels.. => unsafe { self.few_panels::<W, $rows, $panels>(lane, part, right) },)*
@@ -189,20 +189,20 @@ impl Product<'_> {
                         }
                     };
                 }
-                let panels = if const { W::TALL } {
-                    match self.rows {
-                        1 => tiles!(1: 8 6 4 3 2 1),
-                        2 => tiles!(2: 8 6 4 3 2 1),
-                        3 => tiles!(3: 6 4 3 2 1),
-                        _ => return,
-                    }
-                } else {
-                    match self.rows {
-                        1 => tiles!(1: 6 5 4 3 2 1),
-                        2 => tiles!(2: 3 2 1),
-                        3 => tiles!(3: 2 1),
-                        _ => return,
-                    }
+                macro_rules! by_rows {
+                    ($one:tt $two:tt $three:tt) => {
+                        match self.rows {
+                            1 => tiles!(1: $one),
+                            2 => tiles!(2: $two),
+                            3 => tiles!(3: $three),
+                            _ => return,
+                        }
+                    };
+                }
+                let panels = match const { W::HEIGHT } {
+                    8 => by_rows!([8 6 4 3 2 1] [8 6 4 3 2 1] [6 4 3 2 1]),
+                    6 => by_rows!([6 5 4 3 2 1] [3 2 1] [2 1]),
+                    _ => by_rows!([1][1][1]),
                 };
                 column += panels * COLUMNS;
             }
@@ -221,11 +221,8 @@ impl Product<'_> {
         right: Right<Stride>,
     ) -> usize {
         // SAFETY: the caller's promise.
-        unsafe {
-            let acc = begin::<W, Rows<'_>, R, P>(lane, &self.sink(part, P), 0);
-            let acc = few_rows::<W, R, P>(lane, part.depth, self.left(part), right, acc);
-            self.write(part, acc);
-        }
+        let (left, sink) = unsafe { (self.left(part), self.sink(part, P)) };
+        lane.apart(FewPanels::<R, P> { depth: part.depth, left, right, sink });
         P
     }
 
@@ -254,6 +251,31 @@ impl Product<'_> {
         unsafe {
             let left = self.left(part);
             product::<W, Stride, Stride, Rows<'_>, P>(lane, part.rows, part.depth, left, right, &self.sink(part, P));
+        }
+    }
+}
+
+/// `R` rows by `P` panels, all of which exist.
+struct FewPanels<'a, const R: usize, const P: usize> {
+    depth: usize,
+    left: Left<Stride>,
+    right: Right<Stride>,
+    sink: Rows<'a>,
+}
+
+impl<const R: usize, const P: usize> Kernel for FewPanels<'_, R, P> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let Self { depth, left, right, sink } = self;
+        let lane = lane.sixteen();
+        // SAFETY: the rows and the panels exist.
+        unsafe {
+            let acc = begin::<_, _, R, P>(lane, &sink, 0);
+            let acc = few_rows::<_, R, P>(lane, depth, left, right, acc);
+            for (p, acc) in acc.into_iter().enumerate() {
+                sink.write(0, p, acc);
+            }
         }
     }
 }

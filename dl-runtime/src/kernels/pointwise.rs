@@ -249,8 +249,27 @@ enum Filled {
     None,
     /// One element.
     Single(usize),
-    /// An operand that starts anew in it, from that element of its period on.
-    Periods(usize),
+    /// So many elements of an operand that starts anew, from that element of its period on.
+    Periods {
+        /// The element.
+        from: usize,
+        /// How many.
+        count: usize,
+    },
+}
+
+impl Filled {
+    /// Whether what is there is all that is wanted.
+    #[inline]
+    fn serves(self, wanted: Filled) -> bool {
+        match (self, wanted) {
+            (Filled::Single(there), Filled::Single(wanted)) => there == wanted,
+            (Filled::Periods { from, count }, Filled::Periods { from: wanted, count: least }) => {
+                from == wanted && count >= least
+            }
+            _ => false,
+        }
+    }
 }
 
 impl<'a, const N: usize> Laid<'a, N> {
@@ -274,14 +293,13 @@ impl<'a, const N: usize> Laid<'a, N> {
             }
             let lasting = match operand.single(start, count) {
                 Some(element) => Filled::Single(element),
-                None => operand.phase(start).map_or(Filled::None, Filled::Periods),
+                None => operand.phase(start).map_or(Filled::None, |from| Filled::Periods { from, count }),
             };
-            if lasting == Filled::None || lasting != *filled {
+            if !filled.serves(lasting) {
                 match lasting {
                     Filled::Single(element) => strip.fill(MaybeUninit::new(operand.values[element])),
-                    Filled::Periods(_) => operand.fill(start, strip),
                     Filled::None if operand.inner >= V::LANES => operand.fill_runs(lane, start, &mut strip[..count]),
-                    Filled::None => operand.fill(start, &mut strip[..count]),
+                    Filled::None | Filled::Periods { .. } => operand.fill(start, &mut strip[..count]),
                 }
                 *filled = lasting;
             }

@@ -11,7 +11,7 @@
 #![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
 
 use super::epilogue::Beside;
-use crate::simd::{Lane, Sixteen, prefetch, prefetch_far};
+use crate::simd::{Kernel, Lane, Sixteen, prefetch, prefetch_far};
 
 /// Columns of a panel and of a tile.
 pub(crate) const COLUMNS: usize = 16;
@@ -97,21 +97,18 @@ pub(crate) trait Sink {
 
 /// The height of the next row tile when `rows` are left. Tiles of few rows cannot fill the multipliers. With many registers
 /// tiles are of eight rows, and 9 to 15 become two of about one height; else they are of 6 and 4, with a 5 where those do
-/// not suffice, and of fewer for 1, 2, 3 and 7 rows.
+/// not suffice, and of fewer for 1, 2, 3 and 7 rows. Without special instructions they are of two.
 #[inline(always)]
 pub(crate) fn tile_height<W: Sixteen>(rows: usize) -> usize {
-    if const { W::TALL } {
-        return match rows {
-            0..=8 => rows,
-            9..=15 => rows.div_ceil(2),
-            _ => 8,
-        };
-    }
-    match rows {
-        0..=6 => rows,
-        7 | 8 => 4,
-        9 | 13 => 5,
-        _ => 6,
+    match (W::HEIGHT, rows) {
+        (8, 0..=8) => rows,
+        (8, 9..=15) => rows.div_ceil(2),
+        (8, _) => 8,
+        (6, 0..=6) => rows,
+        (6, 7 | 8) => 4,
+        (6, 9 | 13) => 5,
+        (6, _) => 6,
+        _ => rows.min(2),
     }
 }
 
@@ -147,31 +144,56 @@ pub(crate) unsafe fn product<W: Sixteen, A: Steps, B: Steps, S: Sink, const P: u
     right: Right<B>,
     sink: &S,
 ) {
-    let mut row = 0;
-    while row < rows {
-        let height = tile_height::<W>(rows - row);
-        sink.expect(row, height);
-        macro_rules! tiles {
-            ($($height:literal)*) => {
-                match height {
-                    // SAFETY: the tile's rows are below `rows`; the rest is the caller's promise.
-                    $($height => unsafe {
-                        let acc = begin::<W, S, $height, P>(lane, sink, row);
-                        let acc = tile::<W, A, B, $height, P>(lane, row, depth, left, right, acc);
-                        for p in 0..P {
-                            sink.write(row, p, acc[p]);
-                        }
-                    },)*
-                    _ => return,
-                }
-            };
+    lane.apart(Product::<A, B, S, P> { rows, depth, left, right, sink });
+}
+
+/// The arguments of [`product`], whose promises are kept.
+struct Product<'a, A, B, S, const P: usize> {
+    rows: usize,
+    depth: usize,
+    left: Left<A>,
+    right: Right<B>,
+    sink: &'a S,
+}
+
+impl<A: Steps, B: Steps, S: Sink, const P: usize> Kernel for Product<'_, A, B, S, P> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        self.over(lane.sixteen());
+    }
+}
+
+impl<A: Steps, B: Steps, S: Sink, const P: usize> Product<'_, A, B, S, P> {
+    #[inline(always)]
+    fn over<W: Sixteen>(self, lane: W) {
+        let Self { rows, depth, left, right, sink } = self;
+        let mut row = 0;
+        while row < rows {
+            let height = tile_height::<W>(rows - row);
+            sink.expect(row, height);
+            macro_rules! tiles {
+                ($($height:literal)*) => {
+                    match height {
+                        // SAFETY: the tile's rows are below `rows`; the rest was promised to `product`.
+                        $($height => unsafe {
+                            let acc = begin::<W, S, $height, P>(lane, sink, row);
+                            let acc = tile::<W, A, B, $height, P>(lane, row, depth, left, right, acc);
+                            for p in 0..P {
+                                sink.write(row, p, acc[p]);
+                            }
+                        },)*
+                        _ => return,
+                    }
+                };
+            }
+            match const { W::HEIGHT } {
+                8 => tiles!(8 7 6 5 4 3 2 1),
+                6 => tiles!(6 5 4 3 2 1),
+                _ => tiles!(2 1),
+            }
+            row += height;
         }
-        if const { W::TALL } {
-            tiles!(8 7 6 5 4 3 2 1);
-        } else {
-            tiles!(6 5 4 3 2 1);
-        }
-        row += height;
     }
 }
 
@@ -453,44 +475,12 @@ impl Dots<'_> {
     /// # Safety
     /// `depth` floats of each row of both operands must be readable, and `starts.len()` sums of each row writable.
     #[inline(always)]
-    pub(crate) unsafe fn run<V: Lane>(self, lane: V) {
-        let mut column = 0;
-        while column < self.starts.len() {
-            let width = match self.starts.len() - column {
-                4 => 2,
-                rest => rest.min(3),
-            };
-            let mut row = 0;
-            while row < self.rows {
-                let height = match self.rows - row {
-                    5 | 6 => 3,
-                    rest => rest.min(4),
-                };
-                // SAFETY: the tile lies within the rows and columns the caller vouches for.
-                unsafe {
-                    match (height, width) {
-                        (4, 3) => self.tile::<V, 4, 3>(lane, row, column),
-                        (4, 2) => self.tile::<V, 4, 2>(lane, row, column),
-                        (4, _) => self.tile::<V, 4, 1>(lane, row, column),
-                        (3, 3) => self.tile::<V, 3, 3>(lane, row, column),
-                        (3, 2) => self.tile::<V, 3, 2>(lane, row, column),
-                        (3, _) => self.tile::<V, 3, 1>(lane, row, column),
-                        (2, 3) => self.tile::<V, 2, 3>(lane, row, column),
-                        (2, 2) => self.tile::<V, 2, 2>(lane, row, column),
-                        (2, _) => self.tile::<V, 2, 1>(lane, row, column),
-                        (_, 3) => self.tile::<V, 1, 3>(lane, row, column),
-                        (_, 2) => self.tile::<V, 1, 2>(lane, row, column),
-                        _ => self.tile::<V, 1, 1>(lane, row, column),
-                    }
-                }
-                row += height;
-            }
-            column += width;
-        }
+    pub(crate) unsafe fn add<V: Lane>(self, lane: V) {
+        lane.apart(self);
     }
 
     /// # Safety
-    /// As [`Dots::run`], for rows `row..row + MR` and columns `column..column + NT`.
+    /// As [`Dots::add`], for rows `row..row + MR` and columns `column..column + NT`.
     #[inline(always)]
     unsafe fn tile<V: Lane, const MR: usize, const NT: usize>(&self, lane: V, row: usize, column: usize) {
         let mut acc = [[lane.splat(0.0); NT]; MR];
@@ -530,6 +520,46 @@ impl Dots<'_> {
                     *sums.add(j) += acc.total();
                 }
             }
+        }
+    }
+}
+
+impl Kernel for Dots<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let mut column = 0;
+        while column < self.starts.len() {
+            let width = match self.starts.len() - column {
+                4 => 2,
+                rest => rest.min(3),
+            };
+            let mut row = 0;
+            while row < self.rows {
+                let height = match self.rows - row {
+                    5 | 6 => 3,
+                    rest => rest.min(4),
+                };
+                // SAFETY: the tile lies within the rows and columns promised to `add`.
+                unsafe {
+                    match (height, width) {
+                        (4, 3) => self.tile::<V, 4, 3>(lane, row, column),
+                        (4, 2) => self.tile::<V, 4, 2>(lane, row, column),
+                        (4, _) => self.tile::<V, 4, 1>(lane, row, column),
+                        (3, 3) => self.tile::<V, 3, 3>(lane, row, column),
+                        (3, 2) => self.tile::<V, 3, 2>(lane, row, column),
+                        (3, _) => self.tile::<V, 3, 1>(lane, row, column),
+                        (2, 3) => self.tile::<V, 2, 3>(lane, row, column),
+                        (2, 2) => self.tile::<V, 2, 2>(lane, row, column),
+                        (2, _) => self.tile::<V, 2, 1>(lane, row, column),
+                        (_, 3) => self.tile::<V, 1, 3>(lane, row, column),
+                        (_, 2) => self.tile::<V, 1, 2>(lane, row, column),
+                        _ => self.tile::<V, 1, 1>(lane, row, column),
+                    }
+                }
+                row += height;
+            }
+            column += width;
         }
     }
 }

@@ -14,6 +14,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 pub(super) struct Avx2(__m256);
 
 /// Runs a kernel compiled for AVX2 and FMA.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(_mm256_setzero_ps()))
@@ -132,6 +133,10 @@ impl Vector for Avx2 {
     type Eight = Self;
     type Sixteen = Pair<Self>;
 
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        avx2!(run(kernel))
+    }
     #[inline(always)]
     fn eight(self) -> Self {
         self

@@ -14,6 +14,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 pub(super) struct Avx512(__m512);
 
 /// Runs a kernel compiled for AVX-512 F, VL, DQ and BW, AVX2 and FMA.
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512(_mm512_setzero_ps()))
@@ -106,6 +107,10 @@ impl Vector for Avx512 {
     type Eight = Avx2;
     type Sixteen = Self;
 
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        avx512!(run(kernel))
+    }
     #[inline(always)]
     fn eight(self) -> Avx2 {
         // SAFETY: an `Avx512` is at hand, and the machine that has it has AVX2 and FMA too.
@@ -230,5 +235,5 @@ impl Avx512 {
 }
 
 impl Sixteen for Avx512 {
-    const TALL: bool = true;
+    const HEIGHT: usize = 8;
 }

@@ -3,7 +3,7 @@
 //! [`Lane`] is what pointwise expressions use and what users can see. Its hidden supertrait [`Vector`] adds what the
 //! kernels and the elementary functions need: memory, bits, horizontal sums. Neither can be implemented outside.
 
-use super::math;
+use super::{Kernel, math};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A vector of floats, all of which undergo the same operation.
@@ -114,6 +114,11 @@ pub trait Vector: Copy {
     type Eight: Eight;
     /// The vector of sixteen floats of this instruction set.
     type Sixteen: Sixteen;
+
+    /// Runs a kernel in a function of its own, compiled for this instruction set and shared by all who run this kernel.
+    /// Where much is done in loops of constant lengths, this keeps functions small: compiling takes time that grows faster
+    /// than they do.
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output;
 
     /// A vector of eight floats; which, is unspecified.
     fn eight(self) -> Self::Eight;
@@ -230,6 +235,9 @@ pub trait Vector: Copy {
 /// A vector of eight floats, for what goes in blocks of eight by eight.
 #[doc(hidden)]
 pub trait Eight: Lane {
+    /// [`Sixteen::HEIGHT`] of two of them.
+    const HEIGHT: usize = 6;
+
     /// Eight rows become their columns.
     #[inline(always)]
     fn transpose(block: [Self; 8]) -> [Self; 8] {
@@ -247,9 +255,11 @@ pub trait Eight: Lane {
 /// A vector of sixteen floats, over which products are written: a panel, or the examples of a shard.
 #[doc(hidden)]
 pub trait Sixteen: Lane {
-    /// Whether it is one register of 32, so that some two dozen sums are kept at a time; else it is two of 16 or four of
-    /// 32, and they hold six.
-    const TALL: bool;
+    /// How many rows the highest tile of a product has. Eight, if it is one register of 32: some two dozen sums are then
+    /// kept at a time. Six, if it is two of 16 or four of 32, which hold as many sums. Two without special instructions.
+    const HEIGHT: usize;
+    /// Whether there is room for several tiles at a time.
+    const TALL: bool = Self::HEIGHT == 8;
 
     /// Sixteen rows become their columns.
     #[inline(always)]

@@ -89,8 +89,10 @@ pub(crate) fn available() -> &'static [Isa] {
 }
 
 /// A computation over any lane type. `run` must be `#[inline(always)]`, and so must all that it calls in its loops:
-/// only code inlined into the dispatcher is compiled for the instruction set.
-pub(crate) trait Kernel {
+/// only code inlined into the dispatcher is compiled for the instruction set. What must not be inlined is a kernel of its
+/// own, run by [`Vector::apart`].
+#[doc(hidden)]
+pub trait Kernel {
     /// What it returns.
     type Output;
     /// Runs it; `lane` is a zero lane, from which others are made.
@@ -110,10 +112,10 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     if isa != Isa::Scalar {
-        return kernel.run(neon::Neon::zero());
+        return neon::run(kernel);
     }
     let _ = isa;
-    kernel.run(scalar::Scalar::zero())
+    scalar::run(kernel)
 }
 
 /// Asks for the cache line at an address, which may be any.

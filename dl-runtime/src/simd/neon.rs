@@ -6,6 +6,7 @@
 //! This file is compiled only for targets of which NEON is a part, so every `unsafe` block below that only computes is
 //! sound: whatever machine runs it has the instructions.
 
+use super::Kernel;
 use super::lane::{Eight, Lane, Vector};
 use super::pair::Pair;
 use std::arch::aarch64::*;
@@ -23,13 +24,11 @@ macro_rules! neon {
     };
 }
 
-impl Neon {
-    /// Eight zeros.
-    #[inline(always)]
-    pub(super) fn zero() -> Self {
-        let zero = neon!(vdupq_n_f32(0.0));
-        Neon(zero, zero)
-    }
+/// Runs a kernel.
+#[inline(never)]
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    let zero = neon!(vdupq_n_f32(0.0));
+    kernel.run(Neon(zero, zero))
 }
 
 /// An expression of the halves of one vector or more, for both.
@@ -165,6 +164,10 @@ impl Vector for Neon {
     type Eight = Self;
     type Sixteen = Pair<Self>;
 
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        run(kernel)
+    }
     #[inline(always)]
     fn eight(self) -> Self {
         self

@@ -2,6 +2,7 @@
 //!
 //! Products are written over vectors of sixteen. Where a register holds eight, this is one.
 
+use super::Kernel;
 use super::lane::{Eight, Lane, Sixteen, Vector};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -65,6 +66,10 @@ impl<V: Eight> Vector for Pair<V> {
     type Eight = V;
     type Sixteen = Self;
 
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        self.0.apart(kernel)
+    }
     #[inline(always)]
     fn eight(self) -> V {
         self.0
@@ -145,5 +150,5 @@ impl<V: Eight> Vector for Pair<V> {
 }
 
 impl<V: Eight> Sixteen for Pair<V> {
-    const TALL: bool = false;
+    const HEIGHT: usize = V::HEIGHT;
 }

@@ -1,5 +1,6 @@
 //! The lane that every machine has: eight floats in an array, left to the compiler's vectorizer.
 
+use super::Kernel;
 use super::lane::{Eight, Lane, Vector};
 use super::pair::Pair;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -8,12 +9,13 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scalar([f32; 8]);
 
-impl Scalar {
-    /// Eight zeros.
-    pub(super) fn zero() -> Self {
-        Scalar([0.0; 8])
-    }
+/// Runs a kernel.
+#[inline(never)]
+pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Scalar([0.0; 8]))
+}
 
+impl Scalar {
     /// Eight values.
     #[inline(always)]
     pub(crate) fn of(values: [f32; 8]) -> Self {
@@ -111,6 +113,10 @@ impl Vector for Scalar {
     type Sixteen = Pair<Self>;
 
     #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        run(kernel)
+    }
+    #[inline(always)]
     fn eight(self) -> Self {
         self
     }
@@ -199,4 +205,7 @@ impl Vector for Scalar {
     }
 }
 
-impl Eight for Scalar {}
+impl Eight for Scalar {
+    // Sixteen floats take four registers of the sixteen that x86-64 has at least.
+    const HEIGHT: usize = 2;
+}

@@ -14,7 +14,7 @@
 
 use super::super::product::COLUMNS;
 use super::axis::Axis;
-use super::filters::{Tile, tiles};
+use super::filters::tiles;
 use crate::kernels::epilogue::Beside;
 use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
@@ -223,6 +223,8 @@ impl Correlation<'_> {
                         let first = part.group * self.rows + tile.first;
                         let panel = first * self.taps * self.planes + step * tile.height;
                         let product = Product {
+                            height: tile.height,
+                            alike,
                             steps,
                             panel: self.panels.as_ptr().wrapping_add(panel),
                             pixels: base,
@@ -237,7 +239,7 @@ impl Correlation<'_> {
                         };
                         // SAFETY: the steps are those of taps that exist at these places, so the panel and the pixels
                         // hold them; y holds `places` results of each filter.
-                        unsafe { product.run(lane, tile, alike) }
+                        unsafe { product.compute(lane) }
                     }
                     column += alike;
                 }
@@ -267,12 +269,20 @@ const TALLEST: usize = 6;
 /// How many neighbouring results a tile of so many filters computes at a time, since few sums do not fill the multipliers.
 #[inline(always)]
 fn apart<W: Sixteen>(filters: usize) -> usize {
-    let most = if const { W::TALL } { [1, 8, 6, 4, 4, 3, 3] } else { [1, 6, 3, 2, 1, 1, 1] };
+    let most = match const { W::HEIGHT } {
+        8 => [1, 8, 6, 4, 4, 3, 3],
+        6 => [1, 6, 3, 2, 1, 1, 1],
+        _ => [1; 7],
+    };
     most.get(filters).copied().unwrap_or(1)
 }
 
 /// A tile of filters by some neighbouring results.
 struct Product<'a> {
+    /// How many filters.
+    height: usize,
+    /// How many results.
+    alike: usize,
     steps: Steps,
     panel: *const f32,
     /// What the first result meets at its first tap.
@@ -295,48 +305,66 @@ struct Product<'a> {
     beside: Beside,
 }
 
+impl Kernel for Product<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        self.over(lane.sixteen());
+    }
+}
+
 impl Product<'_> {
     /// # Safety
-    /// The panel must be readable for all steps of tile.height filters, the pixels for those of `alike` results, and as
-    /// many results of each filter writable.
+    /// The panel must be readable for all steps of `height` filters, the pixels for those of `alike` results, and as many
+    /// results of each filter writable.
     #[inline(always)]
-    unsafe fn run<W: Sixteen>(&self, lane: W, tile: Tile, alike: usize) {
-        let most = apart::<W>(tile.height);
+    unsafe fn compute<W: Sixteen>(self, lane: W) {
+        lane.apart(self);
+    }
+
+    #[inline(always)]
+    fn over<W: Sixteen>(self, lane: W) {
+        let most = apart::<W>(self.height);
         let mut at = 0;
-        while at < alike {
-            let left = alike - at;
+        while at < self.alike {
+            let left = self.alike - at;
             // The last two times are of about one size.
             let some = if left > most && left < 2 * most { left.div_ceil(2) } else { left.min(most) };
             macro_rules! tiles {
                 ($($height:literal $results:literal)*) => {
-                    match (tile.height, some) {
-                        // SAFETY: the caller's promise.
-                        $(($height, $results) => unsafe { self.tile::<W, $height, $results>(lane, at) },)*
+                    match (self.height, some) {
+                        // SAFETY: what was promised to `compute`.
+                        $(($height, $results) => unsafe { self.tile::<W, $height, $results>(lane, 0, at) },)*
                         _ => return,
                     }
                 };
             }
-            if const { W::TALL } {
-                tiles!(6 1 6 2 6 3  5 1 5 2 5 3  4 1 4 2 4 3 4 4  3 1 3 2 3 3 3 4  2 1 2 2 2 3 2 4 2 5 2 6
-                    1 1 1 2 1 3 1 4 1 5 1 6 1 7 1 8);
-            } else {
-                tiles!(6 1  5 1  4 1  3 1 3 2  2 1 2 2 2 3  1 1 1 2 1 3 1 4 1 5 1 6);
+            match const { W::HEIGHT } {
+                8 => tiles!(6 1 6 2 6 3  5 1 5 2 5 3  4 1 4 2 4 3 4 4  3 1 3 2 3 3 3 4  2 1 2 2 2 3 2 4 2 5 2 6
+                    1 1 1 2 1 3 1 4 1 5 1 6 1 7 1 8),
+                6 => tiles!(6 1  5 1  4 1  3 1 3 2  2 1 2 2 2 3  1 1 1 2 1 3 1 4 1 5 1 6),
+                _ => {
+                    for filter in 0..self.height {
+                        // SAFETY: what was promised to `compute`.
+                        unsafe { self.tile::<W, 1, 1>(lane, filter, at) }
+                    }
+                }
             }
             at += some;
         }
     }
 
-    /// The microkernel: MR filters by NR results of sixteen examples, from result `first` on.
+    /// The microkernel: MR filters by NR results of sixteen examples, from a filter and a result on.
     ///
     /// # Safety
-    /// As [`run`](Self::run).
+    /// As [`compute`](Self::compute); these filters and results must exist.
     #[inline(always)]
-    unsafe fn tile<W: Sixteen, const MR: usize, const NR: usize>(&self, lane: W, first: usize) {
+    unsafe fn tile<W: Sixteen, const MR: usize, const NR: usize>(&self, lane: W, filter: usize, first: usize) {
         let mut acc = [[lane.splat(0.0); NR]; MR];
         let Steps { rows, runs, len, panel, pixels } = self.steps;
         for row in 0..rows {
             for run in 0..runs {
-                let mut a = self.panel.wrapping_add((row * panel[0] + run * panel[1]) * MR);
+                let mut a = self.panel.wrapping_add((row * panel[0] + run * panel[1]) * self.height + filter);
                 let mut b = self.pixels.wrapping_add(row * pixels[0] + run * pixels[1] + first * self.apart);
                 for _ in 0..len {
                     // SAFETY: the caller's promise for this step.
@@ -352,7 +380,7 @@ impl Product<'_> {
                             }
                         }
                     }
-                    a = a.wrapping_add(MR);
+                    a = a.wrapping_add(self.height);
                     b = b.wrapping_add(COLUMNS);
                 }
             }
@@ -360,9 +388,9 @@ impl Product<'_> {
         let (floor, beside) = (lane.splat(self.floor), self.beside);
         // Plain loops: the iterators of arrays are not always inlined.
         for i in 0..MR {
-            let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[i]));
+            let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[filter + i]));
             for result in 0..NR {
-                let y = self.y.wrapping_add(i * self.plane + (first + result) * self.y_apart);
+                let y = self.y.wrapping_add((filter + i) * self.plane + (first + result) * self.y_apart);
                 let mut acc = acc[i][result];
                 // SAFETY: the caller's promise for this result.
                 unsafe {

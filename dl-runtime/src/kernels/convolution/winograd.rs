@@ -147,6 +147,7 @@ impl Kernel for Winograd<'_> {
                 for tile in tiles(0..self.rows) {
                     let panel = tile.first * PLACES * self.planes + channels.start * tile.height;
                     let products = Products {
+                        height: tile.height,
                         units: units.len(),
                         channels: channels.len(),
                         panel: self.panels[panel..].as_ptr(),
@@ -157,7 +158,7 @@ impl Kernel for Winograd<'_> {
                     };
                     // SAFETY: the panel of the tile holds its height for each channel of each place, V sixteen floats for
                     // each channel of each place and unit, and there is room for 36 · 6 · 16 products of each unit.
-                    unsafe { products.run(lane.sixteen(), tile.height) }
+                    unsafe { products.compute(lane) }
                     let part = [channels.start > 0, channels.end == self.planes];
                     for (index, unit) in units.clone().enumerate() {
                         let products = scratch.products.as_ptr().cast::<f32>();
@@ -394,6 +395,8 @@ impl<V: Lane> Finish<V> {
 
 /// The products of a tile of filters by some units, at all places.
 struct Products {
+    /// Filters.
+    height: usize,
     units: usize,
     channels: usize,
     panel: *const f32,
@@ -406,40 +409,62 @@ struct Products {
     y: *mut f32,
 }
 
+impl Kernel for Products {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        self.over(lane.sixteen());
+    }
+}
+
 impl Products {
     /// # Safety
-    /// The panel must be readable for `height` filters and all channels and places, the pixels for these of all units,
-    /// and the products writable.
+    /// The panel must be readable for all filters, channels and places, the pixels for the channels and places of all
+    /// units, and the products writable.
     #[inline(always)]
-    unsafe fn run<W: Sixteen>(&self, lane: W, height: usize) {
+    unsafe fn compute<V: Lane>(self, lane: V) {
+        lane.apart(self);
+    }
+
+    #[inline(always)]
+    fn over<W: Sixteen>(self, lane: W) {
         macro_rules! tiles {
             ($($height:literal)*) => {
-                match height {
-                    // SAFETY: the caller's promise.
-                    $($height => unsafe { self.tiles::<W, $height>(lane) },)*
+                match self.height {
+                    // SAFETY: what was promised to `compute`.
+                    $($height => unsafe { self.tiles::<W, $height>(lane, 0) },)*
                     _ => {}
                 }
             };
         }
-        tiles!(6 5 4 3 2 1);
+        if const { W::HEIGHT >= 6 } {
+            tiles!(6 5 4 3 2 1);
+        } else {
+            for filter in 0..self.height {
+                // SAFETY: what was promised to `compute`.
+                unsafe { self.tiles::<W, 1>(lane, filter) }
+            }
+        }
     }
 
+    /// MR filters from one on.
+    ///
     /// # Safety
-    /// As [`run`](Self::run), with MR filters.
+    /// As [`compute`](Self::compute); these filters must exist.
     #[inline(always)]
-    unsafe fn tiles<W: Sixteen, const MR: usize>(&self, lane: W) {
+    unsafe fn tiles<W: Sixteen, const MR: usize>(&self, lane: W, filter: usize) {
         // Where there is room for the sums, those of several units, or of a single one's neighbouring places.
-        let panel = |place: usize| self.panel.wrapping_add(place * self.panel_place);
+        let panel = |place: usize| self.panel.wrapping_add(place * self.panel_place + filter);
         let pixels = |unit: usize, place: usize| self.pixels.wrapping_add((unit * PLACES + place) * self.pitch);
-        let y = |unit: usize, place: usize| self.y.wrapping_add((unit * PLACES + place) * MR * COLUMNS);
-        let (unit_pixels, unit_y) = (PLACES * self.pitch, PLACES * MR * COLUMNS);
-        let (place_pixels, place_y) = (self.pitch, MR * COLUMNS);
+        let place_y = self.height * COLUMNS;
+        let y = |unit: usize, place: usize| self.y.wrapping_add((unit * PLACES + place) * place_y + filter * COLUMNS);
+        let (unit_pixels, unit_y) = (PLACES * self.pitch, PLACES * place_y);
         // SAFETY: the caller's promise, for these places and units.
         unsafe {
             if const { W::TALL } {
                 match self.units {
                     1 => {
-                        let apart = [self.panel_place, place_pixels, place_y];
+                        let apart = [self.panel_place, self.pitch, place_y];
                         for place in (0..PLACES).step_by(2) {
                             self.tile::<W, MR, 2>(lane, panel(place), pixels(0, place), y(0, place), apart);
                         }
@@ -494,7 +519,7 @@ impl Products {
                     }
                 }
             }
-            panel = panel.wrapping_add(MR);
+            panel = panel.wrapping_add(self.height);
             pixels = pixels.wrapping_add(COLUMNS);
         }
         for n in 0..N {

@@ -189,7 +189,7 @@ impl Weight<'_> {
                         // SAFETY: row i of d_y, spread or not, holds `depth` floats; from each start, `depth` more lead
                         // to the last pixel that the tap meets in the last row, within the source or its copy; `part`
                         // holds row_len sums for each filter.
-                        unsafe { dots.run(lane) }
+                        unsafe { dots.add(lane) }
                     }
                 }
             }
@@ -225,7 +225,7 @@ impl Weight<'_> {
                     };
                     // SAFETY: planes of d_y hold start + depth floats, rows of the block PIXELS ≥ depth; `part` holds
                     // row_len sums for each filter.
-                    unsafe { dots.run(lane) }
+                    unsafe { dots.add(lane) }
                 }
             }
         }
