@@ -178,11 +178,12 @@ fn some_columns<W: Sixteen, const P: usize>(
             // `column` on exist in each of its `inner` rows, and `from..to` is part of these steps; y holds rows · columns
             // floats, `first..last` are some of its rows, and column + width ≤ columns.
             unsafe {
-                let left = Left { base: a.as_ptr().add(first * row + from * step), row, steps: Stride(step) };
+                let left =
+                    Left { base: a.as_ptr().add(first * row + from * step), rows: Stride(row), steps: Stride(step) };
                 let right = Right { base: right.base.add((from - start) * right.steps.0), ..right };
                 let base = y.as_mut_ptr().add(first * columns + column);
                 let sink = Sums { base, row: columns, columns: width, accumulate: from > terms.start };
-                product::<W, Stride, Stride, Sums, P>(lane, last - first, to - from, left, right, &sink);
+                product::<W, Stride, Stride, Stride, Sums, P>(lane, last - first, to - from, left, right, sink);
             }
         }
         start += depth;

@@ -7,7 +7,8 @@
 use super::epilogue::{Beside, Epilogue};
 use super::pack::{Aligned, Pack, copy_columns, turn};
 use super::product::{
-    COLUMNS, Left, Right, Rows, Sink, Stride, begin, few_rows, packing_tile, panels_at_once, product, with_panels,
+    COLUMNS, Every, Left, Right, Rows, Sink, Steps, Stride, begin, few_rows, packing_tile, panels_at_once, product,
+    with_panels,
 };
 use crate::simd::{Isa, Kernel, Lane, Sixteen, dispatch, isa};
 
@@ -161,10 +162,14 @@ impl Product<'_> {
     /// # Safety
     /// The part must lie within the shape.
     #[inline(always)]
-    unsafe fn left(&self, part: Part) -> Left<Stride> {
+    unsafe fn left(&self, part: Part) -> Left<Stride, Every<1>> {
         let inputs = self.shape.inputs;
         // SAFETY: x holds rows · inputs floats.
-        Left { base: unsafe { self.x.as_ptr().add(part.row * inputs + part.start) }, row: inputs, steps: Stride(1) }
+        Left {
+            base: unsafe { self.x.as_ptr().add(part.row * inputs + part.start) },
+            rows: Stride(inputs),
+            steps: Every::<1>,
+        }
     }
 
     /// Up to three rows, several panels at once; `right` is asked for them by the column of the first and the start of the
@@ -173,7 +178,12 @@ impl Product<'_> {
     /// # Safety
     /// `right` must lead to `depth` steps of whole panels for all columns below `columns`, a multiple of sixteen or all.
     #[inline(always)]
-    unsafe fn few_rows<W: Sixteen>(&mut self, lane: W, columns: usize, right: impl Fn(usize, usize) -> Right<Stride>) {
+    unsafe fn few_rows<W: Sixteen, B: Steps>(
+        &mut self,
+        lane: W,
+        columns: usize,
+        right: impl Fn(usize, usize) -> Right<B>,
+    ) {
         for (start, depth) in self.depths(DEPTH) {
             let mut column = 0;
             while column < columns {
@@ -184,7 +194,7 @@ impl Product<'_> {
                     ($rows:literal: [$($panels:literal)*]) => {
                         match panels {
                             // SAFETY: the caller's promise, for that many rows and panels.
-                            $($panels.. => unsafe { self.few_panels::<W, $rows, $panels>(lane, part, right) },)*
+                            $($panels.. => unsafe { self.few_panels::<W, B, $rows, $panels>(lane, part, right) },)*
                             _ => return,
                         }
                     };
@@ -214,15 +224,15 @@ impl Product<'_> {
     /// # Safety
     /// As for [`few_rows`], and the part must lie within the shape.
     #[inline(always)]
-    unsafe fn few_panels<W: Sixteen, const R: usize, const P: usize>(
+    unsafe fn few_panels<W: Sixteen, B: Steps, const R: usize, const P: usize>(
         &mut self,
         lane: W,
         part: Part,
-        right: Right<Stride>,
+        right: Right<B>,
     ) -> usize {
         // SAFETY: the caller's promise.
         let (left, sink) = unsafe { (self.left(part), self.sink(part, P)) };
-        lane.apart(FewPanels::<R, P> { depth: part.depth, left, right, sink });
+        lane.apart(FewPanels::<B, R, P> { depth: part.depth, left, right, sink });
         P
     }
 
@@ -246,24 +256,31 @@ impl Product<'_> {
     /// # Safety
     /// The part must lie within the shape and `right` lead to its depth.
     #[inline(always)]
-    unsafe fn panels<W: Sixteen, const P: usize>(&mut self, lane: W, part: Part, right: Right<Stride>) {
+    unsafe fn panels<W: Sixteen, B: Steps, const P: usize>(&mut self, lane: W, part: Part, right: Right<B>) {
         // SAFETY: the caller's promise.
         unsafe {
             let left = self.left(part);
-            product::<W, Stride, Stride, Rows<'_>, P>(lane, part.rows, part.depth, left, right, &self.sink(part, P));
+            product::<W, Stride, Every<1>, B, Rows<'_>, P>(
+                lane,
+                part.rows,
+                part.depth,
+                left,
+                right,
+                self.sink(part, P),
+            );
         }
     }
 }
 
 /// `R` rows by `P` panels, all of which exist.
-struct FewPanels<'a, const R: usize, const P: usize> {
+struct FewPanels<'a, B, const R: usize, const P: usize> {
     depth: usize,
-    left: Left<Stride>,
-    right: Right<Stride>,
+    left: Left<Stride, Every<1>>,
+    right: Right<B>,
     sink: Rows<'a>,
 }
 
-impl<const R: usize, const P: usize> Kernel for FewPanels<'_, R, P> {
+impl<B: Steps, const R: usize, const P: usize> Kernel for FewPanels<'_, B, R, P> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
@@ -272,7 +289,7 @@ impl<const R: usize, const P: usize> Kernel for FewPanels<'_, R, P> {
         // SAFETY: the rows and the panels exist.
         unsafe {
             let acc = begin::<_, _, R, P>(lane, &sink, 0);
-            let acc = few_rows::<_, R, P>(lane, depth, left, right, acc);
+            let acc = few_rows::<_, B, R, P>(lane, depth, left, right, acc);
             for (p, acc) in acc.into_iter().enumerate() {
                 sink.write(0, p, acc);
             }
@@ -303,7 +320,7 @@ fn packed<W: Sixteen>(lane: W, mut product: Product<'_>, panels: &[f32]) {
     let right = |column: usize, start: usize| {
         // SAFETY: the panel at `column`, a multiple of 16, starts at column · inputs and holds inputs · 16 floats.
         let base = unsafe { panels.as_ptr().add(column * inputs + start * COLUMNS) };
-        Right { base, steps: Stride(COLUMNS), pitch: inputs * COLUMNS }
+        Right { base, steps: Every::<COLUMNS>, pitch: inputs * COLUMNS }
     };
     if product.rows <= 3 {
         // SAFETY: the panels hold all columns, `inputs` · 16 floats apart.
@@ -315,7 +332,13 @@ fn packed<W: Sixteen>(lane: W, mut product: Product<'_>, panels: &[f32]) {
             while column < outputs {
                 let part = Part { row, rows, start, depth, column };
                 // SAFETY: the part lies within the shape, and the panels hold start + depth ≤ inputs steps.
-                unsafe { with_panels!(W, outputs - column, product.panels::<W>(lane, part, right(column, start))) }
+                unsafe {
+                    with_panels!(
+                        W,
+                        outputs - column,
+                        product.panels::<W, Every<COLUMNS>>(lane, part, right(column, start))
+                    )
+                }
                 column += panels_at_once::<W>(outputs - column) * COLUMNS;
             }
         }
@@ -379,11 +402,11 @@ impl Unpacked<'_> {
         let MatMul { inputs, outputs, .. } = self.product.shape;
         let Part { row, rows, start, depth, column } = part;
         let first = FIRST[P - 1];
-        let packed = Right { base: panels.cast_const(), steps: Stride(COLUMNS), pitch: depth * COLUMNS };
+        let packed = Right { base: panels.cast_const(), steps: Every::<COLUMNS>, pitch: depth * COLUMNS };
         let in_place = in_place(self.weight, outputs, column, start);
         // SAFETY: the part lies within the shape; the panels hold `depth` steps once they are packed.
         unsafe {
-            let (part, right) = if column + P * COLUMNS > self.whole() {
+            let part = if column + P * COLUMNS > self.whole() {
                 for p in 0..P {
                     let (panel, column) = (panels.add(p * depth * COLUMNS), column + p * COLUMNS);
                     let width = COLUMNS.min(outputs - column);
@@ -395,9 +418,9 @@ impl Unpacked<'_> {
                         copy_columns(lane, rows, outputs, column..column + width, panel);
                     }
                 }
-                (part, packed)
+                part
             } else if rows < 2 * first {
-                (part, in_place)
+                return self.product.panels::<W, Stride, P>(lane, part, in_place);
             } else {
                 let (left, right) = (self.product.left(part), in_place);
                 if const { P == 1 } {
@@ -409,9 +432,9 @@ impl Unpacked<'_> {
                     let acc = packing_tile::<W, { FIRST[1] }, P>(lane, depth, left, right, panels, acc);
                     self.product.write(part, acc);
                 }
-                (Part { row: row + first, rows: rows - first, ..part }, packed)
+                Part { row: row + first, rows: rows - first, ..part }
             };
-            self.product.panels::<W, P>(lane, part, right);
+            self.product.panels::<W, Every<COLUMNS>, P>(lane, part, packed);
         }
     }
 }

@@ -9,7 +9,9 @@ use std::ops::Range;
 
 use super::matmul::MatMul;
 use super::pack::Aligned;
-use super::product::{COLUMNS, Left, Right, Stride, Sums, Table, panels_at_once, product, tile_height, with_panels};
+use super::product::{
+    COLUMNS, Every, Left, Right, Stride, Sums, Table, panels_at_once, product, tile_height, tiles, with_panels,
+};
 use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa};
 use crate::team::Pointer;
 use crate::{Segments, Team};
@@ -159,7 +161,8 @@ impl Weights<'_> {
         for (start, begin) in starts.iter_mut().zip(&begins[..depth]) {
             *start = (begin.addr() - base.addr()) / size_of::<f32>();
         }
-        let left = Left { base: base.wrapping_add(self.inputs.start), row: 1, steps: Table(&starts[..depth]) };
+        let left =
+            Left { base: base.wrapping_add(self.inputs.start), rows: Every::<1>, steps: Table(&starts[..depth]) };
         let mut column = 0;
         while column < width {
             let columns_left = width - column;
@@ -171,7 +174,7 @@ impl Weights<'_> {
                 accumulate: false,
             };
             let base = panels.wrapping_add(column * (depth + 1)).cast_const();
-            let right = Right { base, steps: Stride(COLUMNS), pitch: (depth + 1) * COLUMNS };
+            let right = Right { base, steps: Every::<COLUMNS>, pitch: (depth + 1) * COLUMNS };
             let height = self.inputs.len();
             // SAFETY: step k of the left operand is row k of x, which holds `inputs` floats; the panels hold `width` columns of
             // `depth` steps; the sums of these rows and columns lie in d_weight, and are this thread's.
@@ -179,7 +182,7 @@ impl Weights<'_> {
                 with_panels!(
                     W,
                     columns_left,
-                    product::<W, Table<'_>, Stride, Sums>(lane, height, depth, left, right, &sums)
+                    product::<W, Every<1>, Table<'_>, Every<COLUMNS>, Sums>(lane, height, depth, left, right, sums)
                 );
             }
             column += columns;
@@ -227,7 +230,7 @@ impl Weights<'_> {
                                 accumulate: start > 0,
                             };
                             let base = panels.add(panel * (depth + 1)).cast_const();
-                            let right = Right { base, steps: Stride(COLUMNS), pitch: (depth + 1) * COLUMNS };
+                            let right = Right { base, steps: Every::<COLUMNS>, pitch: (depth + 1) * COLUMNS };
                             with_panels!(W, width - panel, multiply::<W>(lane, height, depth, tiles, right, sums));
                             panel += columns;
                         }
@@ -241,26 +244,51 @@ impl Weights<'_> {
 /// P panels by all tiles.
 ///
 /// # Safety
-/// `tiles` must hold what [`pack_tiles`] made for `height` and `depth`; right and sums as for [`product`].
+/// `packed` must hold what [`pack_tiles`] made for `height` and `depth`; right and sums as for [`product`].
 #[inline(always)]
 unsafe fn multiply<W: Sixteen, const P: usize>(
     lane: W,
     height: usize,
     depth: usize,
-    tiles: *const f32,
-    right: Right<Stride>,
+    packed: *const f32,
+    right: Right<Every<COLUMNS>>,
     sums: Sums,
 ) {
-    let mut row = 0;
-    while row < height {
-        let count = tile_height::<W>(height - row);
-        // SAFETY: the tile of rows row..row + count starts at row · depth; the sums have those rows.
-        unsafe {
-            let left = Left { base: tiles.add(row * depth), row: 1, steps: Stride(count) };
-            let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
-            product::<W, Stride, Stride, Sums, P>(lane, count, depth, left, right, &sums);
+    lane.apart(Multiply::<P> { height, depth, packed, right, sums });
+}
+
+/// The arguments of [`multiply`], whose promises are kept.
+struct Multiply<const P: usize> {
+    height: usize,
+    depth: usize,
+    packed: *const f32,
+    right: Right<Every<COLUMNS>>,
+    sums: Sums,
+}
+
+impl<const P: usize> Kernel for Multiply<P> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        self.over(lane.sixteen());
+    }
+}
+
+impl<const P: usize> Multiply<P> {
+    #[inline(always)]
+    fn over<W: Sixteen>(self, lane: W) {
+        let Self { height, depth, packed, right, sums } = self;
+        let mut row = 0;
+        while row < height {
+            let count = tile_height::<W>(height - row);
+            // SAFETY: the tile of rows row..row + count starts at row · depth; the sums have those rows.
+            unsafe {
+                let left = Left { base: packed.add(row * depth), rows: Every::<1>, steps: Stride(count) };
+                let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
+                tiles::<W, Every<1>, Stride, Every<COLUMNS>, Sums, P>(lane, count, depth, left, right, &sums);
+            }
+            row += count;
         }
-        row += count;
     }
 }
 

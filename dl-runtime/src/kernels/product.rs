@@ -12,6 +12,7 @@
 
 use super::epilogue::Beside;
 use crate::simd::{Kernel, Lane, Sixteen, prefetch, prefetch_far};
+use std::sync::atomic::{Ordering, compiler_fence};
 
 /// Columns of a panel and of a tile.
 pub(crate) const COLUMNS: usize = 16;
@@ -36,6 +37,18 @@ impl Steps for Stride {
     }
 }
 
+/// Evenly spaced steps, whose distance is known when the loop is compiled: their places are then counted in the
+/// instructions that read.
+#[derive(Clone, Copy)]
+pub(crate) struct Every<const FLOATS: usize>;
+
+impl<const FLOATS: usize> Steps for Every<FLOATS> {
+    #[inline(always)]
+    unsafe fn at(self, k: usize) -> usize {
+        k * FLOATS
+    }
+}
+
 /// Steps by a table.
 #[derive(Clone, Copy)]
 pub(crate) struct Table<'a>(pub(crate) &'a [usize]);
@@ -50,11 +63,11 @@ impl Steps for Table<'_> {
 
 /// The left operand: rows that are broadcast, float by float.
 #[derive(Clone, Copy)]
-pub(crate) struct Left<S> {
+pub(crate) struct Left<R, S> {
     /// Row 0, step 0.
     pub(crate) base: *const f32,
-    /// Floats from one row to the next.
-    pub(crate) row: usize,
+    /// Where the rows lie, evenly spaced.
+    pub(crate) rows: R,
     /// Steps within a row.
     pub(crate) steps: S,
 }
@@ -136,64 +149,74 @@ pub(crate) use with_panels;
 /// For all rows i below `rows` and steps k below `depth`, the float of `left` and the sixteen floats of each panel of
 /// `right` must be readable, and the sink must accept the rows and panels.
 #[inline(always)]
-pub(crate) unsafe fn product<W: Sixteen, A: Steps, B: Steps, S: Sink, const P: usize>(
+pub(crate) unsafe fn product<W: Sixteen, R: Steps, A: Steps, B: Steps, S: Sink, const P: usize>(
     lane: W,
     rows: usize,
     depth: usize,
-    left: Left<A>,
+    left: Left<R, A>,
     right: Right<B>,
-    sink: &S,
+    sink: S,
 ) {
-    lane.apart(Product::<A, B, S, P> { rows, depth, left, right, sink });
+    lane.apart(Product::<R, A, B, S, P> { rows, depth, left, right, sink });
 }
 
 /// The arguments of [`product`], whose promises are kept.
-struct Product<'a, A, B, S, const P: usize> {
+struct Product<R, A, B, S, const P: usize> {
     rows: usize,
     depth: usize,
-    left: Left<A>,
+    left: Left<R, A>,
     right: Right<B>,
-    sink: &'a S,
+    sink: S,
 }
 
-impl<A: Steps, B: Steps, S: Sink, const P: usize> Kernel for Product<'_, A, B, S, P> {
+impl<R: Steps, A: Steps, B: Steps, S: Sink, const P: usize> Kernel for Product<R, A, B, S, P> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        self.over(lane.sixteen());
+        let Self { rows, depth, left, right, sink } = self;
+        // SAFETY: what was promised to `product`.
+        unsafe { tiles::<_, R, A, B, S, P>(lane.sixteen(), rows, depth, left, right, &sink) }
     }
 }
 
-impl<A: Steps, B: Steps, S: Sink, const P: usize> Product<'_, A, B, S, P> {
-    #[inline(always)]
-    fn over<W: Sixteen>(self, lane: W) {
-        let Self { rows, depth, left, right, sink } = self;
-        let mut row = 0;
-        while row < rows {
-            let height = tile_height::<W>(rows - row);
-            sink.expect(row, height);
-            macro_rules! tiles {
-                ($($height:literal)*) => {
-                    match height {
-                        // SAFETY: the tile's rows are below `rows`; the rest was promised to `product`.
-                        $($height => unsafe {
-                            let acc = begin::<W, S, $height, P>(lane, sink, row);
-                            let acc = tile::<W, A, B, $height, P>(lane, row, depth, left, right, acc);
-                            for p in 0..P {
-                                sink.write(row, p, acc[p]);
-                            }
-                        },)*
-                        _ => return,
-                    }
-                };
-            }
-            match const { W::HEIGHT } {
-                8 => tiles!(8 7 6 5 4 3 2 1),
-                6 => tiles!(6 5 4 3 2 1),
-                _ => tiles!(2 1),
-            }
-            row += height;
+/// [`product`] within the function at hand, for what is itself [apart](crate::simd::Vector::apart).
+///
+/// # Safety
+/// As [`product`].
+#[inline(always)]
+pub(crate) unsafe fn tiles<W: Sixteen, R: Steps, A: Steps, B: Steps, S: Sink, const P: usize>(
+    lane: W,
+    rows: usize,
+    depth: usize,
+    left: Left<R, A>,
+    right: Right<B>,
+    sink: &S,
+) {
+    let mut row = 0;
+    while row < rows {
+        let height = tile_height::<W>(rows - row);
+        sink.expect(row, height);
+        macro_rules! tiles {
+            ($($height:literal)*) => {
+                match height {
+                    // SAFETY: the tile's rows are below `rows`; the rest is the caller's promise.
+                    $($height => unsafe {
+                        let acc = begin::<W, S, $height, P>(lane, sink, row);
+                        let acc = tile::<W, R, A, B, $height, P>(lane, row, depth, left, right, acc);
+                        for p in 0..P {
+                            sink.write(row, p, acc[p]);
+                        }
+                    },)*
+                    _ => return,
+                }
+            };
         }
+        match const { W::HEIGHT } {
+            8 => tiles!(8 7 6 5 4 3 2 1),
+            6 => tiles!(6 5 4 3 2 1),
+            _ => tiles!(2 1),
+        }
+        row += height;
     }
 }
 
@@ -220,19 +243,24 @@ pub(crate) unsafe fn begin<W: Sixteen, S: Sink, const MR: usize, const P: usize>
 /// # Safety
 /// As [`product`], for rows `row..row + MR`.
 #[inline(always)]
-unsafe fn tile<W: Sixteen, A: Steps, B: Steps, const MR: usize, const P: usize>(
+unsafe fn tile<W: Sixteen, R: Steps, A: Steps, B: Steps, const MR: usize, const P: usize>(
     lane: W,
     row: usize,
     depth: usize,
-    left: Left<A>,
+    left: Left<R, A>,
     right: Right<B>,
     mut acc: [[W; MR]; P],
 ) -> [[W; MR]; P] {
-    let a = left.base.wrapping_add(row * left.row);
+    // SAFETY: only counts; the rows are those the caller vouches for.
+    let a = left.base.wrapping_add(unsafe { left.rows.at(row) });
     // A macro, since a closure need not be inlined, and then is not compiled for the instruction set.
     macro_rules! step {
         ($k:expr) => {{
             let k = $k;
+            if const { !W::TALL } {
+                // What is read for a step stays behind the step before, or there are not registers enough for the sums.
+                compiler_fence(Ordering::SeqCst);
+            }
             // SAFETY: all offsets are those the caller vouches for.
             unsafe {
                 let right_k = right.base.add(right.steps.at(k));
@@ -242,7 +270,7 @@ unsafe fn tile<W: Sixteen, A: Steps, B: Steps, const MR: usize, const P: usize>(
                 }
                 let a = a.add(left.steps.at(k));
                 for i in 0..MR {
-                    let a = lane.splat(*a.add(i * left.row));
+                    let a = lane.splat(*a.add(left.rows.at(i)));
                     for p in 0..P {
                         acc[p][i] = a.mul_add(b[p], acc[p][i]);
                     }
@@ -271,11 +299,11 @@ unsafe fn tile<W: Sixteen, A: Steps, B: Steps, const MR: usize, const P: usize>(
 /// # Safety
 /// `depth` steps of each row of `left` and of each panel must be readable.
 #[inline(always)]
-pub(crate) unsafe fn few_rows<W: Sixteen, const MR: usize, const P: usize>(
+pub(crate) unsafe fn few_rows<W: Sixteen, B: Steps, const MR: usize, const P: usize>(
     lane: W,
     depth: usize,
-    left: Left<Stride>,
-    right: Right<Stride>,
+    left: Left<Stride, Every<1>>,
+    right: Right<B>,
     mut acc: [[W; MR]; P],
 ) -> [[W; MR]; P] {
     // SAFETY: all offsets are those the caller vouches for.
@@ -283,12 +311,12 @@ pub(crate) unsafe fn few_rows<W: Sixteen, const MR: usize, const P: usize>(
         for k in 0..depth {
             let mut a = [lane; MR];
             for (i, a) in a.iter_mut().enumerate() {
-                *a = lane.splat(*left.base.add(i * left.row + left.steps.at(k)));
+                *a = lane.splat(*left.base.add(left.rows.at(i) + left.steps.at(k)));
             }
             let right_k = right.base.add(right.steps.at(k));
             for (p, acc) in acc.iter_mut().enumerate() {
                 let b = right_k.add(p * right.pitch);
-                prefetch(b.wrapping_add(AHEAD * right.steps.0));
+                prefetch(b.wrapping_add(right.steps.at(AHEAD)));
                 let b = lane.load(b);
                 for (acc, a) in acc.iter_mut().zip(a) {
                     *acc = a.mul_add(b, *acc);
@@ -307,7 +335,7 @@ pub(crate) unsafe fn few_rows<W: Sixteen, const MR: usize, const P: usize>(
 pub(crate) unsafe fn packing_tile<W: Sixteen, const MR: usize, const P: usize>(
     lane: W,
     depth: usize,
-    left: Left<Stride>,
+    left: Left<Stride, Every<1>>,
     right: Right<Stride>,
     panels: *mut f32,
     mut acc: [[W; MR]; P],
@@ -325,7 +353,7 @@ pub(crate) unsafe fn packing_tile<W: Sixteen, const MR: usize, const P: usize>(
             }
             let a = left.base.add(left.steps.at(k));
             for i in 0..MR {
-                let a = lane.splat(*a.add(i * left.row));
+                let a = lane.splat(*a.add(left.rows.at(i)));
                 for p in 0..P {
                     acc[p][i] = a.mul_add(b[p], acc[p][i]);
                 }

@@ -369,14 +369,28 @@ impl Product<'_> {
                 for _ in 0..len {
                     // SAFETY: the caller's promise for this step.
                     unsafe {
-                        let mut pixels = [lane; NR];
-                        for result in 0..NR {
-                            pixels[result] = lane.load(b.add(result * self.apart));
-                        }
-                        for i in 0..MR {
-                            let a = lane.splat(*a.add(i));
+                        // What few registers hold stays there, the rest goes by.
+                        if MR <= 3 && NR > 1 {
+                            let mut weights = [lane; MR];
+                            for i in 0..MR {
+                                weights[i] = lane.splat(*a.add(i));
+                            }
                             for result in 0..NR {
-                                acc[i][result] = a.mul_add(pixels[result], acc[i][result]);
+                                let pixel = lane.load(b.add(result * self.apart));
+                                for i in 0..MR {
+                                    acc[i][result] = weights[i].mul_add(pixel, acc[i][result]);
+                                }
+                            }
+                        } else {
+                            let mut pixels = [lane; NR];
+                            for result in 0..NR {
+                                pixels[result] = lane.load(b.add(result * self.apart));
+                            }
+                            for i in 0..MR {
+                                let a = lane.splat(*a.add(i));
+                                for result in 0..NR {
+                                    acc[i][result] = a.mul_add(pixels[result], acc[i][result]);
+                                }
                             }
                         }
                     }

@@ -12,7 +12,7 @@
 #![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
 
 use super::super::pack::Aligned;
-use super::super::product::{COLUMNS, Left, Right, Stride, Sums, panels_at_once, product, with_panels};
+use super::super::product::{COLUMNS, Every, Left, Right, Sums, panels_at_once, product, with_panels};
 use super::Convolution2d;
 use super::winograd::{IN, OUT, PLACES, transformed};
 use crate::Segments;
@@ -150,15 +150,22 @@ impl Weight<'_> {
                                 accumulate: shard > 0 || line > 0 || column > 0,
                             };
                             let base = x.wrapping_add(place * X_PLACE + panel * DEPTH).cast_const();
-                            let right = Right { base, steps: Stride(COLUMNS), pitch: DEPTH * COLUMNS };
+                            let right = Right { base, steps: Every::<COLUMNS>, pitch: DEPTH * COLUMNS };
                             let base = d_y.wrapping_add(place * Y_PLACE).cast_const();
-                            let rows = Left { base, row: 1, steps: Stride(FILTERS) };
+                            let rows = Left { base, rows: Every::<1>, steps: Every::<FILTERS> };
                             // SAFETY: the place holds tiles · 16 steps of the filters and of the panels, and sums of them.
                             unsafe {
                                 with_panels!(
                                     W,
                                     left,
-                                    product::<W, Stride, Stride, Sums>(lane, filters.len(), depth, rows, right, &sums)
+                                    product::<W, Every<1>, Every<FILTERS>, Every<COLUMNS>, Sums>(
+                                        lane,
+                                        filters.len(),
+                                        depth,
+                                        rows,
+                                        right,
+                                        sums
+                                    )
                                 );
                             }
                             panel += panels_at_once::<W>(left) * COLUMNS;

@@ -6,7 +6,9 @@
 //! many, and for other strides, the pixels of a tile are packed for all taps, and one packing serves all rows (*packed*).
 
 use super::super::super::pack::Aligned;
-use super::super::super::product::{COLUMNS, Left, Right, Sink, Steps, Table, panels_at_once, product, with_panels};
+use super::super::super::product::{
+    COLUMNS, Every, Left, Right, Sink, Steps, Table, panels_at_once, tiles as product_tiles, with_panels,
+};
 use super::super::filters::tiles;
 use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
 use crate::kernels::epilogue::Beside;
@@ -284,29 +286,57 @@ impl Correlation<'_> {
         right: Right<Table<'_>>,
         scratch: &Scratch<'_>,
     ) {
-        let [_, y_example] = self.example_lens();
-        let output_len = self.geometry.output_len();
-        let last = place.first + place.depth == self.planes * self.geometry.taps();
-        let plane_depth = self.planes * self.geometry.taps();
-        for tile in tiles(row..self.rows).take_while(|tile| tile.first < row + rows) {
-            let first_row = place.group * self.rows + tile.first;
-            let y = &mut self.y[place.example * y_example + first_row * output_len..];
+        lane.apart(Rows::<P> {
+            correlation: self,
+            place,
+            row,
+            rows,
+            right,
+            left: &scratch.left,
+            tiles: &scratch.tiles,
+        });
+    }
+}
+
+/// The arguments of [`Correlation::tile`], whose promises are kept.
+struct Rows<'s, 'a, const P: usize> {
+    correlation: &'s mut Correlation<'a>,
+    place: Place,
+    row: usize,
+    rows: usize,
+    right: Right<Table<'s>>,
+    left: &'s [usize; DEPTH],
+    tiles: &'s [Tile<COLUMNS>; 2],
+}
+
+impl<const P: usize> Kernel for Rows<'_, '_, P> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let Self { correlation, place, row, rows, right, left: table, tiles: pieces } = self;
+        let [_, y_example] = correlation.example_lens();
+        let output_len = correlation.geometry.output_len();
+        let plane_depth = correlation.planes * correlation.geometry.taps();
+        let last = place.first + place.depth == plane_depth;
+        for tile in tiles(row..correlation.rows).take_while(|tile| tile.first < row + rows) {
+            let first_row = place.group * correlation.rows + tile.first;
+            let y = &mut correlation.y[place.example * y_example + first_row * output_len..];
             let sink = Pixels {
                 y: y.as_mut_ptr(),
                 plane: output_len,
-                width: self.geometry.outputs[1],
+                width: correlation.geometry.outputs[1],
                 example: y_example,
-                tiles: &scratch.tiles,
+                tiles: pieces,
                 accumulate: place.first > 0,
-                bias: self.bias.filter(|_| last).map(|bias| &bias[first_row..first_row + tile.height]),
-                floor: if last { self.floor } else { f32::NEG_INFINITY },
-                beside: if last { self.beside } else { Beside::NONE },
+                bias: correlation.bias.filter(|_| last).map(|bias| &bias[first_row..first_row + tile.height]),
+                floor: if last { correlation.floor } else { f32::NEG_INFINITY },
+                beside: if last { correlation.beside } else { Beside::NONE },
             };
-            let steps = Tall { table: &scratch.left[..place.depth], height: tile.height };
-            let left = Left { base: self.panels[first_row * plane_depth..].as_ptr(), row: 1, steps };
+            let steps = Tall { table: &table[..place.depth], height: tile.height };
+            let left = Left { base: correlation.panels[first_row * plane_depth..].as_ptr(), rows: Every::<1>, steps };
             // SAFETY: the panel holds `height` weights for each step, and the pieces of the tile lie in y, by the shape's
-            // lengths; the rest is the caller's promise.
-            unsafe { product::<W, _, _, _, P>(lane, tile.height, place.depth, left, right, &sink) }
+            // lengths; the rest was promised.
+            unsafe { product_tiles::<_, _, _, _, _, P>(lane.sixteen(), tile.height, place.depth, left, right, &sink) }
         }
     }
 }

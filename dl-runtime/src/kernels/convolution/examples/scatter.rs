@@ -1,7 +1,7 @@
 //! The gradient of the input of a strided convolution: for each tile of sixteen pixels of d_y, the product
 //! `weightᵀ d_y` gives what every tap sends back, and each value is added where its tap came from.
 
-use super::super::super::product::{COLUMNS, Left, Right, Sink, Stride, product};
+use super::super::super::product::{COLUMNS, Every, Left, Right, Sink, Stride, product};
 use super::super::Convolution2d;
 use super::super::filters::{Tile as Filters, tiles};
 use super::geometry::{Geometry, Tap, Tile};
@@ -49,19 +49,19 @@ impl Kernel for Scatter<'_> {
                         // SAFETY: a plane holds start + pixels floats, a row of the panel 16.
                         unsafe { copy(lane, from[start..].as_ptr(), to.as_mut_ptr(), pixels) }
                     }
-                    let right = Right { base: panel.0.as_ptr(), steps: Stride(COLUMNS), pitch: 0 };
+                    let right = Right { base: panel.0.as_ptr(), steps: Every::<COLUMNS>, pitch: 0 };
                     for Filters { first: channel, height } in tiles(0..channels) {
                         let d_x = d_x[channel * geometry.source_len()..].as_mut_ptr();
                         for at in 0..taps {
                             // Panels have the taps in reverse.
                             let step = (taps - 1 - at) * filters + first;
                             let left = panels[channel * filters * taps + step * height..].as_ptr();
-                            let left = Left { base: left, row: 1, steps: Stride(height) };
+                            let left = Left { base: left, rows: Every::<1>, steps: Stride(height) };
                             let tap = Tap::new(geometry.kernel, at);
                             let sink = Sources { geometry: &geometry, tile: &tile, tap, d_x };
                             // SAFETY: the tile of the panel holds `height` floats for each tap and filter, the pixels 16
                             // for each filter; the sink checks each place.
-                            unsafe { product::<_, _, _, _, 1>(lane.sixteen(), height, depth, left, right, &sink) }
+                            unsafe { product::<_, _, _, _, _, 1>(lane.sixteen(), height, depth, left, right, sink) }
                         }
                     }
                 }
