@@ -165,11 +165,8 @@ impl Product<'_> {
     unsafe fn left(&self, part: Part) -> Left<Stride, Every<1>> {
         let inputs = self.shape.inputs;
         // SAFETY: x holds rows · inputs floats.
-        Left {
-            base: unsafe { self.x.as_ptr().add(part.row * inputs + part.start) },
-            rows: Stride(inputs),
-            steps: Every::<1>,
-        }
+        let base = unsafe { self.x.as_ptr().add(part.row * inputs + part.start) };
+        Left { base, rows: Stride(inputs), steps: Every::<1> }
     }
 
     /// Up to three rows, several panels at once; `right` is asked for them by the column of the first and the start of the
