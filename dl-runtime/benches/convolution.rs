@@ -5,8 +5,9 @@
 //! operations make of it, padding not counted. A method that saves operations passes 100 %.
 
 use dl_runtime::{
-    Convolution2d, Epilogue, Filters, Form, Isa, Method, Pool2d, Segments, Team, convolution2d, convolution2d_input,
-    convolution2d_weight, isa, max_pool2d, max_pool2d_gradient, pack_filters,
+    Block, Convolution2d, Epilogue, Filters, Form, Isa, Method, Pool2d, Segments, Team, avg_pool2d,
+    avg_pool2d_gradient, convolution2d, convolution2d_input, convolution2d_weight, isa, max_pool2d,
+    max_pool2d_gradient, pack_filters,
 };
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -25,6 +26,10 @@ fn main() {
         groups: 1,
         method: Method::Direct,
     };
+    let depthwise = |channels, size, kernel| Convolution2d {
+        groups: channels,
+        ..square(channels, size, channels, kernel, kernel / 2)
+    };
     let shapes = [
         ("lenet 1→6 5×5 @28", square(1, 28, 6, 5, 2)),
         ("lenet 6→16 5×5 @14", square(6, 14, 16, 5, 0)),
@@ -38,8 +43,19 @@ fn main() {
         ("64→64 3×3 @16", square(64, 16, 64, 3, 1)),
         ("128→128 3×3 @8", square(128, 8, 128, 3, 1)),
         ("64→64 3×3 stride 2 @16", Convolution2d { stride: [2; 2], ..square(64, 16, 64, 3, 1) }),
-        ("depthwise 64 3×3 @16", Convolution2d { groups: 64, ..square(64, 16, 64, 3, 1) }),
         ("64→128 1×1 @16", square(64, 16, 128, 1, 0)),
+        ("depthwise 64 3×3 @16", depthwise(64, 16, 3)),
+        ("depthwise 64 3×3 stride 2 @16", Convolution2d { stride: [2; 2], ..depthwise(64, 16, 3) }),
+        ("depthwise 64→128 3×3 @16", Convolution2d { filters: 128, ..depthwise(64, 16, 3) }),
+        ("depthwise 32 3×3 @32", depthwise(32, 32, 3)),
+        (
+            "depthwise 32 3×3 dilation 2 @32",
+            Convolution2d { dilation: [2; 2], padding: [2; 2], ..depthwise(32, 32, 3) },
+        ),
+        ("depthwise 256 3×3 @7", depthwise(256, 7, 3)),
+        ("depthwise 64 5×5 @14", depthwise(64, 14, 5)),
+        ("depthwise 64 5×5 stride 2 @28", Convolution2d { stride: [2; 2], ..depthwise(64, 28, 5) }),
+        ("depthwise 64 7×7 @14", depthwise(64, 14, 7)),
     ];
     for (name, shape) in shapes.iter().filter(|(name, _)| name.contains(&wanted)) {
         for (form, n) in [(Form::Lanes, 16), (Form::Examples, 1)] {
@@ -51,12 +67,20 @@ fn main() {
             }
         }
     }
-    for (name, size, kernel) in [("pool 2×2 of 6 @28", 28, 2), ("pool 3×3 of 6 @28", 28, 3)] {
+    let pools = [
+        ("pool 2×2 stride 2 of 6 @28", 6, 28, 2, 2, 0),
+        ("pool 3×3 stride 2 of 6 @28", 6, 28, 3, 2, 0),
+        ("pool 3×3 stride 1 of 16 @32", 16, 32, 3, 1, 1),
+        ("pool 3×3 stride 2 of 16 @32", 16, 32, 3, 2, 1),
+        ("pool 3×3 stride 1 of 64 @14", 64, 14, 3, 1, 1),
+        ("pool 3×3 stride 2 of 64 @14", 64, 14, 3, 2, 1),
+    ];
+    for (name, channels, size, kernel, stride, padding) in pools {
         if name.contains(&wanted) {
-            let shape =
-                Pool2d { channels: 6, height: size, width: size, kernel: [kernel; 2], stride: [2; 2], padding: [0; 2] };
-            for (form, n) in [(Form::Lanes, 16), (Form::Examples, 16)] {
-                pool(&format!("{name}, {form:?}"), &shape, form, n);
+            let [kernel, stride, padding] = [kernel, stride, padding].map(|both| [both; 2]);
+            let shape = Pool2d { channels, height: size, width: size, kernel, stride, padding };
+            for form in [Form::Lanes, Form::Examples] {
+                pool(&format!("{name}, {form:?}"), &shape, form);
             }
         }
     }
@@ -77,35 +101,45 @@ fn passes(name: &str, shape: &Convolution2d, form: Form, n: usize) {
     let [panels, transposed] = [false, true].map(|transposed| {
         let filters = Filters { shape: *shape, transposed };
         let mut panels = vec![0.0; filters.len()];
-        pack_filters(&filters, &weight, &mut panels);
+        pack_filters(&filters, weight.as_slice(), &mut panels);
         panels
     });
-    let (x, d_y, bias) = (values(16 * x_len), values(16 * y_len), values(shape.filters));
-    let (mut y, mut d_x, mut d_weight) = (d_y.clone(), x.clone(), weight.clone());
-    let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::NONE };
-    report(name, "forward", operations, || convolution2d(shape, form, n, &x, &panels, epilogue, &mut y));
-    report(name, "input", operations, || {
-        convolution2d_input(shape, form, n, &d_y, &transposed, Epilogue::NONE, &mut d_x)
-    });
-    let (x, d_y) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
+    let lens = [16 * x_len, 16 * y_len, shape.filters, weight.as_slice().len()];
+    let [x, d_y, bias, _] = &lens.map(values);
+    let [d_x, y, _, d_weight] = &mut lens.map(values);
+    let [x, d_y, bias] = [x, d_y, bias].map(Block::as_slice);
+    let [d_x, y, d_weight] = [d_x, y, d_weight].map(Block::as_mut_slice);
+    let epilogue = Epilogue { bias: Some(bias), ..Epilogue::NONE };
+    report(name, "forward", operations, || convolution2d(shape, form, n, x, &panels, epilogue, y));
+    report(name, "input", operations, || convolution2d_input(shape, form, n, d_y, &transposed, Epilogue::NONE, d_x));
+    let (x, d_y) = (Segments::of_examples(x, x_len), Segments::of_examples(d_y, y_len));
     if shape.method == Method::Direct || form == Form::Lanes {
         let team = Team::serial();
-        report(name, "weight", operations, || convolution2d_weight(shape, form, n, x, d_y, &mut d_weight, &team));
+        report(name, "weight", operations, || convolution2d_weight(shape, form, n, x, d_y, d_weight, &team));
     }
 }
 
-fn pool(name: &str, shape: &Pool2d, form: Form, n: usize) {
+/// Sixteen examples in either form.
+fn pool(name: &str, shape: &Pool2d, form: Form) {
     let places = shape.output_height() * shape.output_width();
-    let (x_len, y_len) = (n * shape.channels * shape.height * shape.width, n * shape.channels * places);
-    let (x, d_y) = (values(x_len), values(y_len));
-    let (mut y, mut d_x) = (d_y.clone(), x.clone());
-    report(name, "forward", 0, || max_pool2d(shape, form, n, &x, &mut y));
-    report(name, "input", 0, || max_pool2d_gradient(shape, form, n, &x, &d_y, &mut d_x));
+    let (x_len, y_len) = (16 * shape.channels * shape.height * shape.width, 16 * shape.channels * places);
+    let ([x, d_y], [d_x, y]) = (&[x_len, y_len].map(values), &mut [x_len, y_len].map(values));
+    let ([x, d_y], [d_x, y]) = ([x, d_y].map(Block::as_slice), [d_x, y].map(Block::as_mut_slice));
+    report(name, "maximum", 0, || max_pool2d(shape, form, 16, x, y));
+    report(name, "its gradient", 0, || max_pool2d_gradient(shape, form, 16, x, d_y, d_x));
+    report(name, "average", 0, || avg_pool2d(shape, form, 16, x, y));
+    report(name, "its gradient", 0, || avg_pool2d_gradient(shape, form, 16, d_y, d_x));
 }
 
 /// Some numbers between −1 and 1.
-fn values(len: usize) -> Vec<f32> {
-    (0..len).map(|i| ((i * 7919) % 2003) as f32 / 1001.5 - 1.0).collect()
+fn values(len: usize) -> Block {
+    let mut values = Block::zeroed(len);
+    values
+        .as_mut_slice()
+        .iter_mut()
+        .enumerate()
+        .for_each(|(i, value)| *value = ((i * 7919) % 2003) as f32 / 1001.5 - 1.0);
+    values
 }
 
 /// Runs a pass and the loop of multiply-adds in turn, and prints how they compare.
@@ -124,7 +158,7 @@ fn report(name: &str, pass: &str, operations: usize, mut run: impl FnMut()) {
     // Of rates the fastest is the last.
     let [best_peak, median_peak] = ordered(peaks.into_iter().map(|rate| 1.0 / rate).collect()).map(|time| 1.0 / time);
     println!(
-        "{name:45} {pass:8} {:9.1} µs fastest {:9.1} µs median {:6.1} % {:6.1} % of {:.0} GFLOP/s",
+        "{name:45} {pass:12} {:9.1} µs fastest {:9.1} µs median {:6.1} % {:6.1} % of {:.0} GFLOP/s",
         1e6 * fastest,
         1e6 * median,
         100.0 * rate(fastest) / best_peak,

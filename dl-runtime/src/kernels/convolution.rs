@@ -1,12 +1,14 @@
 //! Two-dimensional convolutions: forward, gradient of the input, gradient of the weight.
 //!
 //! All are products without an im2col matrix, by panels of the weight that [`filters`] packs. A shard whose examples lie
-//! side by side is computed in [`lanes`] and [`lanes_weight`], one example after another in [`examples`]; [`axis`] knows
-//! which pixels meet. This file holds the shape, the checks and the choice between them. Nothing is allocated.
+//! side by side is computed in [`lanes`] and [`lanes_weight`], one example after another in [`examples`], either if groups
+//! have one channel and few filters in [`depthwise`]; [`axis`] knows which pixels meet. This file holds the shape, the
+//! checks and the choice between them. Nothing is allocated.
 //!
 //! In the field's manner, "convolution" is cross-correlation: the kernel is not flipped.
 
 mod axis;
+mod depthwise;
 mod examples;
 mod filters;
 mod lanes;
@@ -21,6 +23,7 @@ use super::form::Form;
 use crate::simd::{Isa, dispatch, isa};
 use crate::{Segments, Team};
 use axis::Axis;
+use depthwise::examples::Plan;
 use examples::{correlation::Correlation, geometry::Geometry, scatter::Scatter, weight::Weight};
 pub use filters::{Filters, pack_filters};
 use winograd::Winograd;
@@ -163,31 +166,21 @@ fn convolution2d_on(
     let (planes, rows) = (shape.channels / shape.groups, shape.filters / shape.groups);
     let bias = epilogue.bias.map(|bias| &bias[..shape.filters]);
     let (floor, beside) = (epilogue.floor(), epilogue.beside(y));
-    match form {
+    match (form, Plan::new(shape, false)) {
         _ if shape.is_winograd() => {
             shape.by_winograd(isa, form, n, false, x, panels, (bias, floor, beside), y);
         }
-        Form::Examples => {
-            let geometry = shape.geometry();
-            let y = &mut *y;
-            dispatch(
-                isa,
-                Correlation {
-                    geometry,
-                    groups: shape.groups,
-                    planes,
-                    rows,
-                    n,
-                    source: x,
-                    panels,
-                    bias,
-                    floor,
-                    beside,
-                    y,
-                },
-            );
+        (Form::Examples, Some(plan)) => {
+            let (shape, source, y) = (*shape, x, &mut *y);
+            let kernel =
+                depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, bias, floor, beside, y };
+            dispatch(isa, kernel);
         }
-        Form::Lanes => shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, (bias, floor, beside), y),
+        (Form::Examples, None) => {
+            let (geometry, groups, source, y) = (shape.geometry(), shape.groups, x, &mut *y);
+            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, bias, floor, beside, y });
+        }
+        (Form::Lanes, _) => shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, (bias, floor, beside), y),
     }
     epilogue.finish(isa, y);
 }
@@ -231,16 +224,22 @@ fn convolution2d_input_on(
     }
     let (planes, rows) = (shape.filters / shape.groups, shape.channels / shape.groups);
     let (bias, floor, beside) = (None, f32::NEG_INFINITY, epilogue.beside(d_x));
-    match form {
+    match (form, Plan::new(shape, true)) {
         _ if shape.is_winograd() => {
             shape.by_winograd(isa, form, n, true, d_y, panels, (bias, floor, beside), d_x);
         }
-        Form::Examples if shape.stride != [1, 1] => {
+        (Form::Examples, Some(plan)) => {
+            let (shape, source, y) = (*shape, d_y, d_x);
+            let kernel =
+                depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, bias, floor, beside, y };
+            dispatch(isa, kernel);
+        }
+        (Form::Examples, None) if shape.stride != [1, 1] => {
             d_x.fill(0.0);
             dispatch(isa, Scatter { shape: *shape, d_y, panels, d_x: &mut *d_x });
             epilogue.pass(isa, d_x);
         }
-        Form::Examples => {
+        (Form::Examples, None) => {
             // A convolution of d_y by the flipped kernel.
             let geometry = shape.geometry();
             let padding = [0, 1].map(|axis| geometry.extent(axis) as isize - 1 - geometry.padding[axis]);
@@ -248,7 +247,7 @@ fn convolution2d_input_on(
             let (groups, source, y) = (shape.groups, d_y, d_x);
             dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, bias, floor, beside, y });
         }
-        Form::Lanes => {
+        (Form::Lanes, _) => {
             let [vertical, horizontal] = shape.axes();
             for down in 0..shape.stride[0].min(shape.height) {
                 for right in 0..shape.stride[1].min(shape.width) {
@@ -312,6 +311,26 @@ impl Convolution2d {
     ) {
         let [height, width] = self.kernel;
         let (kernel_width, taps, groups) = (width, height * width, self.groups);
+        if depthwise::suits(self) {
+            let y = &mut *y;
+            return dispatch(
+                isa,
+                depthwise::lanes::Correlation {
+                    axes,
+                    kernel_width,
+                    taps,
+                    groups,
+                    planes,
+                    rows,
+                    source,
+                    panels,
+                    bias,
+                    floor,
+                    beside,
+                    y,
+                },
+            );
+        }
         dispatch(
             isa,
             lanes::Correlation {
@@ -376,6 +395,12 @@ fn convolution2d_weight_on(
     }
     let (kernel_len, filter_len) = (shape.kernel[0] * shape.kernel[1], weight_len / shape.filters);
     match form {
+        Form::Examples if let Some(plan) = Plan::new(shape, false) => {
+            team.split(d_weight, kernel_len, |start, part| {
+                let first = start / kernel_len;
+                dispatch(isa, depthwise::examples::Weight { plan, shape: *shape, n, x, d_y, first, part });
+            })
+        }
         Form::Examples => team.split(d_weight, filter_len, |start, part| {
             dispatch(isa, Weight { shape: *shape, n, x, d_y, first: start / filter_len, part });
         }),
@@ -386,6 +411,9 @@ fn convolution2d_weight_on(
                 dispatch(isa, winograd_weight::Weight { shape: *shape, n, x, d_y, first: start / filter_len, part });
             });
         }
+        Form::Lanes if depthwise::suits(shape) => team.split(d_weight, kernel_len, |start, part| {
+            dispatch(isa, depthwise::lanes::Weight { shape: *shape, n, x, d_y, first: start / kernel_len, part });
+        }),
         Form::Lanes => {
             let unit = if shape.filters < 4 * team.threads() { kernel_len } else { filter_len };
             team.split(d_weight, unit, |start, part| {

@@ -8,10 +8,12 @@
 //!
 //! Padding counts as not there: it never wins a maximum and does not dilute an average. A window wholly within
 //! padding has the maximum −∞, the average 0 and no gradient. A NaN in a window is its maximum. Windows of 2×2 at
-//! stride 2 have a way of their own (`halve.rs`); all others tap by tap along rows. Examples side by side go vector by
-//! vector, whatever the window ([`lanes`]). Windows are not dilated.
+//! stride 2 have a way of their own (`halve.rs`); others go by vectors of windows of a row ([`rows`]), those further apart than
+//! two columns tap by tap. Examples side by side go vector by vector, whatever the window ([`lanes`]). Windows are not
+//! dilated.
 
 mod lanes;
+mod rows;
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -21,6 +23,7 @@ use super::form::Form;
 use super::halve::{halve_plane, halve_plane_average_gradient, halve_plane_maximum_gradient};
 use crate::segments::SHARD;
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
+use rows::Rows;
 
 /// The shape of a pooling: `x` is `[n, channels, height, width]`, `y` is
 /// `[n, channels, output_height, output_width]`. Pairs are vertical, horizontal.
@@ -224,6 +227,11 @@ impl<W: Window> Kernel for Forward<'_, W> {
         if input == 0 || output == 0 {
             return;
         }
+        if !shape.is_halving()
+            && let Some(rows) = Rows::new(shape)
+        {
+            return rows.forward(lane, window, x, y);
+        }
         for (x, y) in x.chunks_exact(input).zip(y.chunks_exact_mut(output)) {
             if shape.is_halving() {
                 halve_plane(lane, window, shape.width, x, y);
@@ -298,6 +306,11 @@ impl Kernel for MaximumGradient<'_> {
         if input == 0 || output == 0 {
             return d_x.fill(0.0);
         }
+        if !shape.is_halving()
+            && let Some(rows) = Rows::new(shape)
+        {
+            return rows.maximum_gradient(lane, x, d_y, d_x);
+        }
         let planes = x.chunks_exact(input).zip(d_y.chunks_exact(output)).zip(d_x.chunks_exact_mut(input));
         for ((x, d_y), d_x) in planes {
             if shape.is_halving() {
@@ -350,6 +363,11 @@ impl Kernel for AverageGradient<'_> {
         let (d_y, d_x) = (&d_y[..planes * output], &mut d_x[..planes * input]);
         if input == 0 || output == 0 {
             return d_x.fill(0.0);
+        }
+        if !shape.is_halving()
+            && let Some(rows) = Rows::new(shape)
+        {
+            return rows.average_gradient(lane, d_y, d_x);
         }
         let [vertical, horizontal] = Axis::pair(shape);
         for (d_y, d_x) in d_y.chunks_exact(output).zip(d_x.chunks_exact_mut(input)) {
@@ -447,7 +465,7 @@ mod tests {
 
     fn shapes() -> impl Strategy<Value = Pool2d> {
         let pair = |range: std::ops::Range<usize>| (range.clone(), range).prop_map(|(a, b)| [a, b]);
-        let any_shape = (1..4_usize, 1..9_usize, 1..40_usize, pair(1..4), pair(1..4), pair(0..3)).prop_map(
+        let any_shape = (1..4_usize, 1..9_usize, 1..40_usize, pair(1..6), pair(1..4), pair(0..4)).prop_map(
             |(channels, height, width, kernel, stride, padding)| Pool2d {
                 channels,
                 height,
@@ -483,37 +501,58 @@ mod tests {
         a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5) && a.len() == b.len()
     }
 
+    /// Maxima and averages, and both gradients, against their twins; the numbers of maxima may be strange.
+    fn check(shape: &Pool2d, n: usize, seed: u64, strange: bool) {
+        for (isa, form) in available().iter().flat_map(|isa| [(*isa, Form::Examples), (*isa, Form::Lanes)]) {
+            let what = (isa, form, shape, n, seed);
+            let [input, output] =
+                [shape.input_plane(), shape.output_plane()].map(|plane| form.floats(n, shape.channels * plane));
+            let (x, d_y) = (numbers(input, seed, strange), numbers(output, seed ^ 1, false));
+            let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
+            let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
+            reference::max_pool2d(shape, form, n, &x, &mut expected);
+            pool_on(isa, shape, form, n, &x, &mut y, Maximum);
+            assert!(same_bits(&y, &expected), "{what:?}: {y:?} {expected:?}");
+            reference::max_pool2d_gradient(shape, form, n, &x, &d_y, &mut d_expected);
+            maximum_gradient_on(isa, shape, form, n, &x, &d_y, &mut d_x);
+            assert!(close(&d_x, &d_expected), "{what:?}: {d_x:?} {d_expected:?}");
+            let x = numbers(input, seed, false);
+            reference::avg_pool2d(shape, form, n, &x, &mut expected);
+            pool_on(isa, shape, form, n, &x, &mut y, Average);
+            assert!(close(&y, &expected), "{what:?}: {y:?} {expected:?}");
+            reference::avg_pool2d_gradient(shape, form, n, &d_y, &mut d_expected);
+            average_gradient_on(isa, shape, form, n, &d_y, &mut d_x);
+            assert!(close(&d_x, &d_expected), "{what:?}: {d_x:?} {d_expected:?}");
+        }
+    }
+
+    #[test]
+    fn planes_larger_than_the_stack() {
+        for ([height, width], [stride, down]) in [[60, 300], [700, 5], [9, 700], [5, 3000], [3, 9000]]
+            .into_iter()
+            .flat_map(|size| [[1, 1], [2, 2], [1, 3], [2, 1]].map(|stride| (size, stride)))
+        {
+            let shape = Pool2d { channels: 2, stride: [down, stride], padding: [1; 2], ..plane(height, width, 3, 1) };
+            check(&shape, 1, 7, width % 7 == 0);
+        }
+        check(&Pool2d { padding: [8, 2], ..plane(40, 40, 17, 1) }, 1, 8, false);
+        check(&Pool2d { padding: [40, 50], ..plane(4, 6, 3, 2) }, 2, 9, true);
+    }
+
+    #[test]
+    fn the_first_pixel_of_infinities_gets_the_gradient() {
+        let shape = Pool2d { padding: [1; 2], ..plane(2, 2, 3, 2) };
+        let mut d_x = [f32::NAN; 4];
+        for low in [f32::NEG_INFINITY, f32::NAN] {
+            max_pool2d_gradient(&shape, Form::Examples, 1, &[low; 4], &[5.0], &mut d_x);
+            assert_eq!(d_x, [5.0, 0.0, 0.0, 0.0]);
+        }
+    }
+
     proptest! {
         #[test]
-        fn maxima_agree_with_the_twin(shape in shapes(), n in 1..3_usize, seed: u64, strange: bool) {
-            for (isa, form) in available().iter().flat_map(|isa| [(*isa, Form::Examples), (*isa, Form::Lanes)]) {
-                let [input, output] = [shape.input_plane(), shape.output_plane()].map(|plane| form.floats(n, shape.channels * plane));
-                let (x, d_y) = (numbers(input, seed, strange), numbers(output, seed ^ 1, false));
-                let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
-                reference::max_pool2d(&shape, form, n, &x, &mut expected);
-                let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
-                reference::max_pool2d_gradient(&shape, form, n, &x, &d_y, &mut d_expected);
-                pool_on(isa, &shape, form, n, &x, &mut y, Maximum);
-                prop_assert!(same_bits(&y, &expected), "{y:?} {expected:?}");
-                maximum_gradient_on(isa, &shape, form, n, &x, &d_y, &mut d_x);
-                prop_assert!(close(&d_x, &d_expected), "{d_x:?} {d_expected:?}");
-            }
-        }
-
-        #[test]
-        fn averages_agree_with_the_twin(shape in shapes(), n in 1..3_usize, seed: u64) {
-            for (isa, form) in available().iter().flat_map(|isa| [(*isa, Form::Examples), (*isa, Form::Lanes)]) {
-                let [input, output] = [shape.input_plane(), shape.output_plane()].map(|plane| form.floats(n, shape.channels * plane));
-                let (x, d_y) = (numbers(input, seed, false), numbers(output, seed ^ 1, false));
-                let (mut y, mut expected) = (vec![9.0; output + 1], vec![9.0; output + 1]);
-                reference::avg_pool2d(&shape, form, n, &x, &mut expected);
-                let (mut d_x, mut d_expected) = (vec![9.0; input + 1], vec![9.0; input + 1]);
-                reference::avg_pool2d_gradient(&shape, form, n, &d_y, &mut d_expected);
-                pool_on(isa, &shape, form, n, &x, &mut y, Average);
-                prop_assert!(close(&y, &expected), "{y:?} {expected:?}");
-                average_gradient_on(isa, &shape, form, n, &d_y, &mut d_x);
-                prop_assert!(close(&d_x, &d_expected), "{d_x:?} {d_expected:?}");
-            }
+        fn agree_with_their_twins(shape in shapes(), n in 1..3_usize, seed: u64, strange: bool) {
+            check(&shape, n, seed, strange);
         }
 
         /// ⟨pool(x), d_y⟩ = ⟨x, gradient(d_y)⟩: averaging is linear, and taking a maximum is where it is taken.

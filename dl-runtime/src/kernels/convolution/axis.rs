@@ -17,11 +17,11 @@ pub(super) struct Axis {
     /// Positions from what one result meets to what the next one meets.
     pub(super) stride: usize,
     /// Where result 0 meets the source at the first of its taps.
-    offset: isize,
+    pub(super) offset: isize,
     /// Positions from one of its taps to the next.
     pub(super) dilation: usize,
     /// How many of the kernel's taps it has.
-    taps: usize,
+    pub(super) taps: usize,
     /// Which the first is.
     first_tap: usize,
     /// Taps of the kernel from one of them to the next.

@@ -242,6 +242,27 @@ fn sums_and_rows_longer_than_a_block() {
     check(Convolution2d { stride: [2, 1], ..square(1, 5, 300, 2, 0) }, 1, 9);
 }
 
+#[test]
+fn depthwise_ones_of_every_width() {
+    let depthwise = |size, kernel| Convolution2d { groups: 3, ..square(3, size, 3, kernel, kernel / 2) };
+    for (width, kernel) in (1..=20).flat_map(|width| [3, 5, 7].map(|kernel| (width, kernel))) {
+        let shape = Convolution2d { width, ..depthwise(9, kernel) };
+        for stride in [[1, 1], [2, 2], [1, 2], [2, 1], [3, 3]] {
+            check(Convolution2d { stride, ..shape }, 2, width as u64);
+        }
+        for dilation in [2, 3] {
+            check(Convolution2d { dilation: [dilation; 2], ..shape }, 2, width as u64);
+        }
+        check(Convolution2d { filters: 6, ..shape }, 2, width as u64);
+    }
+    // More rows than the stack holds, in order and not, and rows that it holds few of, or none.
+    for [height, width] in [[40, 300], [500, 5], [9, 700], [5, 3000], [3, 9000]] {
+        for (filters, stride) in [(3, 1), (6, 1), (3, 2), (6, 2)] {
+            check(Convolution2d { height, width, filters, stride: [stride; 2], ..depthwise(1, 3) }, 1, width as u64);
+        }
+    }
+}
+
 fn any_shape() -> impl Strategy<Value = Convolution2d> {
     let pairs = (1usize..5, 1usize..6, 1usize..4, 1usize..4, 0usize..4, 0usize..4, 1usize..3, 1usize..3);
     let counts = (1usize..4, 1usize..5, 1usize..8, 1usize..18, 1usize..24);
@@ -262,6 +283,22 @@ fn any_shape() -> impl Strategy<Value = Convolution2d> {
 /// The same, mostly with stride 1.
 fn any_dense_shape() -> impl Strategy<Value = Convolution2d> {
     any_shape().prop_map(|shape| Convolution2d { stride: [1; 2], ..shape })
+}
+
+/// Groups of one channel, with one filter or a few.
+fn any_depthwise_shape() -> impl Strategy<Value = Convolution2d> {
+    let pairs = (1usize..6, 1usize..8, 1usize..4, 1usize..4, 0usize..5, 0usize..5, 1usize..4, 1usize..4);
+    let counts = (1usize..4, 1usize..5, 1usize..24, 1usize..40);
+    (pairs, counts).prop_map(|(p, (channels, filters, height, width))| Convolution2d {
+        height,
+        width,
+        kernel: [p.0, p.1],
+        stride: [p.2, p.3],
+        padding: [p.4, p.5],
+        dilation: [p.6, p.7],
+        groups: channels,
+        ..square(channels, 0, channels * filters, 1, 0)
+    })
 }
 
 /// Shapes that Winograd's method has.
@@ -289,6 +326,11 @@ proptest! {
     }
 
     #[test]
+    fn depthwise_ones_agree_with_their_twins(shape in any_depthwise_shape(), n in 1usize..18, seed in 0u64..1000) {
+        check(shape, n, seed);
+    }
+
+    #[test]
     fn winograd_s_method_agrees_with_its_twin(shape in any_winograd_shape(), n in 1usize..18, seed in 0u64..1000) {
         check(shape, n, seed);
     }
@@ -300,7 +342,7 @@ proptest! {
 
     /// ⟨conv(x, w), y⟩ = ⟨x, input gradient of y⟩ = ⟨w, weight gradient of y⟩.
     #[test]
-    fn gradients_are_adjoint(shape in any_shape(), dense: bool, lanes: bool, n in 1usize..4) {
+    fn gradients_are_adjoint(shape in prop_oneof![any_shape(), any_depthwise_shape()], dense: bool, lanes: bool, n in 1usize..4) {
         let shape = if dense { Convolution2d { stride: [1; 2], ..shape } } else { shape };
         let [x_len, y_len, weight_len] = shape.lens();
         let (x, w, d_y) = (values(n * x_len, 1), values(weight_len, 2), values(n * y_len, 3));
@@ -323,7 +365,9 @@ proptest! {
 
     /// The same bits for any number of threads and from shards of an arena, in either form.
     #[test]
-    fn bits_do_not_depend_on_the_partition(shape in any_shape(), lanes: bool, n in 1usize..40, threads in 2usize..8) {
+    fn bits_do_not_depend_on_the_partition(
+        shape in prop_oneof![any_shape(), any_depthwise_shape()], lanes: bool, n in 1usize..40, threads in 2usize..8,
+    ) {
         let form = if lanes { Form::Lanes } else { Form::Examples };
         let [x_len, y_len, weight_len] = shape.lens();
         let x = shards(form, n, x_len, &values(n * x_len, 1), Missing::First);
@@ -346,7 +390,7 @@ proptest! {
     /// The bits of an example do not depend on the others of its shard, nor on which of them it is.
     #[test]
     fn bits_do_not_depend_on_the_other_examples(
-        shape in prop_oneof![any_shape(), any_winograd_shape()], lanes: bool, n in 2usize..16,
+        shape in prop_oneof![any_shape(), any_depthwise_shape(), any_winograd_shape()], lanes: bool, n in 2usize..16,
     ) {
         let form = if lanes { Form::Lanes } else { Form::Examples };
         let [x_len, y_len, weight_len] = shape.lens();

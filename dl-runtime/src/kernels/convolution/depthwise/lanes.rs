@@ -1,0 +1,201 @@
+//! Depthwise convolutions of sixteen examples side by side: tiles lie along rows.
+
+use super::super::Convolution2d;
+use super::super::axis::Axis;
+use super::{Along, LINES, Line, Place, Sums, TAPS, VECTOR, most, taps_across, tiles, with_results, with_tile};
+use crate::Segments;
+use crate::kernels::epilogue::Beside;
+use crate::kernels::pack::Aligned;
+use crate::segments::SHARD;
+use crate::simd::{Kernel, Lane, Sixteen};
+
+/// Floats of pixels and results of a gradient at a time: they stay in the first-level cache for all taps.
+const BLOCK: usize = 4096;
+
+/// Computes the results that `axes` say, of all groups; the others are left as they are. Slices have their lengths.
+pub(in super::super) struct Correlation<'a> {
+    /// Vertical and horizontal.
+    pub(in super::super) axes: [Axis; 2],
+    /// Taps of the kernel from one row to the next.
+    pub(in super::super) kernel_width: usize,
+    /// Taps of the kernel.
+    pub(in super::super) taps: usize,
+    pub(in super::super) groups: usize,
+    /// Source planes of a group.
+    pub(in super::super) planes: usize,
+    /// Planes of results of a group.
+    pub(in super::super) rows: usize,
+    /// Planes of [height, width, 16].
+    pub(in super::super) source: &'a [f32],
+    pub(in super::super) panels: &'a [f32],
+    /// One float for each plane of results.
+    pub(in super::super) bias: Option<&'a [f32]>,
+    pub(in super::super) floor: f32,
+    pub(in super::super) beside: Beside,
+    pub(in super::super) y: &'a mut [f32],
+}
+
+impl Kernel for Correlation<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(mut self, lane: V) {
+        let [vertical, horizontal] = self.axes;
+        let source_len = vertical.source * horizontal.source * SHARD;
+        // The panel of a group is one tile of filters, whose weights lie side by side.
+        let step = self.planes * self.rows;
+        let (across, count) = taps_across(&vertical, horizontal.source * SHARD, self.kernel_width * step);
+        for group in 0..self.groups {
+            let source = &self.source[group * self.planes * source_len..][..self.planes * source_len];
+            let panel = &self.panels[group * step * self.taps..][..step * self.taps];
+            for row in 0..self.rows {
+                let line = Line {
+                    pixels: source.as_ptr(),
+                    weights: panel[row..].as_ptr(),
+                    planes: self.planes,
+                    plane: [source_len, self.rows],
+                    across: &across[..count],
+                    across_len: vertical.source,
+                    along: Along::new(&horizontal, SHARD, step),
+                };
+                // SAFETY: the source holds all positions of the planes, and the panel a weight for each tap, plane and row.
+                unsafe { self.plane(lane.sixteen(), &line, group * self.rows + row) }
+            }
+        }
+    }
+}
+
+impl Correlation<'_> {
+    /// A plane of results.
+    ///
+    /// # Safety
+    /// The line must be readable as it says.
+    #[inline(always)]
+    unsafe fn plane<W: Sixteen>(&mut self, lane: W, line: &Line<'_>, plane: usize) {
+        let [vertical, horizontal] = self.axes;
+        let places = vertical.len * horizontal.len;
+        let y = &mut self.y[plane * places * SHARD..][..places * SHARD];
+        let (bias, floor, beside) = (self.bias.map_or(0.0, |bias| bias[plane]), self.floor, self.beside);
+        let every = line.along.every();
+        for residue in 0..every.min(horizontal.outputs) {
+            let (along, shift) = line.along.of_residue(residue);
+            let line = Line { pixels: line.pixels.wrapping_add(shift), along, ..*line };
+            let results = (horizontal.outputs - residue).div_ceil(every);
+            let apart = every * horizontal.step * SHARD;
+            for row in 0..vertical.outputs {
+                let across = row * vertical.stride;
+                let start = vertical.place(row) * horizontal.len + horizontal.place(residue);
+                for [first, results] in tiles(most(W::TALL), results) {
+                    let place = Place { along: first, across, pixels: across * horizontal.source * SHARD };
+                    let y = y.as_mut_ptr().wrapping_add(start * SHARD + first * apart);
+                    let tile = Tile { y, apart, bias, floor, beside };
+                    // SAFETY: the caller's promise; the results are some of the plane.
+                    unsafe { with_tile!(W::TALL, results, along.shared(), tile.write::<W>(lane, &line, place)) }
+                }
+            }
+        }
+    }
+}
+
+/// Where the vectors of a pixel start.
+#[inline(always)]
+fn halves<V: Lane>() -> impl Iterator<Item = usize> + use<V> {
+    const { assert!(SHARD.is_multiple_of(V::LANES)) };
+    (0..SHARD).step_by(V::LANES)
+}
+
+/// Where the results of a tile go.
+struct Tile {
+    y: *mut f32,
+    /// Floats from one to the next.
+    apart: usize,
+    /// To be added.
+    bias: f32,
+    /// A lower bound.
+    floor: f32,
+    /// What lies beside the results.
+    beside: Beside,
+}
+
+impl Tile {
+    /// # Safety
+    /// The line must be readable as it says, and C results writable.
+    #[inline(always)]
+    unsafe fn write<V: Lane, const C: usize, const S: usize>(&self, lane: V, line: &Line<'_>, place: Place) {
+        let (bias, floor) = (lane.splat(self.bias), lane.splat(self.floor));
+        // SAFETY: the caller's promise.
+        unsafe {
+            let acc = line.tile::<V, C, S>(lane, place);
+            for i in 0..C {
+                let y = self.y.add(i * self.apart);
+                self.beside.finish(y, acc[i] + bias, floor).store(y);
+            }
+        }
+    }
+}
+
+/// Writes the floats of d_weight from kernel `first` on that `part` holds.
+pub(in super::super) struct Weight<'a> {
+    pub(in super::super) shape: Convolution2d,
+    /// Examples.
+    pub(in super::super) n: usize,
+    pub(in super::super) x: Segments<'a>,
+    pub(in super::super) d_y: Segments<'a>,
+    pub(in super::super) first: usize,
+    pub(in super::super) part: &'a mut [f32],
+}
+
+impl Kernel for Weight<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let [vertical, horizontal] = self.shape.axes();
+        let taps = vertical.taps * horizontal.taps;
+        let source_len = vertical.source * horizontal.source * SHARD;
+        let output_len = vertical.outputs * horizontal.outputs * SHARD;
+        let filters = self.shape.filters / self.shape.groups;
+        let pitch = horizontal.source * SHARD;
+        let (across, count) = taps_across(&vertical, pitch, horizontal.taps);
+        let along = Along::new(&horizontal, SHARD, 1);
+        let every = along.every();
+        let residues = || 0..every.min(horizontal.outputs);
+        let lines = (BLOCK / (vertical.stride * pitch + horizontal.outputs * SHARD)).max(1);
+        let mut block = Aligned::<{ TAPS * TAPS * VECTOR }>::uninit();
+        for (filter, part) in (self.first..).zip(self.part.chunks_exact_mut(taps)) {
+            let sums = block.zeros(taps * VECTOR);
+            for shard in 0..self.n.div_ceil(SHARD) {
+                let x = &self.x.shard(shard, SHARD)[filter / filters * source_len..][..source_len];
+                let d_y = &self.d_y.shard(shard, SHARD)[filter * output_len..][..output_len];
+                for line in (0..vertical.outputs).step_by(lines) {
+                    let start = line * vertical.stride;
+                    for some in across[..count].chunks(LINES) {
+                        for (residue, half) in
+                            residues().flat_map(|residue| halves::<V>().map(move |half| (residue, half)))
+                        {
+                            let (along, shift) = along.of_residue(residue);
+                            let sums = Sums {
+                                pixels: x.as_ptr().wrapping_add(start * pitch + shift + half),
+                                d_y: d_y[(line * horizontal.outputs + residue) * SHARD + half..].as_ptr(),
+                                lines: lines.min(vertical.outputs - line),
+                                line: [vertical.stride, vertical.stride * pitch, horizontal.outputs * SHARD],
+                                start,
+                                across: some,
+                                across_len: vertical.source,
+                                along,
+                                results: (horizontal.outputs - residue).div_ceil(every),
+                                d_y_apart: every * SHARD,
+                                last: V::LANES,
+                                sums: sums.as_mut_ptr(),
+                            };
+                            // SAFETY: x holds all positions, d_y all results, and the block a vector for each tap.
+                            unsafe { sums.add(lane) }
+                        }
+                    }
+                }
+            }
+            for (sum, vector) in part.iter_mut().zip(sums.chunks_exact(VECTOR)) {
+                // SAFETY: the chunk has as many floats as any vector.
+                *sum = unsafe { lane.load(vector.as_ptr()) }.total();
+            }
+        }
+    }
+}
