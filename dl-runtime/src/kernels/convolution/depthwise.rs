@@ -20,7 +20,7 @@ pub(super) mod examples;
 pub(super) mod lanes;
 
 use super::axis::Axis;
-use crate::simd::Lane;
+use crate::simd::{Kernel, Lane, Sixteen};
 
 /// Taps along an axis at most.
 const TAPS: usize = 32;
@@ -29,9 +29,13 @@ const FILTERS: usize = 3;
 /// Taps across a tile whose sums are taken at once.
 const LINES: usize = 3;
 
-/// Results of a tile at most, with many registers for vectors and with few: so many sums keep the multipliers busy.
-const fn most(tall: bool) -> usize {
-    if tall { 8 } else { 4 }
+/// Results of a tile at most: with many registers for vectors, with few, and without special instructions.
+const fn most<V: Lane>() -> usize {
+    match V::Sixteen::HEIGHT {
+        8 => 8,
+        6 => 4,
+        _ => 1,
+    }
 }
 
 /// Whether a convolution is computed here, in either form and direction.
@@ -139,28 +143,31 @@ impl Along {
 
 /// Calls a function with the number of results of a tile, as [`most`] allows, and what [`Along::shared`] says as constants.
 macro_rules! with_tile {
-    ($tall:expr, $results:expr, $shared:expr, $($call:tt)*) => {
+    ($results:expr, $shared:expr, $($call:tt)*) => {
         match $shared {
-            1 => with_results!($tall, 1, $results, $($call)*),
-            2 => with_results!($tall, 2, $results, $($call)*),
-            _ => with_results!($tall, 0, $results, $($call)*),
+            1 => with_results!(1, $results, $($call)*),
+            2 => with_results!(2, $results, $($call)*),
+            _ => with_results!(0, $results, $($call)*),
         }
     };
 }
 macro_rules! with_results {
-    ($tall:expr, $S:literal, $results:expr, $($function:ident).+::<$V:ident>($($argument:expr),* $(,)?)) => {
+    ($S:literal, $results:expr, $function:ident::<$V:ident>($($argument:expr),* $(,)?)) => {
         match $results {
-            1 => $($function).+::<$V, 1, $S>($($argument),*),
-            2 => $($function).+::<$V, 2, $S>($($argument),*),
-            3 => $($function).+::<$V, 3, $S>($($argument),*),
-            results if const { $tall } => match results {
-                4 => $($function).+::<$V, 4, $S>($($argument),*),
-                5 => $($function).+::<$V, 5, $S>($($argument),*),
-                6 => $($function).+::<$V, 6, $S>($($argument),*),
-                7 => $($function).+::<$V, 7, $S>($($argument),*),
-                _ => $($function).+::<$V, 8, $S>($($argument),*),
+            results if const { most::<$V>() >= 4 } => match results {
+                1 => $function::<$V, 1, $S>($($argument),*),
+                2 => $function::<$V, 2, $S>($($argument),*),
+                3 => $function::<$V, 3, $S>($($argument),*),
+                results if const { most::<$V>() == 8 } => match results {
+                    4 => $function::<$V, 4, $S>($($argument),*),
+                    5 => $function::<$V, 5, $S>($($argument),*),
+                    6 => $function::<$V, 6, $S>($($argument),*),
+                    7 => $function::<$V, 7, $S>($($argument),*),
+                    _ => $function::<$V, 8, $S>($($argument),*),
+                },
+                _ => $function::<$V, 4, $S>($($argument),*),
             },
-            _ => $($function).+::<$V, 4, $S>($($argument),*),
+            _ => $function::<$V, 1, $S>($($argument),*),
         }
     };
 }
@@ -345,15 +352,13 @@ impl Sums<'_> {
         let mut at = 0;
         while at < self.along.taps {
             let some = Along::at_once(shared, self.along.taps - at);
-            // SAFETY: the caller's promise; there are `some` more taps.
-            unsafe {
-                match (shared, some) {
-                    (1, 3) => self.of_taps::<V, 1, 3>(lane, at),
-                    (1, 2) => self.of_taps::<V, 1, 2>(lane, at),
-                    (2, 3) => self.of_taps::<V, 2, 3>(lane, at),
-                    (2, 2) => self.of_taps::<V, 2, 2>(lane, at),
-                    _ => self.of_taps::<V, 0, 1>(lane, at),
-                }
+            // There are `some` more taps.
+            match (shared, some) {
+                (1, 3) => lane.apart(SumsOfTaps::<1, 3> { sums: self, at }),
+                (1, 2) => lane.apart(SumsOfTaps::<1, 2> { sums: self, at }),
+                (2, 3) => lane.apart(SumsOfTaps::<2, 3> { sums: self, at }),
+                (2, 2) => lane.apart(SumsOfTaps::<2, 2> { sums: self, at }),
+                _ => lane.apart(SumsOfTaps::<0, 1> { sums: self, at }),
             }
             at += some;
         }
@@ -369,12 +374,11 @@ impl Sums<'_> {
         let missing = |size: usize| self.results.next_multiple_of(size) - self.results;
         // SAFETY: the caller's promise.
         unsafe {
-            if const { V::LANES > 8 } && missing(8) <= missing(7).min(missing(4)) {
-                self.of_tiles::<V, 8, S, K>(lane, at);
-            } else if const { V::LANES > 8 } && missing(7) <= missing(4) {
-                self.of_tiles::<V, 7, S, K>(lane, at);
-            } else {
-                self.of_tiles::<V, 4, S, K>(lane, at);
+            match const { most::<V>() } {
+                8 if missing(8) <= missing(7).min(missing(4)) => self.of_tiles::<V, 8, S, K>(lane, at),
+                8 if missing(7) <= missing(4) => self.of_tiles::<V, 7, S, K>(lane, at),
+                8 | 4 => self.of_tiles::<V, 4, S, K>(lane, at),
+                _ => self.of_tiles::<V, 1, S, K>(lane, at),
             }
         }
     }
@@ -481,10 +485,38 @@ impl Sums<'_> {
     }
 }
 
-/// The first result and the number of results of each tile of a line, of sizes that differ by one at most.
+/// The arguments of [`Sums::of_taps`], whose promises are kept.
+struct SumsOfTaps<'a, const S: usize, const K: usize> {
+    sums: &'a Sums<'a>,
+    at: usize,
+}
+
+impl<const S: usize, const K: usize> Kernel for SumsOfTaps<'_, S, K> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        // SAFETY: what was promised to `Sums::add`.
+        unsafe { self.sums.of_taps::<V, S, K>(lane, self.at) }
+    }
+}
+
+/// Tiles of a line, all of one size.
+struct Tiles {
+    /// The first result.
+    first: usize,
+    /// Results of a tile.
+    size: usize,
+    /// How many tiles.
+    count: usize,
+}
+
+/// The tiles of a line of results, of sizes that differ by one at most: the larger ones, then the others.
 #[inline(always)]
-fn tiles(most: usize, results: usize) -> impl Iterator<Item = [usize; 2]> {
+fn tiles(most: usize, results: usize) -> [Tiles; 2] {
     let count = results.div_ceil(most).max(1);
     let (size, larger) = (results / count, results % count);
-    (0..count).map(move |tile| [tile * size + tile.min(larger), size + usize::from(tile < larger)])
+    [
+        Tiles { first: 0, size: size + 1, count: larger },
+        Tiles { first: larger * (size + 1), size, count: count - larger },
+    ]
 }

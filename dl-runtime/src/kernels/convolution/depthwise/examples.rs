@@ -7,7 +7,7 @@
 
 use super::super::Convolution2d;
 use super::super::axis::Axis;
-use super::{Along, LINES, Line, Place, Sums, TAPS, Tap, VECTOR, most, tiles, with_results, with_tile};
+use super::{Along, LINES, Line, Place, Sums, TAPS, Tap, Tiles, VECTOR, most, tiles, with_results, with_tile};
 use crate::Segments;
 use crate::kernels::chunk::{load, store};
 use crate::kernels::epilogue::Beside;
@@ -260,26 +260,21 @@ impl Correlation<'_> {
             if lines[0] == lines[1] {
                 continue;
             }
-            for [first, results] in tiles(most(V::LANES > 8), lines[1] - lines[0]) {
-                let first = lines[0] + first;
-                let row = plane * axis.len + axis.place(residue + first * every);
-                for column in (0..columns).step_by(V::LANES) {
-                    // The last vector of a row steps back to end with it.
-                    let column = if paired { column } else { column.min(columns.saturating_sub(V::LANES)) };
-                    let start = row * width + if paired { 2 * column } else { column };
-                    let y = &mut self.y[start..];
+            for Tiles { first, size, count } in tiles(most::<V>(), lines[1] - lines[0]) {
+                for tile in 0..count {
+                    let first = lines[0] + first + tile * size;
+                    let row = plane * axis.len + axis.place(residue + first * every);
+                    let y = &mut self.y[row * width..];
                     let room = if in_order && !paired { y.len() } else { 0 };
                     let apart = every * axis.step * width;
-                    let count = if paired { width - 2 * column } else { columns - column };
-                    let tile = Tile { y: y.as_mut_ptr(), apart, count, room, bias, floor, beside };
-                    let place = Place { along: first, across: 0, pixels: column };
-                    let lines = band.across.map(|across| Line { across, ..line });
-                    // SAFETY: the caller's promise; `count` floats more are left of the row.
+                    let tile = Tile { y: y.as_mut_ptr(), apart, count: width, room, bias, floor, beside };
+                    let rows = Rows { lines: band.across.map(|across| Line { across, ..line }), first, columns, tile };
+                    // SAFETY: the caller's promise; the rows hold `width` floats.
                     unsafe {
                         if paired {
-                            with_results!(V::LANES > 8, 1, results, tile.write_pairs::<V>(lane, &lines, place));
+                            with_results!(1, size, pairs::<V>(lane, rows));
                         } else {
-                            with_tile!(V::LANES > 8, results, along.shared(), tile.write::<V>(lane, &lines[0], place));
+                            with_tile!(size, along.shared(), write::<V>(lane, rows));
                         }
                     }
                 }
@@ -288,7 +283,81 @@ impl Correlation<'_> {
     }
 }
 
+/// Some rows of results, as many as a tile has.
+struct Rows<'a> {
+    /// What each horizontal residue reads.
+    lines: [Line<'a>; 2],
+    /// The number of the first.
+    first: usize,
+    /// Results of a row, of one residue.
+    columns: usize,
+    /// Where the tile at column 0 goes.
+    tile: Tile,
+}
+
+impl Rows<'_> {
+    /// The tile from a column on, which lies so many floats from the start of its row.
+    #[inline(always)]
+    fn at(&self, column: usize, start: usize) -> (Tile, Place) {
+        let Tile { y, count, room, .. } = self.tile;
+        let (y, count, room) = (y.wrapping_add(start), count - start, room.saturating_sub(start));
+        (Tile { y, count, room, ..self.tile }, Place { along: self.first, across: 0, pixels: column })
+    }
+}
+
+/// C rows of results.
+///
+/// # Safety
+/// The lines must be readable as they say; of the rows, `count` floats and those of the room must be writable.
+#[inline(always)]
+unsafe fn write<V: Lane, const C: usize, const S: usize>(lane: V, rows: Rows<'_>) {
+    lane.apart(Write::<C, S>(rows));
+}
+
+/// The arguments of [`write`], whose promises are kept.
+struct Write<'a, const C: usize, const S: usize>(Rows<'a>);
+
+impl<const C: usize, const S: usize> Kernel for Write<'_, C, S> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let columns = self.0.columns;
+        for column in (0..columns).step_by(V::LANES) {
+            // The last vector of a row steps back to end with it.
+            let column = column.min(columns.saturating_sub(V::LANES));
+            let (tile, place) = self.0.at(column, column);
+            // SAFETY: what was promised to `write`.
+            unsafe { tile.write::<V, C, S>(lane, &self.0.lines[0], place) }
+        }
+    }
+}
+
+/// C rows of results of two residues in turn.
+///
+/// # Safety
+/// As [`write`].
+#[inline(always)]
+unsafe fn pairs<V: Lane, const C: usize, const S: usize>(lane: V, rows: Rows<'_>) {
+    lane.apart(Pairs::<C, S>(rows));
+}
+
+/// The arguments of [`pairs`], whose promises are kept.
+struct Pairs<'a, const C: usize, const S: usize>(Rows<'a>);
+
+impl<const C: usize, const S: usize> Kernel for Pairs<'_, C, S> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        for column in (0..self.0.columns).step_by(V::LANES) {
+            let (tile, place) = self.0.at(column, 2 * column);
+            // SAFETY: what was promised to `pairs`.
+            unsafe { tile.write_pairs::<V, C, S>(lane, &self.0.lines, place) }
+        }
+    }
+}
+
 /// Where the results of a tile go.
+#[derive(Clone, Copy)]
 struct Tile {
     y: *mut f32,
     /// Floats from one row to the next.

@@ -2,7 +2,7 @@
 
 use super::super::Convolution2d;
 use super::super::axis::Axis;
-use super::{Along, LINES, Line, Place, Sums, TAPS, VECTOR, most, taps_across, tiles, with_results, with_tile};
+use super::{Along, LINES, Line, Place, Sums, TAPS, Tiles, VECTOR, most, taps_across, tiles, with_results, with_tile};
 use crate::Segments;
 use crate::kernels::epilogue::Beside;
 use crate::kernels::pack::Aligned;
@@ -84,12 +84,12 @@ impl Correlation<'_> {
             for row in 0..vertical.outputs {
                 let across = row * vertical.stride;
                 let start = vertical.place(row) * horizontal.len + horizontal.place(residue);
-                for [first, results] in tiles(most(W::TALL), results) {
+                for Tiles { first, size, count } in tiles(most::<W>(), results) {
                     let place = Place { along: first, across, pixels: across * horizontal.source * SHARD };
                     let y = y.as_mut_ptr().wrapping_add(start * SHARD + first * apart);
                     let tile = Tile { y, apart, bias, floor, beside };
                     // SAFETY: the caller's promise; the results are some of the plane.
-                    unsafe { with_tile!(W::TALL, results, along.shared(), tile.write::<W>(lane, &line, place)) }
+                    unsafe { with_tile!(size, along.shared(), write::<W>(lane, &line, place, tile, count)) }
                 }
             }
         }
@@ -101,6 +101,43 @@ impl Correlation<'_> {
 fn halves<V: Lane>() -> impl Iterator<Item = usize> + use<V> {
     const { assert!(SHARD.is_multiple_of(V::LANES)) };
     (0..SHARD).step_by(V::LANES)
+}
+
+/// Tiles of C results, one after another.
+///
+/// # Safety
+/// The line must be readable as it says, and the results of `count` tiles writable.
+#[inline(always)]
+unsafe fn write<W: Sixteen, const C: usize, const S: usize>(
+    lane: W,
+    line: &Line<'_>,
+    place: Place,
+    tile: Tile,
+    count: usize,
+) {
+    lane.apart(Row::<C, S> { line, place, tile, count });
+}
+
+/// The arguments of [`write`], whose promises are kept.
+struct Row<'a, const C: usize, const S: usize> {
+    line: &'a Line<'a>,
+    place: Place,
+    tile: Tile,
+    count: usize,
+}
+
+impl<const C: usize, const S: usize> Kernel for Row<'_, C, S> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let Self { line, mut place, mut tile, count } = self;
+        for _ in 0..count {
+            // SAFETY: what was promised to `write`.
+            unsafe { tile.write::<_, C, S>(lane.sixteen(), line, place) }
+            place.along += C;
+            tile.y = tile.y.wrapping_add(C * tile.apart);
+        }
+    }
 }
 
 /// Where the results of a tile go.
