@@ -297,7 +297,7 @@ unsafe fn tile<W: Sixteen, R: Steps, A: Steps, B: Steps, const MR: usize, const 
 /// `MR` rows by `P` panels at once, added to `acc`, for so few rows that a single panel's sums would wait for each other.
 ///
 /// # Safety
-/// `depth` steps of each row of `left` and of each panel must be readable.
+/// `depth` steps of each row of `left` and of each panel must be readable, and those of the panels be evenly spaced.
 #[inline(always)]
 pub(crate) unsafe fn few_rows<W: Sixteen, B: Steps, const MR: usize, const P: usize>(
     lane: W,
@@ -316,6 +316,7 @@ pub(crate) unsafe fn few_rows<W: Sixteen, B: Steps, const MR: usize, const P: us
             let right_k = right.base.add(right.steps.at(k));
             for (p, acc) in acc.iter_mut().enumerate() {
                 let b = right_k.add(p * right.pitch);
+                // This may lie past the end, which evenly spaced steps do not have.
                 prefetch(b.wrapping_add(right.steps.at(AHEAD)));
                 let b = lane.load(b);
                 for (acc, a) in acc.iter_mut().zip(a) {
@@ -504,7 +505,7 @@ impl Dots<'_> {
     /// `depth` floats of each row of both operands must be readable, and `starts.len()` sums of each row writable.
     #[inline(always)]
     pub(crate) unsafe fn add<V: Lane>(self, lane: V) {
-        lane.apart(self);
+        lane.apart(Added(self));
     }
 
     /// # Safety
@@ -552,37 +553,41 @@ impl Dots<'_> {
     }
 }
 
-impl Kernel for Dots<'_> {
+/// The arguments of [`Dots::add`], whose promises are kept.
+struct Added<'a>(Dots<'a>);
+
+impl Kernel for Added<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
+        let Self(dots) = self;
         let mut column = 0;
-        while column < self.starts.len() {
-            let width = match self.starts.len() - column {
+        while column < dots.starts.len() {
+            let width = match dots.starts.len() - column {
                 4 => 2,
                 rest => rest.min(3),
             };
             let mut row = 0;
-            while row < self.rows {
-                let height = match self.rows - row {
+            while row < dots.rows {
+                let height = match dots.rows - row {
                     5 | 6 => 3,
                     rest => rest.min(4),
                 };
                 // SAFETY: the tile lies within the rows and columns promised to `add`.
                 unsafe {
                     match (height, width) {
-                        (4, 3) => self.tile::<V, 4, 3>(lane, row, column),
-                        (4, 2) => self.tile::<V, 4, 2>(lane, row, column),
-                        (4, _) => self.tile::<V, 4, 1>(lane, row, column),
-                        (3, 3) => self.tile::<V, 3, 3>(lane, row, column),
-                        (3, 2) => self.tile::<V, 3, 2>(lane, row, column),
-                        (3, _) => self.tile::<V, 3, 1>(lane, row, column),
-                        (2, 3) => self.tile::<V, 2, 3>(lane, row, column),
-                        (2, 2) => self.tile::<V, 2, 2>(lane, row, column),
-                        (2, _) => self.tile::<V, 2, 1>(lane, row, column),
-                        (_, 3) => self.tile::<V, 1, 3>(lane, row, column),
-                        (_, 2) => self.tile::<V, 1, 2>(lane, row, column),
-                        _ => self.tile::<V, 1, 1>(lane, row, column),
+                        (4, 3) => dots.tile::<V, 4, 3>(lane, row, column),
+                        (4, 2) => dots.tile::<V, 4, 2>(lane, row, column),
+                        (4, _) => dots.tile::<V, 4, 1>(lane, row, column),
+                        (3, 3) => dots.tile::<V, 3, 3>(lane, row, column),
+                        (3, 2) => dots.tile::<V, 3, 2>(lane, row, column),
+                        (3, _) => dots.tile::<V, 3, 1>(lane, row, column),
+                        (2, 3) => dots.tile::<V, 2, 3>(lane, row, column),
+                        (2, 2) => dots.tile::<V, 2, 2>(lane, row, column),
+                        (2, _) => dots.tile::<V, 2, 1>(lane, row, column),
+                        (_, 3) => dots.tile::<V, 1, 3>(lane, row, column),
+                        (_, 2) => dots.tile::<V, 1, 2>(lane, row, column),
+                        _ => dots.tile::<V, 1, 1>(lane, row, column),
                     }
                 }
                 row += height;
