@@ -18,7 +18,7 @@ mod tests;
 mod winograd;
 mod winograd_weight;
 
-use super::epilogue::{Beside, Epilogue};
+use super::epilogue::{Ending, Epilogue};
 use super::form::Form;
 use crate::simd::{Isa, dispatch, isa};
 use crate::{Segments, Team};
@@ -164,23 +164,20 @@ fn convolution2d_on(
         return;
     }
     let (planes, rows) = (shape.channels / shape.groups, shape.filters / shape.groups);
-    let bias = epilogue.bias.map(|bias| &bias[..shape.filters]);
-    let (floor, beside) = (epilogue.floor(), epilogue.beside(y));
-    match (form, Plan::new(shape, false)) {
+    let ending = epilogue.ending(shape.filters, y);
+    match form {
         _ if shape.is_winograd() => {
-            shape.by_winograd(isa, form, n, false, x, panels, (bias, floor, beside), y);
+            shape.by_winograd(isa, form, n, false, x, panels, ending, y);
         }
-        (Form::Examples, Some(plan)) => {
+        Form::Examples if let Some(plan) = Plan::new(shape, false) => {
             let (shape, source, y) = (*shape, x, &mut *y);
-            let kernel =
-                depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, bias, floor, beside, y };
-            dispatch(isa, kernel);
+            dispatch(isa, depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, ending, y });
         }
-        (Form::Examples, None) => {
+        Form::Examples => {
             let (geometry, groups, source, y) = (shape.geometry(), shape.groups, x, &mut *y);
-            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, bias, floor, beside, y });
+            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, ending, y });
         }
-        (Form::Lanes, _) => shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, (bias, floor, beside), y),
+        Form::Lanes => shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, ending, y),
     }
     epilogue.finish(isa, y);
 }
@@ -223,36 +220,34 @@ fn convolution2d_input_on(
         return;
     }
     let (planes, rows) = (shape.filters / shape.groups, shape.channels / shape.groups);
-    let (bias, floor, beside) = (None, f32::NEG_INFINITY, epilogue.beside(d_x));
-    match (form, Plan::new(shape, true)) {
+    let ending = Ending { beside: epilogue.beside(d_x), ..Ending::NONE };
+    match form {
         _ if shape.is_winograd() => {
-            shape.by_winograd(isa, form, n, true, d_y, panels, (bias, floor, beside), d_x);
+            shape.by_winograd(isa, form, n, true, d_y, panels, ending, d_x);
         }
-        (Form::Examples, Some(plan)) => {
+        Form::Examples if let Some(plan) = Plan::new(shape, true) => {
             let (shape, source, y) = (*shape, d_y, d_x);
-            let kernel =
-                depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, bias, floor, beside, y };
-            dispatch(isa, kernel);
+            dispatch(isa, depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, ending, y });
         }
-        (Form::Examples, None) if shape.stride != [1, 1] => {
+        Form::Examples if shape.stride != [1, 1] => {
             d_x.fill(0.0);
             dispatch(isa, Scatter { shape: *shape, d_y, panels, d_x: &mut *d_x });
             epilogue.pass(isa, d_x);
         }
-        (Form::Examples, None) => {
+        Form::Examples => {
             // A convolution of d_y by the flipped kernel.
             let geometry = shape.geometry();
             let padding = [0, 1].map(|axis| geometry.extent(axis) as isize - 1 - geometry.padding[axis]);
             let geometry = Geometry { source: geometry.outputs, outputs: geometry.source, padding, ..geometry };
             let (groups, source, y) = (shape.groups, d_y, d_x);
-            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, bias, floor, beside, y });
+            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, ending, y });
         }
-        (Form::Lanes, _) => {
+        Form::Lanes => {
             let [vertical, horizontal] = shape.axes();
             for down in 0..shape.stride[0].min(shape.height) {
                 for right in 0..shape.stride[1].min(shape.width) {
                     let axes = [vertical.backward(down), horizontal.backward(right)];
-                    shape.in_lanes(isa, axes, [planes, rows], d_y, panels, (bias, floor, beside), d_x);
+                    shape.in_lanes(isa, axes, [planes, rows], d_y, panels, ending, d_x);
                 }
             }
         }
@@ -278,7 +273,7 @@ impl Convolution2d {
         transposed: bool,
         source: &[f32],
         panels: &[f32],
-        (bias, floor, beside): (Option<&[f32]>, f32, Beside),
+        ending: Ending<'_>,
         y: &mut [f32],
     ) {
         let n = if form == Form::Lanes { 1 } else { n };
@@ -291,10 +286,7 @@ impl Convolution2d {
             padding = padding.map(|padding| 2 - padding);
         }
         let ([planes, rows], [source_size, size]) = (planes, sizes);
-        dispatch(
-            isa,
-            Winograd { form, n, planes, rows, source_size, size, padding, source, panels, bias, floor, beside, y },
-        );
+        dispatch(isa, Winograd { form, n, planes, rows, source_size, size, padding, source, panels, ending, y });
     }
 
     /// A correlation of planes in lanes, of this kernel and these groups.
@@ -306,49 +298,32 @@ impl Convolution2d {
         [planes, rows]: [usize; 2],
         source: &[f32],
         panels: &[f32],
-        (bias, floor, beside): (Option<&[f32]>, f32, Beside),
+        ending: Ending<'_>,
         y: &mut [f32],
     ) {
         let [height, width] = self.kernel;
         let (kernel_width, taps, groups) = (width, height * width, self.groups);
+        let correlation =
+            lanes::Correlation { axes, kernel_width, taps, groups, planes, rows, source, panels, ending, y };
         if depthwise::suits(self) {
-            let y = &mut *y;
-            return dispatch(
-                isa,
-                depthwise::lanes::Correlation {
-                    axes,
-                    kernel_width,
-                    taps,
-                    groups,
-                    planes,
-                    rows,
-                    source,
-                    panels,
-                    bias,
-                    floor,
-                    beside,
-                    y,
-                },
-            );
+            dispatch(isa, depthwise::lanes::Correlation(correlation));
+        } else {
+            dispatch(isa, correlation);
         }
-        dispatch(
-            isa,
-            lanes::Correlation {
-                axes,
-                kernel_width,
-                taps,
-                groups,
-                planes,
-                rows,
-                source,
-                panels,
-                bias,
-                floor,
-                beside,
-                y,
-            },
-        );
     }
+}
+
+/// The gradient of the weight for some filters.
+struct Gradient<'a> {
+    shape: Convolution2d,
+    /// Examples.
+    n: usize,
+    x: Segments<'a>,
+    d_y: Segments<'a>,
+    /// The first filter.
+    first: usize,
+    /// The floats of d_weight that are theirs.
+    part: &'a mut [f32],
 }
 
 /// `d_weight`, the gradient of the weight of a convolution summed over all `n` examples of the batch, overwritten, in the
@@ -394,26 +369,23 @@ fn convolution2d_weight_on(
         return;
     }
     let (kernel_len, filter_len) = (shape.kernel[0] * shape.kernel[1], weight_len / shape.filters);
+    // Threads share the filters.
+    let share = |d_weight: &mut [f32], kernel: &(dyn Fn(Gradient<'_>) + Sync)| {
+        team.split(d_weight, filter_len, |start, part| {
+            kernel(Gradient { shape: *shape, n, x, d_y, first: start / filter_len, part });
+        });
+    };
     match form {
         Form::Examples if let Some(plan) = Plan::new(shape, false) => {
-            team.split(d_weight, kernel_len, |start, part| {
-                let first = start / kernel_len;
-                dispatch(isa, depthwise::examples::Weight { plan, shape: *shape, n, x, d_y, first, part });
-            })
+            share(d_weight, &|of| dispatch(isa, depthwise::examples::Weight { plan, of }));
         }
-        Form::Examples => team.split(d_weight, filter_len, |start, part| {
-            dispatch(isa, Weight { shape: *shape, n, x, d_y, first: start / filter_len, part });
-        }),
+        Form::Examples => share(d_weight, &|of| dispatch(isa, Weight(of))),
         Form::Lanes
             if shape.is_winograd() && shape.channels >= WORTH_TRANSFORMS && shape.filters >= WORTH_TRANSFORMS =>
         {
-            team.split(d_weight, filter_len, |start, part| {
-                dispatch(isa, winograd_weight::Weight { shape: *shape, n, x, d_y, first: start / filter_len, part });
-            });
+            share(d_weight, &|of| dispatch(isa, winograd_weight::Weight(of)));
         }
-        Form::Lanes if depthwise::suits(shape) => team.split(d_weight, kernel_len, |start, part| {
-            dispatch(isa, depthwise::lanes::Weight { shape: *shape, n, x, d_y, first: start / kernel_len, part });
-        }),
+        Form::Lanes if depthwise::suits(shape) => share(d_weight, &|of| dispatch(isa, depthwise::lanes::Weight(of))),
         Form::Lanes => {
             let unit = if shape.filters < 4 * team.threads() { kernel_len } else { filter_len };
             team.split(d_weight, unit, |start, part| {

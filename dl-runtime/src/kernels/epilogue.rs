@@ -33,7 +33,19 @@ impl Epilogue<'static> {
     pub const NONE: Self = Epilogue { bias: None, residual: None, activation: Activation::Identity, mask: None };
 }
 
-impl Epilogue<'_> {
+impl<'a> Epilogue<'a> {
+    /// What is done while the results y are in registers, with so many floats of bias.
+    ///
+    /// # Panics
+    /// If there is less of what it reads.
+    pub(crate) fn ending(&self, biases: usize, y: &[f32]) -> Ending<'a> {
+        let floor = match self.activation {
+            Activation::Relu => 0.0,
+            Activation::Identity | Activation::Sigmoid | Activation::Tanh => f32::NEG_INFINITY,
+        };
+        Ending { bias: self.bias.map(|bias| &bias[..biases]), floor, beside: self.beside(y) }
+    }
+
     /// What lies beside the results y.
     ///
     /// # Panics
@@ -54,19 +66,77 @@ impl Epilogue<'_> {
         }
     }
 
-    /// The part of the activation that is a lower bound, applied while results are in registers.
-    pub(crate) fn floor(&self) -> f32 {
-        match self.activation {
-            Activation::Relu => 0.0,
-            Activation::Identity | Activation::Sigmoid | Activation::Tanh => f32::NEG_INFINITY,
-        }
-    }
-
     /// The part of the activation that is left, in a pass of its own: it costs far more than the second access.
     pub(crate) fn finish(&self, isa: Isa, y: &mut [f32]) {
         if matches!(self.activation, Activation::Sigmoid | Activation::Tanh) {
             dispatch(isa, Finish { activation: self.activation, y });
         }
+    }
+}
+
+/// What is done to sums while they are in registers: `max(sum + bias + residual, floor)`, masked.
+#[derive(Clone, Copy)]
+pub(crate) struct Ending<'a> {
+    /// One float for each column of a matrix product, or plane of a convolution.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// The part of the activation that is a lower bound.
+    pub(crate) floor: f32,
+    /// What lies beside the results.
+    pub(crate) beside: Beside,
+}
+
+impl Ending<'_> {
+    /// Nothing.
+    pub(crate) const NONE: Self = Ending { bias: None, floor: f32::NEG_INFINITY, beside: Beside::NONE };
+
+    /// Nothing, unless these are the last terms of the sums.
+    #[inline(always)]
+    pub(crate) fn if_last(self, last: bool) -> Self {
+        if last { self } else { Ending::NONE }
+    }
+
+    /// That of columns or planes from one on, which is the first of what remains.
+    #[inline(always)]
+    pub(crate) fn from(self, first: usize) -> Self {
+        Ending { bias: self.bias.map(|bias| &bias[first..]), ..self }
+    }
+
+    /// That of a plane, all of whose results have one bias.
+    #[inline(always)]
+    pub(crate) fn of_plane(&self, plane: usize) -> PlaneEnding {
+        PlaneEnding { bias: self.bias.map_or(0.0, |bias| bias[plane]), floor: self.floor, beside: self.beside }
+    }
+}
+
+/// The [`Ending`] of a plane.
+#[derive(Clone, Copy)]
+pub(crate) struct PlaneEnding {
+    bias: f32,
+    floor: f32,
+    beside: Beside,
+}
+
+impl PlaneEnding {
+    /// Writes as many results as a vector has.
+    ///
+    /// # Safety
+    /// As many of the results for which this was made must be writable at `y`.
+    #[inline(always)]
+    pub(crate) unsafe fn store<V: Lane>(&self, y: *mut f32, sum: V) {
+        let (bias, floor) = (sum.splat(self.bias), sum.splat(self.floor));
+        // SAFETY: the caller's promise.
+        unsafe { self.beside.finish(y, sum + bias, floor).store(y) }
+    }
+
+    /// Writes the first `count` results of a vector.
+    ///
+    /// # Safety
+    /// `count` of the results for which this was made must be writable at `y`.
+    #[inline(always)]
+    pub(crate) unsafe fn store_first<V: Lane>(&self, y: *mut f32, count: usize, sum: V) {
+        let (bias, floor) = (sum.splat(self.bias), sum.splat(self.floor));
+        // SAFETY: the caller's promise.
+        unsafe { self.beside.finish_first(y, count, sum + bias, floor).store_first(y, count) }
     }
 }
 

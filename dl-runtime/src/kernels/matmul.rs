@@ -4,7 +4,7 @@
 //! panels, forward (`y = x W`) and, with the transposed panels, backward (`d_x = d_y Wᵀ`). [`matmul_unpacked`] takes the
 //! weight as it is. Shapes are constants of the call; nothing is allocated.
 
-use super::epilogue::{Beside, Epilogue};
+use super::epilogue::{Ending, Epilogue};
 use super::pack::{Aligned, Pack, copy_columns, turn};
 use super::product::{
     COLUMNS, Every, Left, Right, Rows, Sink, Steps, Stride, begin, few_rows, packing_tile, panels_at_once, product,
@@ -57,10 +57,8 @@ pub(crate) fn matmul_on(
     let rows = n * shape.rows;
     let x = &x[..rows * shape.inputs];
     let panels = &panels[..Pack { inputs: shape.inputs, outputs: shape.outputs, transposed: false }.len()];
-    let bias = epilogue.bias.map(|bias| &bias[..shape.outputs]);
     let y = &mut y[..rows * shape.outputs];
-    let (floor, beside) = (epilogue.floor(), epilogue.beside(y));
-    let product = Product { shape: *shape, rows, x, bias, floor, beside, y: &mut *y };
+    let product = Product { shape: *shape, rows, x, ending: epilogue.ending(shape.outputs, y), y: &mut *y };
     dispatch(isa, Packed { product, panels });
     epilogue.finish(isa, y);
 }
@@ -95,10 +93,8 @@ pub(crate) fn matmul_unpacked_on(
     let rows = n * shape.rows;
     let x = &x[..rows * shape.inputs];
     let weight = &weight[..shape.inputs * shape.outputs];
-    let bias = epilogue.bias.map(|bias| &bias[..shape.outputs]);
     let y = &mut y[..rows * shape.outputs];
-    let (floor, beside) = (epilogue.floor(), epilogue.beside(y));
-    let product = Product { shape: *shape, rows, x, bias, floor, beside, y: &mut *y };
+    let product = Product { shape: *shape, rows, x, ending: epilogue.ending(shape.outputs, y), y: &mut *y };
     dispatch(isa, Unpacked { product, weight, transposed });
     epilogue.finish(isa, y);
 }
@@ -108,9 +104,7 @@ struct Product<'a> {
     shape: MatMul,
     rows: usize,
     x: &'a [f32],
-    bias: Option<&'a [f32]>,
-    floor: f32,
-    beside: Beside,
+    ending: Ending<'a>,
     y: &'a mut [f32],
 }
 
@@ -151,9 +145,7 @@ impl Product<'_> {
             row: outputs,
             columns: (panels * COLUMNS).min(outputs - part.column),
             accumulate: part.start > 0,
-            bias: self.bias.filter(|_| last).map(|bias| &bias[part.column..]),
-            floor: if last { self.floor } else { f32::NEG_INFINITY },
-            beside: if last { self.beside } else { Beside::NONE },
+            ending: self.ending.if_last(last).from(part.column),
         }
     }
 

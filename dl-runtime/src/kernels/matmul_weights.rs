@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::matmul::MatMul;
 use super::pack::Aligned;
 use super::product::{
-    COLUMNS, Every, Left, Right, Stride, Sums, Table, panels_at_once, product, tile_height, tiles, with_panels,
+    COLUMNS, Every, Left, Right, Stride, Sums, Table, panels_at_once, product, product_within, tile_height, with_panels,
 };
 use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa};
 use crate::team::Pointer;
@@ -285,7 +285,7 @@ impl<const P: usize> Multiply<P> {
             unsafe {
                 let left = Left { base: packed.add(row * depth), rows: Every::<1>, steps: Stride(count) };
                 let sums = Sums { base: sums.base.add(row * sums.row), ..sums };
-                tiles::<W, Every<1>, Stride, Every<COLUMNS>, Sums, P>(lane, count, depth, left, right, &sums);
+                product_within::<W, Every<1>, Stride, Every<COLUMNS>, Sums, P>(lane, count, depth, left, right, &sums);
             }
             row += count;
         }

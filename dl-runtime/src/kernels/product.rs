@@ -10,7 +10,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
 
-use super::epilogue::Beside;
+use super::epilogue::Ending;
 use crate::simd::{Kernel, Lane, Sixteen, prefetch, prefetch_far};
 use std::sync::atomic::{Ordering, compiler_fence};
 
@@ -175,7 +175,7 @@ impl<R: Steps, A: Steps, B: Steps, S: Sink, const P: usize> Kernel for Product<R
     fn run<V: Lane>(self, lane: V) {
         let Self { rows, depth, left, right, sink } = self;
         // SAFETY: what was promised to `product`.
-        unsafe { tiles::<_, R, A, B, S, P>(lane.sixteen(), rows, depth, left, right, &sink) }
+        unsafe { product_within::<_, R, A, B, S, P>(lane.sixteen(), rows, depth, left, right, &sink) }
     }
 }
 
@@ -184,7 +184,7 @@ impl<R: Steps, A: Steps, B: Steps, S: Sink, const P: usize> Kernel for Product<R
 /// # Safety
 /// As [`product`].
 #[inline(always)]
-pub(crate) unsafe fn tiles<W: Sixteen, R: Steps, A: Steps, B: Steps, S: Sink, const P: usize>(
+pub(crate) unsafe fn product_within<W: Sixteen, R: Steps, A: Steps, B: Steps, S: Sink, const P: usize>(
     lane: W,
     rows: usize,
     depth: usize,
@@ -427,12 +427,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) columns: usize,
     /// Whether sums start from what is there: those of an earlier part of the depth.
     pub(crate) accumulate: bool,
-    /// One float for each column, to be added.
-    pub(crate) bias: Option<&'a [f32]>,
-    /// A lower bound.
-    pub(crate) floor: f32,
-    /// What lies beside the results.
-    pub(crate) beside: Beside,
+    /// What is done to the sums; its bias has a float for each column.
+    pub(crate) ending: Ending<'a>,
 }
 
 impl Sink for Rows<'_> {
@@ -455,11 +451,12 @@ impl Sink for Rows<'_> {
         let lane = acc[0];
         let first = panel * COLUMNS;
         let count = COLUMNS.min(self.columns - first);
-        let (floor, beside) = (lane.splat(self.floor), self.beside);
+        let Ending { bias, floor, beside } = self.ending;
+        let floor = lane.splat(floor);
         // SAFETY: `columns` floats of each row are writable by the caller's promise, and the bias, if any, holds as
         // many; masked accesses touch no others.
         unsafe {
-            let bias = match self.bias {
+            let bias = match bias {
                 Some(bias) => lane.load_first(bias.as_ptr().add(first), count),
                 None => lane.splat(0.0),
             };

@@ -15,7 +15,7 @@
 use super::super::product::COLUMNS;
 use super::axis::Axis;
 use super::filters::tiles;
-use crate::kernels::epilogue::Beside;
+use crate::kernels::epilogue::Ending;
 use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -47,10 +47,8 @@ pub(super) struct Correlation<'a> {
     /// Planes of [height, width, 16].
     pub(super) source: &'a [f32],
     pub(super) panels: &'a [f32],
-    /// One float for each plane of results.
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) floor: f32,
-    pub(super) beside: Beside,
+    /// What is done to the sums; its bias has a float for each plane of results.
+    pub(super) ending: Ending<'a>,
     pub(super) y: &'a mut [f32],
 }
 
@@ -233,9 +231,7 @@ impl Correlation<'_> {
                             plane: places * COLUMNS,
                             y_apart: horizontal.step * COLUMNS,
                             accumulate: part.channel > 0,
-                            bias: self.bias.filter(|_| last).map(|bias| &bias[first..first + tile.height]),
-                            floor: if last { self.floor } else { f32::NEG_INFINITY },
-                            beside: if last { self.beside } else { Beside::NONE },
+                            ending: self.ending.if_last(last).from(first),
                         };
                         // SAFETY: the steps are those of taps that exist at these places, so the panel and the pixels
                         // hold them; y holds `places` results of each filter.
@@ -297,12 +293,8 @@ struct Product<'a> {
     y_apart: usize,
     /// Whether to add to what is there: earlier channels.
     accumulate: bool,
-    /// One float for each filter of the tile, to be added.
-    bias: Option<&'a [f32]>,
-    /// A lower bound.
-    floor: f32,
-    /// What lies beside the results.
-    beside: Beside,
+    /// What is done to the sums, from the first filter of the tile on.
+    ending: Ending<'a>,
 }
 
 impl Kernel for Product<'_> {
@@ -399,10 +391,9 @@ impl Product<'_> {
                 }
             }
         }
-        let (floor, beside) = (lane.splat(self.floor), self.beside);
         // Plain loops: the iterators of arrays are not always inlined.
         for i in 0..MR {
-            let bias = lane.splat(self.bias.map_or(0.0, |bias| bias[filter + i]));
+            let ending = self.ending.of_plane(filter + i);
             for result in 0..NR {
                 let y = self.y.wrapping_add((filter + i) * self.plane + (first + result) * self.y_apart);
                 let mut acc = acc[i][result];
@@ -411,7 +402,7 @@ impl Product<'_> {
                     if self.accumulate {
                         acc = lane.load(y) + acc;
                     }
-                    beside.finish(y, acc + bias, floor).store(y);
+                    ending.store(y, acc);
                 }
             }
         }

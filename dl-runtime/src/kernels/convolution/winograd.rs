@@ -16,7 +16,7 @@
 use super::super::form::Form;
 use super::super::product::COLUMNS;
 use super::filters::tiles;
-use crate::kernels::epilogue::Beside;
+use crate::kernels::epilogue::{Ending, PlaneEnding};
 use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
 
@@ -54,9 +54,7 @@ pub(super) struct Winograd<'a> {
     pub(super) padding: [isize; 2],
     pub(super) source: &'a [f32],
     pub(super) panels: &'a [f32],
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) floor: f32,
-    pub(super) beside: Beside,
+    pub(super) ending: Ending<'a>,
     pub(super) y: &'a mut [f32],
 }
 
@@ -312,7 +310,7 @@ impl Winograd<'_> {
         part: [bool; 2],
     ) {
         let [height, width] = self.size;
-        let finish = self.finish(results[0][0], row, part);
+        let finish = self.finish(row, part);
         let plane = &mut self.y[row * height * width * COLUMNS..][..height * width * COLUMNS];
         let [lines, columns] = [OUT.min(height - place.row), OUT.min(width - place.column)];
         let first = plane[(place.row * width + place.column) * COLUMNS + first..].as_mut_ptr();
@@ -337,7 +335,7 @@ impl Winograd<'_> {
         part: [bool; 2],
     ) {
         let [height, width] = self.size;
-        let finish = self.finish(results[0][0], row, part);
+        let finish = self.finish(row, part);
         for i in 0..OUT {
             let [a, b, c, d] = results[i];
             let ((even, more_even), (odd, more_odd)) = (a.interleave(c), b.interleave(d));
@@ -356,39 +354,31 @@ impl Winograd<'_> {
     }
 
     #[inline(always)]
-    fn finish<V: Lane>(&self, lane: V, row: usize, [accumulate, last]: [bool; 2]) -> Finish<V> {
-        Finish {
-            accumulate,
-            bias: lane.splat(self.bias.filter(|_| last).map_or(0.0, |bias| bias[row])),
-            floor: lane.splat(if last { self.floor } else { f32::NEG_INFINITY }),
-            beside: if last { self.beside } else { Beside::NONE },
-        }
+    fn finish(&self, row: usize, [accumulate, last]: [bool; 2]) -> Finish {
+        Finish { accumulate, ending: self.ending.if_last(last).of_plane(row) }
     }
 }
 
 /// What is done to the results of a plane.
-struct Finish<V> {
+struct Finish {
     /// Whether to add to what is there: earlier channels.
     accumulate: bool,
-    bias: V,
-    floor: V,
-    beside: Beside,
+    ending: PlaneEnding,
 }
 
-impl<V: Lane> Finish<V> {
+impl Finish {
     /// Writes the first `count` results of a vector.
     ///
     /// # Safety
     /// `count` results, at most as many as a vector has, must be writable at `y`.
     #[inline(always)]
-    unsafe fn write(&self, y: *mut f32, count: usize, mut result: V) {
+    unsafe fn write<V: Lane>(&self, y: *mut f32, count: usize, mut result: V) {
         // SAFETY: the caller's promise.
         unsafe {
             if self.accumulate {
                 result = result.load_first(y, count) + result;
             }
-            let result = self.beside.finish_first(y, count, result + self.bias, self.floor);
-            if count == V::LANES { result.store(y) } else { result.store_first(y, count) }
+            if count == V::LANES { self.ending.store(y, result) } else { self.ending.store_first(y, count, result) }
         }
     }
 }

@@ -13,9 +13,8 @@
 
 use super::super::pack::Aligned;
 use super::super::product::{COLUMNS, Every, Left, Right, Sums, panels_at_once, product, with_panels};
-use super::Convolution2d;
 use super::winograd::{IN, OUT, PLACES, transformed};
-use crate::Segments;
+use super::{Convolution2d, Gradient};
 use crate::segments::SHARD;
 use crate::simd::{Kernel, Lane, Sixteen};
 use std::ops::Range;
@@ -40,16 +39,8 @@ const WIDTH: usize = TILES * OUT + IN - OUT;
 /// Floats of sixteen channels of sixteen examples.
 const BLOCK: usize = COLUMNS * COLUMNS;
 
-/// Adds to whole filters of d_weight, from `first` on, those that `part` holds.
-pub(super) struct Weight<'a> {
-    pub(super) shape: Convolution2d,
-    /// Examples.
-    pub(super) n: usize,
-    pub(super) x: Segments<'a>,
-    pub(super) d_y: Segments<'a>,
-    pub(super) first: usize,
-    pub(super) part: &'a mut [f32],
-}
+/// Adds to whole filters of d_weight.
+pub(super) struct Weight<'a>(pub(super) Gradient<'a>);
 
 /// Where the kernel keeps what it makes: places on the stack, which are too large to be moved.
 #[derive(Clone, Copy)]
@@ -90,8 +81,8 @@ impl Weight<'_> {
         let mut sums = Aligned::<{ PLACES * SUMS_PLACE }>::uninit();
         let scratch =
             Scratch { turned: turned.as_mut_ptr(), x: x.as_mut_ptr(), d_y: d_y.as_mut_ptr(), sums: sums.as_mut_ptr() };
-        let channels = self.shape.channels;
-        let filters = self.part.len() / (channels * 9);
+        let channels = self.0.shape.channels;
+        let filters = self.0.part.len() / (channels * 9);
         for filter in (0..filters).step_by(FILTERS) {
             let filters = filter..filters.min(filter + FILTERS);
             for channel in (0..channels).step_by(CHANNELS) {
@@ -111,12 +102,12 @@ impl Weight<'_> {
     /// `scratch` must lead to the room that the kernel's arrays have.
     #[inline(always)]
     unsafe fn sum<W: Sixteen>(&self, lane: W, filters: &Range<usize>, channels: &Range<usize>, scratch: Scratch) {
-        let Convolution2d { height, width, padding, .. } = self.shape;
-        let [lines, columns] = [self.shape.output_height(), self.shape.output_width()];
+        let Convolution2d { height, width, padding, .. } = self.0.shape;
+        let [lines, columns] = [self.0.shape.output_height(), self.0.shape.output_width()];
         let Scratch { turned, x, d_y, sums } = scratch;
-        for shard in 0..self.n.div_ceil(SHARD) {
-            let pixels = Planes { floats: self.x.shard(shard, SHARD), height, width };
-            let gradients = Planes { floats: self.d_y.shard(shard, SHARD), height: lines, width: columns };
+        for shard in 0..self.0.n.div_ceil(SHARD) {
+            let pixels = Planes { floats: self.0.x.shard(shard, SHARD), height, width };
+            let gradients = Planes { floats: self.0.d_y.shard(shard, SHARD), height: lines, width: columns };
             for line in (0..lines).step_by(OUT) {
                 for column in (0..columns).step_by(TILES * OUT) {
                     let tiles = (columns - column).div_ceil(OUT).min(TILES);
@@ -131,7 +122,7 @@ impl Weight<'_> {
                         }
                     }
                     for first in filters.clone().step_by(COLUMNS) {
-                        let some = self.first + first..self.first + filters.end.min(first + COLUMNS);
+                        let some = self.0.first + first..self.0.first + filters.end.min(first + COLUMNS);
                         // SAFETY: there is room for OUT · TILES · OUT pixels, and for 36 places of DEPTH steps of FILTERS.
                         unsafe {
                             gradients.turn(lane, some, corner, [OUT, tiles * OUT], turned);
@@ -192,7 +183,7 @@ impl Weight<'_> {
                     weights(lane, sums, &mut taps);
                 }
                 let width = COLUMNS.min(channels.end - first);
-                let to = &mut self.part[(filter * self.shape.channels + first) * 9..][..width * 9];
+                let to = &mut self.0.part[(filter * self.0.shape.channels + first) * 9..][..width * 9];
                 for (channel, to) in to.chunks_exact_mut(9).enumerate() {
                     for (to, tap) in to.iter_mut().zip(&taps) {
                         *to += tap[channel];

@@ -5,12 +5,11 @@
 //! The gradient of the input is one such convolution for each residue of the position modulo the stride; those of two
 //! horizontal ones are computed side by side and leave as pairs.
 
-use super::super::Convolution2d;
 use super::super::axis::Axis;
+use super::super::{Convolution2d, Gradient};
 use super::{Along, LINES, Line, Place, Sums, TAPS, Tap, Tiles, VECTOR, most, tiles, with_results, with_tile};
-use crate::Segments;
 use crate::kernels::chunk::{load, store};
-use crate::kernels::epilogue::Beside;
+use crate::kernels::epilogue::{Ending, PlaneEnding};
 use crate::kernels::pack::Aligned;
 use crate::simd::{Kernel, Lane};
 use std::ops::Range;
@@ -142,10 +141,8 @@ pub(in super::super) struct Correlation<'a> {
     pub(in super::super) rows: usize,
     pub(in super::super) source: &'a [f32],
     pub(in super::super) panels: &'a [f32],
-    /// One float for each plane of results.
-    pub(in super::super) bias: Option<&'a [f32]>,
-    pub(in super::super) floor: f32,
-    pub(in super::super) beside: Beside,
+    /// What is done to the sums; its bias has a float for each plane of results.
+    pub(in super::super) ending: Ending<'a>,
     pub(in super::super) y: &'a mut [f32],
 }
 
@@ -247,7 +244,7 @@ impl Correlation<'_> {
     unsafe fn band<V: Lane>(&mut self, lane: V, band: &Band<'_>, plane: usize, bias: usize) {
         let Plan { axes: [vertical, horizontal], residues, layout } = &self.plan;
         let (axis, width) = (band.axis, horizontal[0].len);
-        let (bias, floor, beside) = (self.bias.map_or(0.0, |all| all[bias]), self.floor, self.beside);
+        let ending = self.ending.of_plane(bias);
         let every = band.line.along.every();
         // What is written past the end of a row belongs to rows whose turn is yet to come.
         let in_order = axis.step == 1 && every == 1 && layout.lines >= vertical[0].outputs;
@@ -267,7 +264,7 @@ impl Correlation<'_> {
                     let y = &mut self.y[row * width..];
                     let room = if in_order && !paired { y.len() } else { 0 };
                     let apart = every * axis.step * width;
-                    let tile = Tile { y: y.as_mut_ptr(), apart, count: width, room, bias, floor, beside };
+                    let tile = Tile { y: y.as_mut_ptr(), apart, count: width, room, ending };
                     let rows = Rows { lines: band.across.map(|across| Line { across, ..line }), first, columns, tile };
                     // SAFETY: the caller's promise; the rows hold `width` floats.
                     unsafe {
@@ -366,12 +363,7 @@ struct Tile {
     count: usize,
     /// Floats from the first row on that may be written, though they belong to others; 0 if none may.
     room: usize,
-    /// To be added.
-    bias: f32,
-    /// A lower bound.
-    floor: f32,
-    /// What lies beside the results.
-    beside: Beside,
+    ending: PlaneEnding,
 }
 
 impl Tile {
@@ -416,29 +408,22 @@ impl Tile {
     /// `count` floats from place `at` on must be writable, and the floats of the room.
     #[inline(always)]
     unsafe fn put<V: Lane>(&self, at: usize, count: usize, result: V) {
-        let (result, floor) = (result + result.splat(self.bias), result.splat(self.floor));
         let y = self.y.wrapping_add(at);
         // SAFETY: the caller's promise.
         unsafe {
             if count >= V::LANES || at + V::LANES <= self.room {
-                self.beside.finish(y, result, floor).store(y);
+                self.ending.store(y, result);
             } else {
-                self.beside.finish_first(y, count, result, floor).store_first(y, count);
+                self.ending.store_first(y, count, result);
             }
         }
     }
 }
 
-/// Writes the floats of d_weight from kernel `first` on that `part` holds.
+/// Writes some kernels of d_weight.
 pub(in super::super) struct Weight<'a> {
     pub(in super::super) plan: Plan,
-    pub(in super::super) shape: Convolution2d,
-    /// Examples.
-    pub(in super::super) n: usize,
-    pub(in super::super) x: Segments<'a>,
-    pub(in super::super) d_y: Segments<'a>,
-    pub(in super::super) first: usize,
-    pub(in super::super) part: &'a mut [f32],
+    pub(in super::super) of: Gradient<'a>,
 }
 
 impl Kernel for Weight<'_> {
@@ -448,18 +433,18 @@ impl Kernel for Weight<'_> {
         let Plan { axes: [[vertical, _], [horizontal, _]], layout, .. } = self.plan;
         let (pitch, width) = (layout.pitch(), horizontal.outputs);
         let (source_len, output_len) = (vertical.source * horizontal.source, vertical.outputs * width);
-        let filters = self.shape.filters / self.shape.groups;
+        let filters = self.of.shape.filters / self.of.shape.groups;
         let taps = vertical.taps * horizontal.taps;
         let (across, count) = layout.taps(&horizontal, 1);
         let along = Along::new(&vertical, pitch, horizontal.taps);
         let every = along.every();
         let (mut block, mut sums) = (Aligned::<BLOCK>::uninit(), Aligned::<{ TAPS * TAPS * VECTOR }>::uninit());
         let block = block.zeros(layout.held());
-        for (filter, part) in (self.first..).zip(self.part.chunks_exact_mut(taps)) {
+        for (filter, part) in (self.of.first..).zip(self.of.part.chunks_exact_mut(taps)) {
             let sums = sums.zeros(taps * VECTOR);
-            for example in 0..self.n {
-                let x = &self.x.example(example)[filter / filters * source_len..][..source_len];
-                let d_y = &self.d_y.example(example)[filter * output_len..][..output_len];
+            for example in 0..self.of.n {
+                let x = &self.of.x.example(example)[filter / filters * source_len..][..source_len];
+                let d_y = &self.of.d_y.example(example)[filter * output_len..][..output_len];
                 for first in (0..vertical.outputs).step_by(layout.lines) {
                     let lines = first..(first + layout.lines).min(vertical.outputs);
                     let rows = layout.met(&lines);

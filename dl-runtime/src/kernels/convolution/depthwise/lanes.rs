@@ -1,10 +1,9 @@
 //! Depthwise convolutions of sixteen examples side by side: tiles lie along rows.
 
-use super::super::Convolution2d;
-use super::super::axis::Axis;
+use super::super::Gradient;
+use super::super::lanes;
 use super::{Along, LINES, Line, Place, Sums, TAPS, Tiles, VECTOR, most, taps_across, tiles, with_results, with_tile};
-use crate::Segments;
-use crate::kernels::epilogue::Beside;
+use crate::kernels::epilogue::PlaneEnding;
 use crate::kernels::pack::Aligned;
 use crate::segments::SHARD;
 use crate::simd::{Kernel, Lane, Sixteen};
@@ -12,53 +11,33 @@ use crate::simd::{Kernel, Lane, Sixteen};
 /// Floats of pixels and results of a gradient at a time: they stay in the first-level cache for all taps.
 const BLOCK: usize = 4096;
 
-/// Computes the results that `axes` say, of all groups; the others are left as they are. Slices have their lengths.
-pub(in super::super) struct Correlation<'a> {
-    /// Vertical and horizontal.
-    pub(in super::super) axes: [Axis; 2],
-    /// Taps of the kernel from one row to the next.
-    pub(in super::super) kernel_width: usize,
-    /// Taps of the kernel.
-    pub(in super::super) taps: usize,
-    pub(in super::super) groups: usize,
-    /// Source planes of a group.
-    pub(in super::super) planes: usize,
-    /// Planes of results of a group.
-    pub(in super::super) rows: usize,
-    /// Planes of [height, width, 16].
-    pub(in super::super) source: &'a [f32],
-    pub(in super::super) panels: &'a [f32],
-    /// One float for each plane of results.
-    pub(in super::super) bias: Option<&'a [f32]>,
-    pub(in super::super) floor: f32,
-    pub(in super::super) beside: Beside,
-    pub(in super::super) y: &'a mut [f32],
-}
+/// [`lanes::Correlation`] of groups of one channel.
+pub(in super::super) struct Correlation<'a>(pub(in super::super) lanes::Correlation<'a>);
 
 impl Kernel for Correlation<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(mut self, lane: V) {
-        let [vertical, horizontal] = self.axes;
+        let [vertical, horizontal] = self.0.axes;
         let source_len = vertical.source * horizontal.source * SHARD;
         // The panel of a group is one tile of filters, whose weights lie side by side.
-        let step = self.planes * self.rows;
-        let (across, count) = taps_across(&vertical, horizontal.source * SHARD, self.kernel_width * step);
-        for group in 0..self.groups {
-            let source = &self.source[group * self.planes * source_len..][..self.planes * source_len];
-            let panel = &self.panels[group * step * self.taps..][..step * self.taps];
-            for row in 0..self.rows {
+        let step = self.0.planes * self.0.rows;
+        let (across, count) = taps_across(&vertical, horizontal.source * SHARD, self.0.kernel_width * step);
+        for group in 0..self.0.groups {
+            let source = &self.0.source[group * self.0.planes * source_len..][..self.0.planes * source_len];
+            let panel = &self.0.panels[group * step * self.0.taps..][..step * self.0.taps];
+            for row in 0..self.0.rows {
                 let line = Line {
                     pixels: source.as_ptr(),
                     weights: panel[row..].as_ptr(),
-                    planes: self.planes,
-                    plane: [source_len, self.rows],
+                    planes: self.0.planes,
+                    plane: [source_len, self.0.rows],
                     across: &across[..count],
                     across_len: vertical.source,
                     along: Along::new(&horizontal, SHARD, step),
                 };
                 // SAFETY: the source holds all positions of the planes, and the panel a weight for each tap, plane and row.
-                unsafe { self.plane(lane.sixteen(), &line, group * self.rows + row) }
+                unsafe { self.plane(lane.sixteen(), &line, group * self.0.rows + row) }
             }
         }
     }
@@ -71,10 +50,10 @@ impl Correlation<'_> {
     /// The line must be readable as it says.
     #[inline(always)]
     unsafe fn plane<W: Sixteen>(&mut self, lane: W, line: &Line<'_>, plane: usize) {
-        let [vertical, horizontal] = self.axes;
+        let [vertical, horizontal] = self.0.axes;
         let places = vertical.len * horizontal.len;
-        let y = &mut self.y[plane * places * SHARD..][..places * SHARD];
-        let (bias, floor, beside) = (self.bias.map_or(0.0, |bias| bias[plane]), self.floor, self.beside);
+        let y = &mut self.0.y[plane * places * SHARD..][..places * SHARD];
+        let ending = self.0.ending.of_plane(plane);
         let every = line.along.every();
         for residue in 0..every.min(horizontal.outputs) {
             let (along, shift) = line.along.of_residue(residue);
@@ -87,7 +66,7 @@ impl Correlation<'_> {
                 for Tiles { first, size, count } in tiles(most::<W>(), results) {
                     let place = Place { along: first, across, pixels: across * horizontal.source * SHARD };
                     let y = y.as_mut_ptr().wrapping_add(start * SHARD + first * apart);
-                    let tile = Tile { y, apart, bias, floor, beside };
+                    let tile = Tile { y, apart, ending };
                     // SAFETY: the caller's promise; the results are some of the plane.
                     unsafe { with_tile!(size, along.shared(), write::<W>(lane, &line, place, tile, count)) }
                 }
@@ -145,12 +124,7 @@ struct Tile {
     y: *mut f32,
     /// Floats from one to the next.
     apart: usize,
-    /// To be added.
-    bias: f32,
-    /// A lower bound.
-    floor: f32,
-    /// What lies beside the results.
-    beside: Beside,
+    ending: PlaneEnding,
 }
 
 impl Tile {
@@ -158,38 +132,28 @@ impl Tile {
     /// The line must be readable as it says, and C results writable.
     #[inline(always)]
     unsafe fn write<V: Lane, const C: usize, const S: usize>(&self, lane: V, line: &Line<'_>, place: Place) {
-        let (bias, floor) = (lane.splat(self.bias), lane.splat(self.floor));
         // SAFETY: the caller's promise.
         unsafe {
             let acc = line.tile::<V, C, S>(lane, place);
             for i in 0..C {
-                let y = self.y.add(i * self.apart);
-                self.beside.finish(y, acc[i] + bias, floor).store(y);
+                self.ending.store(self.y.add(i * self.apart), acc[i]);
             }
         }
     }
 }
 
-/// Writes the floats of d_weight from kernel `first` on that `part` holds.
-pub(in super::super) struct Weight<'a> {
-    pub(in super::super) shape: Convolution2d,
-    /// Examples.
-    pub(in super::super) n: usize,
-    pub(in super::super) x: Segments<'a>,
-    pub(in super::super) d_y: Segments<'a>,
-    pub(in super::super) first: usize,
-    pub(in super::super) part: &'a mut [f32],
-}
+/// Writes some kernels of d_weight.
+pub(in super::super) struct Weight<'a>(pub(in super::super) Gradient<'a>);
 
 impl Kernel for Weight<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let [vertical, horizontal] = self.shape.axes();
+        let [vertical, horizontal] = self.0.shape.axes();
         let taps = vertical.taps * horizontal.taps;
         let source_len = vertical.source * horizontal.source * SHARD;
         let output_len = vertical.outputs * horizontal.outputs * SHARD;
-        let filters = self.shape.filters / self.shape.groups;
+        let filters = self.0.shape.filters / self.0.shape.groups;
         let pitch = horizontal.source * SHARD;
         let (across, count) = taps_across(&vertical, pitch, horizontal.taps);
         let along = Along::new(&horizontal, SHARD, 1);
@@ -197,11 +161,11 @@ impl Kernel for Weight<'_> {
         let residues = || 0..every.min(horizontal.outputs);
         let lines = (BLOCK / (vertical.stride * pitch + horizontal.outputs * SHARD)).max(1);
         let mut block = Aligned::<{ TAPS * TAPS * VECTOR }>::uninit();
-        for (filter, part) in (self.first..).zip(self.part.chunks_exact_mut(taps)) {
+        for (filter, part) in (self.0.first..).zip(self.0.part.chunks_exact_mut(taps)) {
             let sums = block.zeros(taps * VECTOR);
-            for shard in 0..self.n.div_ceil(SHARD) {
-                let x = &self.x.shard(shard, SHARD)[filter / filters * source_len..][..source_len];
-                let d_y = &self.d_y.shard(shard, SHARD)[filter * output_len..][..output_len];
+            for shard in 0..self.0.n.div_ceil(SHARD) {
+                let x = &self.0.x.shard(shard, SHARD)[filter / filters * source_len..][..source_len];
+                let d_y = &self.0.d_y.shard(shard, SHARD)[filter * output_len..][..output_len];
                 for line in (0..vertical.outputs).step_by(lines) {
                     let start = line * vertical.stride;
                     for some in across[..count].chunks(LINES) {

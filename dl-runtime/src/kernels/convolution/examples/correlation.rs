@@ -7,11 +7,11 @@
 
 use super::super::super::pack::Aligned;
 use super::super::super::product::{
-    COLUMNS, Every, Left, Right, Sink, Steps, Table, panels_at_once, tiles as product_tiles, with_panels,
+    COLUMNS, Every, Left, Right, Sink, Steps, Table, panels_at_once, product_within, with_panels,
 };
 use super::super::filters::tiles;
 use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
-use crate::kernels::epilogue::Beside;
+use crate::kernels::epilogue::Ending;
 use crate::simd::{Kernel, Lane, Sixteen, Vector};
 
 /// Taps that a tile runs through at a time.
@@ -43,10 +43,8 @@ pub(in super::super) struct Correlation<'a> {
     pub(in super::super) n: usize,
     pub(in super::super) source: &'a [f32],
     pub(in super::super) panels: &'a [f32],
-    /// One float for each output plane.
-    pub(in super::super) bias: Option<&'a [f32]>,
-    pub(in super::super) floor: f32,
-    pub(in super::super) beside: Beside,
+    /// What is done to the sums; its bias has a float for each output plane.
+    pub(in super::super) ending: Ending<'a>,
     pub(in super::super) y: &'a mut [f32],
 }
 
@@ -328,15 +326,13 @@ impl<const P: usize> Kernel for Rows<'_, '_, P> {
                 example: y_example,
                 tiles: pieces,
                 accumulate: place.first > 0,
-                bias: correlation.bias.filter(|_| last).map(|bias| &bias[first_row..first_row + tile.height]),
-                floor: if last { correlation.floor } else { f32::NEG_INFINITY },
-                beside: if last { correlation.beside } else { Beside::NONE },
+                ending: correlation.ending.if_last(last).from(first_row),
             };
             let steps = Tall { table: &table[..place.depth], height: tile.height };
             let left = Left { base: correlation.panels[first_row * plane_depth..].as_ptr(), rows: Every::<1>, steps };
             // SAFETY: the panel holds `height` weights for each step, and the pieces of the tile lie in y, by the shape's
             // lengths; the rest was promised.
-            unsafe { product_tiles::<_, _, _, _, _, P>(lane.sixteen(), tile.height, place.depth, left, right, &sink) }
+            unsafe { product_within::<_, _, _, _, _, P>(lane.sixteen(), tile.height, place.depth, left, right, &sink) }
         }
     }
 }
@@ -421,12 +417,8 @@ struct Pixels<'a> {
     tiles: &'a [Tile<COLUMNS>; 2],
     /// Whether to add to what is there: earlier taps.
     accumulate: bool,
-    /// One float for each plane, to be added.
-    bias: Option<&'a [f32]>,
-    /// A lower bound.
-    floor: f32,
-    /// What lies beside the results.
-    beside: Beside,
+    /// What is done to the sums, from the first plane on.
+    ending: Ending<'a>,
 }
 
 impl Sink for Pixels<'_> {
@@ -491,8 +483,7 @@ impl PieceOfRows<'_> {
     #[inline(always)]
     unsafe fn put<V: Lane>(&self, row: usize, i: usize, len: usize, mut result: V) {
         let (lane, pixels) = (result, self.pixels);
-        let bias = lane.splat(pixels.bias.map_or(0.0, |bias| bias[row + i]));
-        let (floor, beside) = (lane.splat(pixels.floor), pixels.beside);
+        let ending = pixels.ending.of_plane(row + i);
         let y = self.y.wrapping_add(i * pixels.plane);
         // SAFETY: the caller's promise.
         unsafe {
@@ -500,15 +491,15 @@ impl PieceOfRows<'_> {
                 if pixels.accumulate {
                     result = lane.load(y) + result;
                 }
-                beside.finish(y, result + bias, floor).store(y);
+                ending.store(y, result);
             } else if !pixels.accumulate && V::LANES <= self.room {
                 // Masked stores are slow, and what is too much here belongs to pixels whose turn is yet to come.
-                beside.finish(y, result + bias, floor).store(y);
+                ending.store(y, result);
             } else {
                 if pixels.accumulate {
                     result = lane.load_first(y, len) + result;
                 }
-                beside.finish_first(y, len, result + bias, floor).store_first(y, len);
+                ending.store_first(y, len, result);
             }
         }
     }

@@ -5,9 +5,8 @@
 //! for each tap, and nothing is packed (*direct*). Else the pixels of some taps are laid out as d_y has them (*packed*).
 
 use super::super::super::product::Dots;
-use super::super::Convolution2d;
+use super::super::Gradient;
 use super::geometry::{Geometry, Planes, Tap, Tile};
-use crate::Segments;
 use crate::simd::{Kernel, Lane, copy};
 
 /// Floats of each of the two blocks on the stack.
@@ -19,15 +18,8 @@ const TAPS: usize = 256;
 /// Pixels of a packed row.
 const PIXELS: usize = 256;
 
-/// Adds to the rows of d_weight from filter `first` on that `part` holds.
-pub(in super::super) struct Weight<'a> {
-    pub(in super::super) shape: Convolution2d,
-    pub(in super::super) n: usize,
-    pub(in super::super) x: Segments<'a>,
-    pub(in super::super) d_y: Segments<'a>,
-    pub(in super::super) first: usize,
-    pub(in super::super) part: &'a mut [f32],
-}
+/// Adds to the rows of d_weight of some filters.
+pub(in super::super) struct Weight<'a>(pub(in super::super) Gradient<'a>);
 
 /// How the gradient is computed; a function of the shape alone, so that the order of the sums is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,13 +63,13 @@ impl Kernel for Weight<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(mut self, lane: V) {
-        let geometry = self.shape.geometry();
-        let filters = self.shape.filters / self.shape.groups;
-        let end = self.first + self.part.len() / self.row_len();
+        let geometry = self.0.shape.geometry();
+        let filters = self.0.shape.filters / self.0.shape.groups;
+        let end = self.0.first + self.0.part.len() / self.row_len();
         let mut scratch =
             Scratch { source: Block([0.0; BLOCK]), d_y: Block([0.0; BLOCK]), starts: [0; TAPS], tile: Tile::empty() };
         let plan = self.plan(&geometry);
-        let mut first = self.first;
+        let mut first = self.0.first;
         while first < end {
             let group = first / filters;
             let count = ((group + 1) * filters).min(end) - first;
@@ -96,12 +88,12 @@ impl Kernel for Weight<'_> {
 impl Weight<'_> {
     /// Source planes of a group.
     fn planes(&self) -> usize {
-        self.shape.channels / self.shape.groups
+        self.0.shape.channels / self.0.shape.groups
     }
 
     /// Weights of a filter.
     fn row_len(&self) -> usize {
-        self.planes() * self.shape.kernel[0] * self.shape.kernel[1]
+        self.planes() * self.0.shape.kernel[0] * self.0.shape.kernel[1]
     }
 
     fn plan(&self, geometry: &Geometry) -> Plan {
@@ -109,7 +101,7 @@ impl Weight<'_> {
         let pitch = width + geometry.extent(1) - 1;
         let more = geometry.extent(0) - 1;
         let copied = geometry.padding != [0, 0];
-        let filters = FILTERS.min(self.shape.filters / self.shape.groups);
+        let filters = FILTERS.min(self.0.shape.filters / self.0.shape.groups);
         if geometry.stride != [1, 1] || geometry.taps() > TAPS {
             return Plan::Packed;
         }
@@ -138,9 +130,9 @@ impl Weight<'_> {
             *start = tap.plane * held + down * pitch + right;
             tap = tap.next(geometry.kernel);
         }
-        for example in 0..self.n {
-            let x = &self.x.example(example)[all.group * self.planes() * plane_len..];
-            let d_y = &self.d_y.example(example)[..self.shape.filters * output_len];
+        for example in 0..self.0.n {
+            let x = &self.0.x.example(example)[all.group * self.planes() * plane_len..];
+            let d_y = &self.0.d_y.example(example)[..self.0.shape.filters * output_len];
             for line in (0..height).step_by(lines) {
                 let rows = lines.min(height - line);
                 // Which source planes the block holds, plus 1.
@@ -175,7 +167,7 @@ impl Weight<'_> {
                         }
                         let right = if copied == 1 { &scratch.source.0[..] } else { &source[line * pitch..] };
                         let left = if spread { &scratch.d_y.0[..] } else { d_y };
-                        let sums = &mut self.part[(filter - self.first) * row_len + plane * taps..];
+                        let sums = &mut self.0.part[(filter - self.0.first) * row_len + plane * taps..];
                         let dots = Dots {
                             rows: count,
                             depth: (rows - 1) * pitch + width,
@@ -203,16 +195,16 @@ impl Weight<'_> {
         for (j, start) in scratch.starts[..ROWS].iter_mut().enumerate() {
             *start = j * PIXELS;
         }
-        for example in 0..self.n {
-            let floats = &self.x.example(example)[all.group * self.planes() * geometry.source_len()..];
-            let d_y = &self.d_y.example(example)[all.first * output_len..self.shape.filters * output_len];
+        for example in 0..self.0.n {
+            let floats = &self.0.x.example(example)[all.group * self.planes() * geometry.source_len()..];
+            let d_y = &self.0.d_y.example(example)[all.first * output_len..self.0.shape.filters * output_len];
             for start in (0..output_len).step_by(PIXELS) {
                 scratch.tile.set(geometry.outputs, geometry.outputs[1], start, geometry.outputs[0]);
                 for tap in (0..row_len).step_by(ROWS) {
                     let taps = ROWS.min(row_len - tap);
                     let block = &mut scratch.source.0[..taps * PIXELS];
                     geometry.pack(lane, Planes { floats, example: 0 }, &scratch.tile, tap, block);
-                    let sums = &mut self.part[(all.first - self.first) * row_len + tap..];
+                    let sums = &mut self.0.part[(all.first - self.0.first) * row_len + tap..];
                     let dots = Dots {
                         rows: all.count,
                         depth: PIXELS.min(output_len - start),
