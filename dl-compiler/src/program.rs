@@ -29,6 +29,8 @@ pub struct Epilogue {
     pub activation: Activation,
     /// Whether what is not positive in an operand as large as the result makes it 0.
     pub mask: bool,
+    /// Height and width of the windows, side by side, whose maxima are all that is kept of a convolution's results.
+    pub pool: Option<[usize; 2]>,
 }
 
 impl Epilogue {
@@ -99,16 +101,35 @@ impl Convolution2dShape {
     /// The faster method for a shape: Winograd's where it can be used and its transforms pay for themselves.
     pub fn method(&self) -> Method {
         let fits = self.kernel == [3, 3] && self.stride == [1, 1] && self.dilation == [1, 1] && self.groups == 1;
-        let outputs = [0, 1].map(|axis| {
-            let len = [self.height, self.width][axis] + 2 * self.padding[axis];
-            len.saturating_sub(self.kernel[axis]) + 1
-        });
+        let outputs = self.outputs();
         // Tiles of four by four, of which results fill half at least.
         let filled = outputs.map(|outputs| outputs.next_multiple_of(4)).iter().product::<usize>()
             <= 2 * outputs.iter().product::<usize>();
         let pays =
             self.channels.min(self.filters) >= 3 && self.channels.saturating_mul(self.filters) >= WINOGRAD && filled;
         if fits && pays { Method::Winograd } else { Method::Direct }
+    }
+
+    /// Height and width of the result, of a kernel that fits.
+    fn outputs(&self) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            let len = [self.height, self.width][axis].saturating_add(2 * self.padding[axis]);
+            let reach = self.dilation[axis] * self.kernel[axis].saturating_sub(1) + 1;
+            len.saturating_sub(reach) / self.stride[axis].max(1) + 1
+        })
+    }
+
+    /// Whether the runtime can pool results by such windows, side by side, as it computes them: those that lie in a tile of
+    /// Winograd's method, or on the stack.
+    pub fn pools(&self, window: [usize; 2]) -> bool {
+        match self.method() {
+            Method::Winograd => window == [2, 2] && self.channels <= WINOGRAD_CHANNELS,
+            Method::Direct => {
+                let floats =
+                    [window[0], self.outputs()[1], SHARD].into_iter().try_fold(self.filters, usize::checked_mul);
+                self.groups == 1 && floats.is_some_and(|floats| floats <= POOLED)
+            }
+        }
     }
 
     /// Floats of the panels of its filters.
@@ -120,6 +141,12 @@ impl Convolution2dShape {
         }
     }
 }
+
+/// Channels that Winograd's method sums without going through memory.
+const WINOGRAD_CHANNELS: usize = 64;
+
+/// Floats of results that the direct method keeps on the stack at most, until they are pooled.
+const POOLED: usize = 32 * 1024;
 
 /// Pairs of a channel and a filter from which Winograd's method is the faster one, as measured.
 const WINOGRAD: usize = 64;

@@ -253,6 +253,7 @@ mod tests {
             residual: biased.then_some(&residual[..]),
             activation,
             mask: (has_mask && n > 2).then_some(&mask[..]),
+            ..Epilogue::NONE
         };
         let layout = Pack { inputs: INPUTS, outputs: OUTPUTS, transposed: false };
         let mut panels = vec![0.0; layout.len()];

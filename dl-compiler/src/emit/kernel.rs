@@ -407,6 +407,7 @@ impl Call<'_> {
             Activation::Tanh => Some(quote!(Tanh)),
         };
         fields.extend(activation.map(|activation| quote!(activation: rt::Activation::#activation)));
+        fields.extend(epilogue.pool.map(|[down, right]| quote!(pool: Some([#down, #right]))));
         if fields.is_empty() {
             quote!(rt::Epilogue::NONE)
         } else {

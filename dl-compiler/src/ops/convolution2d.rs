@@ -110,7 +110,7 @@ impl Operation for Convolution2d {
         };
         let result = Type::per_example(dims);
         epilogue::infer(&self.epilogue, 6, filters, &result, operands)?;
-        Ok(result)
+        Ok(Type::per_example(epilogue::pooled(&self.epilogue, dims)))
     }
 
     /// Convolutions with an epilogue are made after differentiation, so no gradient flows through one.
@@ -138,7 +138,8 @@ impl Operation for Convolution2d {
             results[in_y] += x[in_x] * weight[in_weight];
         });
         epilogue::eval(&self.epilogue, &mut results, operands, context.batch, dims[1] * dims[2]);
-        array::per_example(context.batch, &dims, results)
+        let results = epilogue::pool(&self.epilogue, results, dims, context.batch);
+        array::per_example(context.batch, &epilogue::pooled(&self.epilogue, dims), results)
     }
 
     fn lower(&self, operands: &[&Type], _: &Type) -> Lowering {
@@ -146,9 +147,9 @@ impl Operation for Convolution2d {
         Lowering::Kernel(Kernel::Convolution2d(shape, self.epilogue))
     }
 
-    fn flops(&self, operands: &[&Type], result: &Type) -> usize {
+    fn flops(&self, operands: &[&Type], _: &Type) -> usize {
         let shape = self.shape(&operands[0].dims, &operands[1].dims);
-        let results = shape::product(&result.dims);
+        let results = shape::product(&window::convolved(&shape).unwrap_or_default());
         window::flops(&shape).saturating_add(epilogue::flops(&self.epilogue, results))
     }
 }
@@ -159,7 +160,8 @@ impl Convolution2d {
         Steps { stride, padding, dilation, groups }
     }
 
-    fn shape(&self, x: &[usize], weight: &[usize]) -> Convolution2dShape {
+    /// The whole shape of a convolution of x by the weight, by their dimensions.
+    pub(crate) fn shape(&self, x: &[usize], weight: &[usize]) -> Convolution2dShape {
         let [filters, _, kernel @ ..] = shape::fixed::<4>(weight);
         self.steps().shape(shape::fixed(x), filters, kernel)
     }

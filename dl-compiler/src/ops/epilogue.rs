@@ -1,6 +1,7 @@
 //! What products and convolutions do to each result before they store it: shape rule, semantics, text.
 
-use super::{PointwiseFn, Violation, array, shape};
+use super::pool::Windows;
+use super::{PointwiseFn, Violation, array, shape, window};
 use crate::eval::Value;
 use crate::graph::Type;
 use crate::program::{Activation, Epilogue};
@@ -12,6 +13,8 @@ pub(super) fn show(epilogue: &Epilogue) -> String {
     parts.extend(epilogue.residual.then_some("+residual"));
     parts.extend(function(epilogue.activation).map(PointwiseFn::name));
     parts.extend(epilogue.mask.then_some("masked"));
+    let mut parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+    parts.extend(epilogue.pool.map(|window| format!("max_pool {window:?}")));
     parts.join(" ")
 }
 
@@ -64,9 +67,27 @@ pub(super) fn eval(epilogue: &Epilogue, results: &mut [f64], operands: &[&Value]
     }
 }
 
+/// The dimensions that are left of an image if it is pooled.
+pub(super) fn pooled(epilogue: &Epilogue, [channels, height, width]: [usize; 3]) -> [usize; 3] {
+    let [down, right] = epilogue.pool.unwrap_or([1, 1]);
+    [channels, height / down.max(1), width / right.max(1)]
+}
+
+/// Keeps the greatest of each window of images of these dimensions, if they are pooled.
+pub(super) fn pool(epilogue: &Epilogue, results: Vec<f64>, dims: [usize; 3], batch: usize) -> Vec<f64> {
+    let Some(window) = epilogue.pool else { return results };
+    let shape = Windows { kernel: window, stride: window, padding: [0, 0] }.shape(&dims);
+    let mut greatest = vec![f64::NEG_INFINITY; batch * shape::product(&pooled(epilogue, dims))];
+    window::windows(&shape, batch, |place, held| {
+        greatest[place] = held.iter().map(|&pixel| results[pixel]).fold(f64::NEG_INFINITY, f64::max);
+    });
+    greatest
+}
+
 /// Operations for each result.
 pub(super) fn flops(epilogue: &Epilogue, results: usize) -> usize {
-    let each = epilogue.operands() + usize::from(function(epilogue.activation).is_some());
+    let functions = usize::from(function(epilogue.activation).is_some()) + usize::from(epilogue.pool.is_some());
+    let each = epilogue.operands() + functions;
     shape::product(&[each, results])
 }
 

@@ -1,8 +1,9 @@
-//! Lets products and convolutions add their bias and a residual, and apply their activation or a mask, as they store.
+//! Lets products and convolutions add their bias and a residual, apply their activation or a mask, and pool, as they store.
 //!
 //! Before: `%3 = matmul (%0, %1), %4 = add (%3, expand (%2)), %5 = relu (%4)`. After: `%5 = matmul +bias relu (%0, %1, %2)`.
 //! Before: `%3 = matmul (%0, %1), %4 = add (%3, %2)`. After: `%4 = matmul +residual (%0, %1, %2)`.
 //! Before: `%4 = where (greater (%2, 0), %3, 0)`, the gradient of relu. After: `%4 = matmul masked (%0, %1, %2)`.
+//! Before: `%4 = convolution2d relu (%0, %1), %5 = max_pool2d (%4)`. After: `%5 = convolution2d relu max_pool (%0, %1)`.
 //! A value that somebody else needs is not absorbed, and nothing is stored for the sake of it.
 
 use super::{alone, function, relu_gradient, rewrite, view};
@@ -18,7 +19,8 @@ pub(super) fn epilogue(graph: &Graph) -> Graph {
     let graph = pass(graph, with_bias);
     let graph = pass(&graph, with_residual);
     let graph = pass(&graph, with_activation);
-    pass(&graph, with_mask)
+    let graph = pass(&graph, with_mask);
+    pass(&graph, with_pool)
 }
 
 fn pass(graph: &Graph, rule: Absorption) -> Graph {
@@ -116,6 +118,23 @@ fn with_activation(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) 
         (epilogue.activation == Activation::Identity).then_some(Epilogue { activation, ..*epilogue })
     })?;
     Some(Node { origin: node.origin.clone(), ..fused })
+}
+
+/// `max_pool2d(convolution)` as a convolution that pools, if the windows lie side by side.
+fn with_pool(graph: &Graph, single: &dyn Fn(NodeId) -> bool, node: &Node) -> Option<Node> {
+    let Op::MaxPool2d(pool) = &node.op else { return None };
+    let image = *node.operands.first()?;
+    let Node { op: Op::Convolution2d(convolution), operands, .. } = graph.node(image) else { return None };
+    let shape = convolution.shape(&graph.ty(operands[0]).dims, &graph.ty(operands[1]).dims);
+    let is_apart = pool.kernel == pool.stride && pool.padding == [0, 0];
+    if !single(image) || !is_apart || !shape.pools(pool.kernel) {
+        return None;
+    }
+    let fused = absorb(graph.node(image), |epilogue| {
+        let is_open = !epilogue.residual && !epilogue.mask && epilogue.pool.is_none();
+        is_open.then_some(Epilogue { pool: Some(pool.kernel), ..*epilogue })
+    })?;
+    Some(Node { ty: node.ty.clone(), origin: node.origin.clone(), ..fused })
 }
 
 /// The product with another epilogue, if it is one and `change` agrees. Gradients of images take no activation.

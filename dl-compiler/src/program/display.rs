@@ -195,6 +195,9 @@ impl fmt::Display for Kernel {
                 write!(f, " {}", format!("{:?}", epilogue.activation).to_lowercase())?;
             }
             write!(f, "{}", if epilogue.mask { " masked" } else { "" })?;
+            if let Some(window) = epilogue.pool {
+                write!(f, " max_pool {window:?}")?;
+            }
         }
         Ok(())
     }

@@ -350,7 +350,7 @@ fn an_epilogue_is_bias_then_activation() {
 #[test]
 fn an_epilogue_adds_a_residual_and_lets_pass_what_a_mask_says() {
     let Op::MatMul(mut product) = op("matmul", &[]) else { panic!() };
-    product.epilogue = Epilogue { bias: true, residual: true, activation: Activation::Relu, mask: true };
+    product.epilogue = Epilogue { bias: true, residual: true, activation: Activation::Relu, mask: true, pool: None };
     assert_eq!(Op::from(product.clone()).to_string(), "matmul +bias +residual relu masked");
     let operands = "[2], [2, 2] batch-wide, [2] batch-wide, [2], [2]";
     let residual = [0.5, -4.0, 0.0, 10.0];
@@ -368,6 +368,16 @@ fn an_epilogue_adds_a_residual_and_lets_pass_what_a_mask_says() {
     let operands = "[2, 1, 2], [2, 1, 1, 1] batch-wide, [1, 1, 2], [1, 1, 2]";
     let d_x = run(&gradient.into(), 1, operands, &[&[1.0, 2.0, 3.0, 4.0], &[1.0, -1.0], &[10.0, 20.0], &[-1.0, 1.0]]);
     assert_eq!(d_x, [0.0, 18.0]);
+}
+
+#[test]
+fn an_epilogue_keeps_the_greatest_of_each_window() {
+    let Op::Convolution2d(mut convolution) = op("convolution2d", &[]) else { panic!() };
+    convolution.epilogue = Epilogue { activation: Activation::Relu, pool: Some([1, 2]), ..Epilogue::default() };
+    // Columns 0 and 1 are a window, as are 2 and 3; column 4 is none.
+    let image = [1.0, -2.0, -3.0, -4.0, 9.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+    let y = run(&convolution.into(), 1, "[1, 2, 5], [2, 1, 1, 1] batch-wide", &[&image, &[1.0, -1.0]]);
+    assert_eq!(y, [1.0, 0.0, 6.0, 8.0, 2.0, 4.0, 0.0, 0.0]);
 }
 
 #[test]

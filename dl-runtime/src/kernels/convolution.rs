@@ -13,6 +13,7 @@ mod examples;
 mod filters;
 mod lanes;
 mod lanes_weight;
+mod pooled;
 #[cfg(test)]
 mod tests;
 mod winograd;
@@ -20,12 +21,14 @@ mod winograd_weight;
 
 use super::epilogue::{Ending, Epilogue};
 use super::form::Form;
+use super::pack::places;
 use crate::simd::{Isa, dispatch, isa};
 use crate::{Segments, Team};
 use axis::Axis;
 use depthwise::examples::Plan;
 use examples::{correlation::Correlation, geometry::Geometry, scatter::Scatter, weight::Weight};
 pub use filters::{Filters, pack_filters};
+use std::mem::MaybeUninit;
 use winograd::Winograd;
 
 /// Fewer channels or filters are too few to fill the products of the transformed gradient of the weight.
@@ -126,13 +129,14 @@ const fn outputs(len: usize, kernel: usize, stride: usize, padding: usize, dilat
     }
 }
 
-/// `y = activation(x ⋆ weight + bias + residual)` for the `n` examples of a shard, masked, with the weight packed; one bias
-/// for each filter.
+/// `y = activation(x ⋆ weight + bias + residual)` for the `n` examples of a shard, masked or pooled, with the weight packed;
+/// one bias for each filter. Pooled, y is [filters, output height / window height, output width / window width].
 /// In [`Form::Lanes`] all sixteen are computed.
 ///
 /// # Panics
 /// If an operand is shorter than the shape says, or the shape is none: groups that do not divide channels and filters,
-/// a kernel, stride or dilation of 0.
+/// a kernel, stride or dilation of 0; if results are to be pooled for which [`Convolution2d::pools`] is false, or that
+/// have a residual or a mask.
 pub fn convolution2d(
     shape: &Convolution2d,
     form: Form,
@@ -157,7 +161,12 @@ fn convolution2d_on(
     epilogue: Epilogue<'_>,
     y: &mut [f32],
 ) {
-    let [x_len, y_len, _] = shape.lens();
+    let [x_len, mut y_len, _] = shape.lens();
+    if let Some(window) = epilogue.pool {
+        assert!(shape.pools(window), "results of {shape:?} pooled by {window:?}");
+        assert!(epilogue.residual.is_none() && epilogue.mask.is_none(), "pooled results beside a residual or a mask");
+        y_len = shape.filters * (shape.output_height() / window[0]) * (shape.output_width() / window[1]);
+    }
     let (x, y) = (&x[..form.floats(n, x_len)], &mut y[..form.floats(n, y_len)]);
     let panels = &panels[..Filters { shape: *shape, transposed: false }.len()];
     if y.is_empty() {
@@ -167,17 +176,22 @@ fn convolution2d_on(
     let ending = epilogue.ending(shape.filters, y);
     match form {
         _ if shape.is_winograd() => {
-            shape.by_winograd(isa, form, n, false, x, panels, ending, y);
+            shape.by_winograd(isa, form, n, false, x, panels, ending, epilogue.pool.is_some(), y);
         }
+        _ if let Some(window) = epilogue.pool => shape.pooled(isa, form, n, x, panels, ending, window, &mut *y),
         Form::Examples if let Some(plan) = Plan::new(shape, false) => {
             let (shape, source, y) = (*shape, x, &mut *y);
             dispatch(isa, depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, ending, y });
         }
         Form::Examples => {
-            let (geometry, groups, source, y) = (shape.geometry(), shape.groups, x, &mut *y);
+            // SAFETY: the results are floats.
+            let (geometry, groups, source, y) = (shape.geometry(), shape.groups, x, unsafe { places(y) });
             dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, ending, y });
         }
-        Form::Lanes => shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, ending, y),
+        // SAFETY: the results are floats.
+        Form::Lanes => unsafe {
+            shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, ending, places(y));
+        },
     }
     epilogue.finish(isa, y);
 }
@@ -223,7 +237,7 @@ fn convolution2d_input_on(
     let ending = Ending { beside: epilogue.beside(d_x), ..Ending::NONE };
     match form {
         _ if shape.is_winograd() => {
-            shape.by_winograd(isa, form, n, true, d_y, panels, ending, d_x);
+            shape.by_winograd(isa, form, n, true, d_y, panels, ending, false, d_x);
         }
         Form::Examples if let Some(plan) = Plan::new(shape, true) => {
             let (shape, source, y) = (*shape, d_y, d_x);
@@ -239,7 +253,8 @@ fn convolution2d_input_on(
             let geometry = shape.geometry();
             let padding = [0, 1].map(|axis| geometry.extent(axis) as isize - 1 - geometry.padding[axis]);
             let geometry = Geometry { source: geometry.outputs, outputs: geometry.source, padding, ..geometry };
-            let (groups, source, y) = (shape.groups, d_y, d_x);
+            // SAFETY: the results are floats.
+            let (groups, source, y) = (shape.groups, d_y, unsafe { places(d_x) });
             dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, ending, y });
         }
         Form::Lanes => {
@@ -247,7 +262,8 @@ fn convolution2d_input_on(
             for down in 0..shape.stride[0].min(shape.height) {
                 for right in 0..shape.stride[1].min(shape.width) {
                     let axes = [vertical.backward(down), horizontal.backward(right)];
-                    shape.in_lanes(isa, axes, [planes, rows], d_y, panels, ending, d_x);
+                    // SAFETY: the results are floats.
+                    shape.in_lanes(isa, axes, [planes, rows], d_y, panels, ending, unsafe { places(d_x) });
                 }
             }
         }
@@ -274,6 +290,7 @@ impl Convolution2d {
         source: &[f32],
         panels: &[f32],
         ending: Ending<'_>,
+        halves: bool,
         y: &mut [f32],
     ) {
         let n = if form == Form::Lanes { 1 } else { n };
@@ -286,7 +303,10 @@ impl Convolution2d {
             padding = padding.map(|padding| 2 - padding);
         }
         let ([planes, rows], [source_size, size]) = (planes, sizes);
-        dispatch(isa, Winograd { form, n, planes, rows, source_size, size, padding, source, panels, ending, y });
+        dispatch(
+            isa,
+            Winograd { form, n, planes, rows, source_size, size, padding, source, panels, ending, halves, y },
+        );
     }
 
     /// A correlation of planes in lanes, of this kernel and these groups.
@@ -299,7 +319,7 @@ impl Convolution2d {
         source: &[f32],
         panels: &[f32],
         ending: Ending<'_>,
-        y: &mut [f32],
+        y: &mut [MaybeUninit<f32>],
     ) {
         let [height, width] = self.kernel;
         let (kernel_width, taps, groups) = (width, height * width, self.groups);

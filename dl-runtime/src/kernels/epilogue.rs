@@ -1,4 +1,5 @@
-//! What a product does to a result before it leaves: add a bias and a residual, apply an activation, let a gradient pass.
+//! What a product does to a result before it leaves: add a bias and a residual, apply an activation, let a gradient pass,
+//! keep the greatest of some.
 
 use crate::simd::{Isa, Kernel, Lane, dispatch};
 
@@ -15,7 +16,8 @@ pub enum Activation {
     Tanh,
 }
 
-/// What follows a product: `y = activation(product + bias + residual)`, or 0 where the mask is not positive.
+/// What follows a product: `y = activation(product + bias + residual)`, or 0 where the mask is not positive, and of each
+/// window of these the greatest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epilogue<'a> {
     /// One float for each output (matrix product) or filter (convolution).
@@ -26,11 +28,15 @@ pub struct Epilogue<'a> {
     pub activation: Activation,
     /// One float for each result: what a relu made of its input, where the product is the gradient of that.
     pub mask: Option<&'a [f32]>,
+    /// Height and width of the windows of a max pool, side by side and without padding, whose maxima are all that is kept of
+    /// a convolution's results. It goes with neither residual nor mask.
+    pub pool: Option<[usize; 2]>,
 }
 
 impl Epilogue<'static> {
     /// Nothing.
-    pub const NONE: Self = Epilogue { bias: None, residual: None, activation: Activation::Identity, mask: None };
+    pub const NONE: Self =
+        Epilogue { bias: None, residual: None, activation: Activation::Identity, mask: None, pool: None };
 }
 
 impl<'a> Epilogue<'a> {

@@ -497,6 +497,7 @@ mod tests {
             activation,
             // A mask is for the gradient of what a relu made, so no other activation comes with one.
             mask: (seed % 7 < 3 && seed % 4 < 2).then_some(&mask[..]),
+            ..Epilogue::NONE
         };
         let mut expected = vec![0.0; n * rows * outputs];
         reference::matmul(&shape, n, &x, &panels, epilogue, &mut expected);

@@ -243,6 +243,11 @@ impl<const N: usize> Aligned<N> {
         self.0.as_mut_ptr().cast()
     }
 
+    /// The first `len` places.
+    pub(super) fn places(&mut self, len: usize) -> &mut [MaybeUninit<f32>] {
+        &mut self.0[..len]
+    }
+
     /// The first `len` floats, all 0.
     pub(super) fn zeros(&mut self, len: usize) -> &mut [f32] {
         let floats = &mut self.0[..len];
@@ -250,6 +255,15 @@ impl<const N: usize> Aligned<N> {
         // SAFETY: all of them have just been written, and they are borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), len) }
     }
+}
+
+/// Floats as places for others.
+///
+/// # Safety
+/// Nothing but floats must be written to them.
+pub(super) unsafe fn places(floats: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: both are as large and aligned alike; the caller's promise keeps the floats what they are.
+    unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), floats.len()) }
 }
 
 #[cfg(test)]

@@ -105,9 +105,18 @@ pub fn avg_pool2d_gradient(shape: &Pool2d, form: Form, n: usize, d_y: &[f32], d_
 }
 
 fn pool_on<W: Window>(isa: Isa, shape: &Pool2d, form: Form, n: usize, x: &[f32], y: &mut [f32], window: W) {
+    let pitch = shape.output_plane() * form.lanes();
     match form {
-        Form::Examples => dispatch(isa, Forward { shape, n, x, y, window }),
-        Form::Lanes => dispatch(isa, lanes::Forward::<W> { shape, x, y, window: PhantomData }),
+        Form::Examples => dispatch(isa, Forward { shape, n, x, y, pitch, window }),
+        Form::Lanes => dispatch(isa, lanes::Forward::<W> { shape, x, y, pitch, window: PhantomData }),
+    }
+}
+
+/// The maxima of one example, or of sixteen side by side, to planes of y that are `pitch` floats apart.
+pub(super) fn max_pool2d_apart(isa: Isa, shape: &Pool2d, form: Form, x: &[f32], y: &mut [f32], pitch: usize) {
+    match form {
+        Form::Examples => dispatch(isa, Forward { shape, n: 1, x, y, pitch, window: Maximum }),
+        Form::Lanes => dispatch(isa, lanes::Forward::<Maximum> { shape, x, y, pitch, window: PhantomData }),
     }
 }
 
@@ -212,6 +221,8 @@ struct Forward<'a, W> {
     n: usize,
     x: &'a [f32],
     y: &'a mut [f32],
+    /// Floats from one plane of y to the next.
+    pitch: usize,
     window: W,
 }
 
@@ -220,19 +231,20 @@ impl<W: Window> Kernel for Forward<'_, W> {
 
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let Self { shape, n, x, y, window } = self;
+        let Self { shape, n, x, y, pitch, window } = self;
         let planes = n * shape.channels;
         let (input, output) = (shape.input_plane(), shape.output_plane());
-        let (x, y) = (&x[..planes * input], &mut y[..planes * output]);
-        if input == 0 || output == 0 {
+        if planes * input * output == 0 {
             return;
         }
+        let (x, y) = (&x[..planes * input], &mut y[..(planes - 1) * pitch + output]);
         if !shape.is_halving()
             && let Some(rows) = Rows::new(shape)
         {
-            return rows.forward(lane, window, x, y);
+            return rows.forward(lane, window, x, y, pitch);
         }
-        for (x, y) in x.chunks_exact(input).zip(y.chunks_exact_mut(output)) {
+        for (x, y) in x.chunks_exact(input).zip(y.chunks_mut(pitch)) {
+            let y = &mut y[..output];
             if shape.is_halving() {
                 halve_plane(lane, window, shape.width, x, y);
             } else {

@@ -2,7 +2,8 @@
 
 use super::epilogue::finish;
 use super::form::place;
-use crate::{Convolution2d, Epilogue, Filters, Form, SHARD, Segments, Team};
+use super::max_pool2d;
+use crate::{Convolution2d, Epilogue, Filters, Form, Pool2d, SHARD, Segments, Team};
 
 /// Calls `visit` with the places in x, the weight and y of every product that a convolution of one example sums.
 fn products(shape: &Convolution2d, mut visit: impl FnMut(usize, usize, usize)) {
@@ -87,6 +88,19 @@ pub fn convolution2d(
     y: &mut [f32],
 ) {
     let (x_len, y_len) = lens(shape);
+    if let Some([height, width]) = epilogue.pool {
+        let mut whole = vec![0.0; form.floats(n, y_len)];
+        convolution2d(shape, form, n, x, panels, Epilogue { pool: None, ..epilogue }, &mut whole);
+        let pool = Pool2d {
+            channels: shape.filters,
+            height: shape.output_height(),
+            width: shape.output_width(),
+            kernel: [height, width],
+            stride: [height, width],
+            padding: [0, 0],
+        };
+        return max_pool2d(&pool, form, n, &whole, y);
+    }
     let weights = places(&Filters { shape: *shape, transposed: false });
     for example in 0..examples(form, n) {
         let mut sums = vec![0.0; y_len];

@@ -88,6 +88,12 @@ impl Axis {
         axis.with_full()
     }
 
+    /// The axis of `count` of a convolution's results from `first` on, by themselves.
+    pub(super) fn part(self, first: usize, count: usize) -> Self {
+        let offset = self.offset + (first * self.stride) as isize;
+        Axis { outputs: count, len: count, offset, ..self }.with_full()
+    }
+
     fn with_full(mut self) -> Self {
         let all = |output: &usize| self.clip(*output).len() == self.taps;
         let start = (0..self.outputs).find(all).unwrap_or(self.outputs);

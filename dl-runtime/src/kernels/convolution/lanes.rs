@@ -49,7 +49,8 @@ pub(super) struct Correlation<'a> {
     pub(super) panels: &'a [f32],
     /// What is done to the sums; its bias has a float for each plane of results.
     pub(super) ending: Ending<'a>,
-    pub(super) y: &'a mut [f32],
+    /// Places for the results, which need not hold any.
+    pub(super) y: &'a mut [MaybeUninit<f32>],
 }
 
 /// Results that are computed from one block: a range along each axis.
@@ -227,7 +228,7 @@ impl Correlation<'_> {
                             panel: self.panels.as_ptr().wrapping_add(panel),
                             pixels: base,
                             apart: horizontal.stride * pixels.pitch[1],
-                            y: self.y.as_mut_ptr().wrapping_add((first * places + place) * COLUMNS),
+                            y: self.y.as_mut_ptr().cast::<f32>().wrapping_add((first * places + place) * COLUMNS),
                             plane: places * COLUMNS,
                             y_apart: horizontal.step * COLUMNS,
                             accumulate: part.channel > 0,

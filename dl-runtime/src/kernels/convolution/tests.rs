@@ -4,7 +4,7 @@ use super::super::form::{clear, deinterleave, interleave};
 use super::*;
 use crate::segments::{SHARD, Shards};
 use crate::simd::available;
-use crate::{Activation, Rng, reference};
+use crate::{Activation, Pool2d, Rng, reference};
 use proptest::prelude::*;
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -171,6 +171,95 @@ fn check(shape: Convolution2d, n: usize, seed: u64) {
     }
 }
 
+/// Pooled results against those of twins of the convolution and of the pool, on all instruction sets and in both forms.
+fn check_pooled(shape: Convolution2d, window: [usize; 2], n: usize, seed: u64) {
+    assert!(shape.pools(window), "{shape:?} by {window:?}");
+    let [x_len, y_len, weight_len] = shape.lens();
+    let (x, weight, bias) = (values(n * x_len, seed), values(weight_len, seed + 1), values(shape.filters, seed + 2));
+    let bias = (!seed.is_multiple_of(3)).then_some(&bias[..]);
+    let epilogue = Epilogue { bias, activation: ACTIVATIONS[seed as usize % 4], ..Epilogue::NONE };
+    let plain = Convolution2d { method: Method::Direct, ..shape };
+    let [panels, _] = packed(plain, &weight);
+    let mut whole = vec![0.0; n * y_len];
+    reference::convolution2d(&plain, Form::Examples, n, &x, &panels, epilogue, &mut whole);
+    let pool = Pool2d {
+        channels: shape.filters,
+        height: shape.output_height(),
+        width: shape.output_width(),
+        kernel: window,
+        stride: window,
+        padding: [0, 0],
+    };
+    let y_len = shape.filters * pool.output_height() * pool.output_width();
+    let mut expected = vec![0.0; n * y_len];
+    reference::max_pool2d(&pool, Form::Examples, n, &whole, &mut expected);
+    let greatest = whole.iter().fold(0.0_f32, |greatest, value| greatest.max(value.abs()));
+    let taps = shape.channels * shape.kernel[0] * shape.kernel[1];
+    let bound = if shape.is_winograd() { 1e-4 * greatest } else { tolerance(taps) };
+    let [panels, _] = packed(shape, &weight);
+    let epilogue = Epilogue { pool: Some(window), ..epilogue };
+    for (isa, form) in available().iter().flat_map(|isa| [(*isa, Form::Examples), (*isa, Form::Lanes)]) {
+        let x = shards(form, n, x_len, &x, Missing::First);
+        let (mut y, mut found) = (vec![f32::NAN; form.floats(n, y_len) + 3], vec![f32::NAN; n * y_len]);
+        convolution2d_on(isa, &shape, form, n, &x, &panels, epilogue, &mut y);
+        let what = (isa, form, shape, window, n, seed);
+        assert!(y.iter().rev().take(3).all(|y| y.is_nan()), "{what:?} writes past the end");
+        deinterleave(form, n, y_len, &y, &mut found);
+        close(&found, &expected, bound, &what);
+    }
+}
+
+#[test]
+fn pooled_results_of_known_networks() {
+    for (seed, window) in [[2, 2], [3, 3], [2, 1], [1, 4], [5, 7], [1, 1]].into_iter().enumerate() {
+        check_pooled(square(1, 28, 6, 5, 2), window, 2, seed as u64);
+        check_pooled(square(6, 14, 16, 5, 0), window, 3, seed as u64 + 1);
+        check_pooled(Convolution2d { stride: [2; 2], ..square(3, 65, 12, 7, 3) }, window, 1, seed as u64 + 2);
+    }
+    for size in 4..20 {
+        let shape = Convolution2d { method: Method::Winograd, ..square(9, size, 7, 3, size % 3) };
+        check_pooled(shape, [2, 2], 3, size as u64);
+        let shape = Convolution2d { width: 40 + size, channels: 64, ..shape };
+        check_pooled(shape, [2, 2], 1, size as u64);
+    }
+    // A block holds one row of windows, or all of them.
+    check_pooled(square(2, 32, 32, 5, 2), [2, 2], 1, 7);
+    check_pooled(square(2, 5, 3, 2, 0), [2, 2], 9, 8);
+}
+
+#[test]
+fn a_maximum_of_something_strange_is_strange() {
+    let mut image = [0.0; 36];
+    (image[0], image[35]) = (f32::NAN, f32::NEG_INFINITY);
+    for (isa, method) in available().iter().flat_map(|isa| [(*isa, Method::Direct), (*isa, Method::Winograd)]) {
+        let shape = Convolution2d { method, ..square(1, 6, 1, 3, 1) };
+        let mut weight = [0.0; 9];
+        weight[4] = 1.0;
+        let [panels, _] = packed(shape, &weight);
+        let mut y = [0.0; 9];
+        let epilogue = Epilogue { pool: Some([2, 2]), ..Epilogue::NONE };
+        convolution2d_on(isa, &shape, Form::Examples, 1, &image, &panels, epilogue, &mut y);
+        assert!(y[0].is_nan(), "{isa:?} {method:?} {y:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_pooled_is_known() {
+    let wide = |width| Convolution2d { width, height: 4, ..square(1, 0, 16, 1, 0) };
+    assert!(wide(64).pools([2, 2]) && !wide(65).pools([2, 2]) && !wide(usize::MAX / 64).pools([2, 2]));
+    assert!(!wide(64).pools([5, 1]) && !wide(64).pools([1, 65]) && !wide(64).pools([0, 1]));
+    assert!(!Convolution2d { groups: 2, ..square(2, 4, 2, 3, 1) }.pools([2, 2]));
+    let winograd = |channels| Convolution2d { method: Method::Winograd, ..square(channels, 8, 8, 3, 1) };
+    assert!(winograd(64).pools([2, 2]) && !winograd(65).pools([2, 2]) && !winograd(64).pools([2, 1]));
+}
+
+#[test]
+#[should_panic(expected = "pooled results beside a residual or a mask")]
+fn pooled_results_have_nothing_beside_them() {
+    let epilogue = Epilogue { residual: Some(&[0.0; 9]), pool: Some([3, 3]), ..Epilogue::NONE };
+    convolution2d(&square(1, 3, 1, 1, 0), Form::Examples, 1, &[0.0; 9], &[0.0], epilogue, &mut [0.0]);
+}
+
 #[test]
 fn every_small_width_kernel_and_padding() {
     for width in 1..=20 {
@@ -323,6 +412,17 @@ proptest! {
     #[test]
     fn agrees_with_its_twin(shape in any_shape(), n in 1usize..18, seed in 0u64..1000) {
         check(shape, n, seed);
+    }
+
+    #[test]
+    fn pooled_results_agree_with_their_twins(
+        shape in prop_oneof![any_shape(), any_dense_shape(), any_winograd_shape()],
+        down in 1usize..5, right in 1usize..5, n in 1usize..17, seed in 0u64..1000,
+    ) {
+        let window = if shape.is_winograd() { [2, 2] } else { [down, right] };
+        if shape.pools(window) {
+            check_pooled(shape, window, n, seed);
+        }
     }
 
     #[test]

@@ -17,8 +17,9 @@ use super::super::form::Form;
 use super::super::product::COLUMNS;
 use super::filters::tiles;
 use crate::kernels::epilogue::{Ending, PlaneEnding};
-use crate::simd::{Kernel, Lane, Sixteen};
+use crate::simd::{Kernel, Lane, Sixteen, Vector};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Results of a tile along an axis.
 pub(super) const OUT: usize = 4;
@@ -27,7 +28,7 @@ pub(super) const IN: usize = 6;
 /// Places of a transformed tile.
 pub(super) const PLACES: usize = IN * IN;
 /// Channels at a time.
-const CHANNELS: usize = 64;
+pub(super) const CHANNELS: usize = 64;
 /// Units at a time.
 const UNITS: usize = 4;
 /// Channels at a time of all units together: two units of 64, so that the weights are read half as often.
@@ -37,7 +38,7 @@ const PIXELS: usize = PLACES * (UNIT_CHANNELS + UNITS) * COLUMNS;
 /// Floats of the products of a tile of filters.
 const PRODUCTS: usize = UNITS * PLACES * 6 * COLUMNS;
 
-/// `y = max(source ⋆ weight + bias + residual, floor)`, masked; slices have exactly their lengths, none is empty.
+/// `y = max(source ⋆ weight + bias + residual, floor)`, masked or pooled; slices have exactly their lengths, none is empty.
 pub(super) struct Winograd<'a> {
     pub(super) form: Form,
     /// Examples; one in lanes.
@@ -55,6 +56,8 @@ pub(super) struct Winograd<'a> {
     pub(super) source: &'a [f32],
     pub(super) panels: &'a [f32],
     pub(super) ending: Ending<'a>,
+    /// Whether of each 2×2 results the greatest alone is written. There are at most [`CHANNELS`] source planes then.
+    pub(super) halves: bool,
     pub(super) y: &'a mut [f32],
 }
 
@@ -89,7 +92,7 @@ struct Group {
     columns: [usize; 2],
     /// Its first result in y, of plane 0.
     y: usize,
-    /// How many rows and columns of results exist.
+    /// How many rows and columns of results are written.
     lines: usize,
     width: usize,
 }
@@ -133,7 +136,7 @@ impl Kernel for Winograd<'_> {
                         unsafe {
                             if self.form == Form::Lanes {
                                 for first in (0..COLUMNS).step_by(V::LANES) {
-                                    let (place, to) = (Self::place(unit, tiles_of), to.add(first));
+                                    let (place, to) = (Self::place(unit, tiles_of[1]), to.add(first));
                                     self.pixels_in_lanes(lane, place, channel, first, to, pitch);
                                 }
                             } else {
@@ -157,25 +160,21 @@ impl Kernel for Winograd<'_> {
                     // SAFETY: the panel of the tile holds its height for each channel of each place, V sixteen floats for
                     // each channel of each place and unit, and there is room for 36 · 6 · 16 products of each unit.
                     unsafe { products.compute(lane) }
-                    let part = [channels.start > 0, channels.end == self.planes];
-                    for (index, unit) in units.clone().enumerate() {
-                        let products = scratch.products.as_ptr().cast::<f32>();
-                        let products = products.wrapping_add(index * PLACES * tile.height * COLUMNS);
-                        for row in 0..tile.height {
-                            let (from, pitch) = (products.wrapping_add(row * COLUMNS), tile.height * COLUMNS);
-                            let row = tile.first + row;
-                            // SAFETY: `products` are those of the unit.
-                            unsafe {
-                                if self.form == Form::Lanes {
-                                    for first in (0..COLUMNS).step_by(V::LANES) {
-                                        let results = results(lane, from.add(first), pitch);
-                                        self.write_lanes(results, row, Self::place(unit, tiles_of), first, part);
-                                    }
-                                } else {
-                                    let results = results(lane.sixteen(), from, pitch);
-                                    self.write_groups(results, row, &groups[index], part);
-                                }
-                            }
+                    let part = Part {
+                        products: scratch.products.as_ptr().cast(),
+                        rows: tile.first..tile.first + tile.height,
+                        units: units.clone(),
+                        tiles_right: tiles_of[1],
+                        groups: &groups,
+                        is_first: channels.start == 0,
+                        is_last: channels.end == self.planes,
+                    };
+                    // SAFETY: `products` are those of the rows and units.
+                    unsafe {
+                        if self.halves {
+                            self.leave::<V, 2>(lane, &part);
+                        } else {
+                            self.leave::<V, 1>(lane, &part);
                         }
                     }
                 }
@@ -184,10 +183,56 @@ impl Kernel for Winograd<'_> {
     }
 }
 
+/// Products that are to be transformed back.
+struct Part<'a> {
+    /// For each unit [places, rows, 16].
+    products: *const f32,
+    /// Planes of results.
+    rows: Range<usize>,
+    units: Range<usize>,
+    /// Tiles of a row of an image.
+    tiles_right: usize,
+    /// Those of each unit.
+    groups: &'a [[Group; GROUPS]; UNITS],
+    /// Whether they are of the first channels, and of the last.
+    is_first: bool,
+    is_last: bool,
+}
+
 impl Winograd<'_> {
+    /// Transforms products back and writes the results, of STEP × STEP of them the greatest.
+    ///
+    /// # Safety
+    /// The products must be readable.
+    #[inline(always)]
+    unsafe fn leave<V: Lane, const STEP: usize>(&mut self, lane: V, part: &Part<'_>) {
+        for (index, unit) in part.units.clone().enumerate() {
+            let pitch = part.rows.len() * COLUMNS;
+            let products = part.products.wrapping_add(index * PLACES * pitch);
+            for (number, row) in part.rows.clone().enumerate() {
+                let from = products.wrapping_add(number * COLUMNS);
+                let finish =
+                    Finish { accumulate: !part.is_first, ending: self.ending.if_last(part.is_last).of_plane(row) };
+                // SAFETY: the caller's promise.
+                unsafe {
+                    if self.form == Form::Lanes {
+                        let place = Self::place(unit, part.tiles_right);
+                        for first in (0..COLUMNS).step_by(V::LANES) {
+                            let results = results(lane, from.add(first), pitch);
+                            self.write_lanes::<V, STEP>(results, row, place, first, &finish);
+                        }
+                    } else {
+                        let results = results(lane.sixteen(), from, pitch);
+                        self.write_groups::<_, STEP>(results, row, &part.groups[index], &finish);
+                    }
+                }
+            }
+        }
+    }
+
     /// The tile of a number, row by row.
     #[inline(always)]
-    fn place(tile: usize, [_, right]: [usize; 2]) -> Place {
+    fn place(tile: usize, right: usize) -> Place {
         Place { row: tile / right * OUT, column: tile % right * OUT }
     }
 
@@ -236,6 +281,8 @@ impl Winograd<'_> {
     /// The groups of a unit.
     fn groups(&self, unit: usize, [down, right]: [usize; 2]) -> [Group; GROUPS] {
         let [height, width] = self.source_size;
+        let step = if self.halves { 2 } else { 1 };
+        let written = self.size.map(|size| size / step);
         let mut groups = [Group::default(); GROUPS];
         for (group, to) in (unit * GROUPS..self.n * down * right).zip(&mut groups) {
             let (example, top, left) =
@@ -248,9 +295,9 @@ impl Winograd<'_> {
                 start: ((example * self.planes * height) as isize + row) * width as isize + column,
                 rows: bounds(row, height, IN),
                 columns: bounds(column, width, GROUP * OUT + IN - OUT),
-                y: (example * self.rows * self.size[0] + top) * self.size[1] + left,
-                lines: (self.size[0] - top).min(OUT),
-                width: (self.size[1] - left).min(GROUP * OUT),
+                y: (example * self.rows * written[0] + top / step) * written[1] + left / step,
+                lines: (written[0] - top / step).min(OUT / step),
+                width: (written[1] - left / step).min(GROUP * OUT / step),
             };
         }
         groups
@@ -301,21 +348,22 @@ impl Winograd<'_> {
 
     /// Writes the results of a tile of the examples of a shard, as many of them from `first` on as a vector has lanes.
     #[inline(always)]
-    fn write_lanes<V: Lane>(
+    fn write_lanes<V: Lane, const STEP: usize>(
         &mut self,
         results: [[V; OUT]; OUT],
         row: usize,
         place: Place,
         first: usize,
-        part: [bool; 2],
+        finish: &Finish,
     ) {
-        let [height, width] = self.size;
-        let finish = self.finish(row, part);
+        let [height, width] = self.size.map(|size| size / STEP);
         let plane = &mut self.y[row * height * width * COLUMNS..][..height * width * COLUMNS];
-        let [lines, columns] = [OUT.min(height - place.row), OUT.min(width - place.column)];
-        let first = plane[(place.row * width + place.column) * COLUMNS + first..].as_mut_ptr();
-        for i in 0..OUT {
-            for j in 0..OUT {
+        let (row, column) = (place.row / STEP, place.column / STEP);
+        let [lines, columns] = [(OUT / STEP).min(height - row), (OUT / STEP).min(width - column)];
+        let first = plane.as_mut_ptr().wrapping_add((row * width + column) * COLUMNS + first);
+        let results = greatest::<V, STEP>(results);
+        for i in 0..OUT / STEP {
+            for j in 0..OUT / STEP {
                 if i < lines && j < columns {
                     let y = first.wrapping_add((i * width + j) * COLUMNS);
                     // SAFETY: line and column lie within the plane.
@@ -327,17 +375,35 @@ impl Winograd<'_> {
 
     /// Writes the results of sixteen tiles.
     #[inline(always)]
-    fn write_groups<W: Sixteen>(
+    fn write_groups<W: Sixteen, const STEP: usize>(
         &mut self,
         results: [[W; OUT]; OUT],
         row: usize,
         groups: &[Group; GROUPS],
-        part: [bool; 2],
+        finish: &Finish,
     ) {
-        let [height, width] = self.size;
-        let finish = self.finish(row, part);
-        for i in 0..OUT {
+        let [height, width] = self.size.map(|size| size / STEP);
+        let results = greatest::<W, STEP>(results);
+        for i in 0..OUT / STEP {
             let [a, b, c, d] = results[i];
+            if STEP == 2 {
+                let (first, second) = a.interleave(b);
+                let mut rows = [0.0; 2 * COLUMNS];
+                // SAFETY: there is room for both vectors.
+                unsafe {
+                    first.store(rows.as_mut_ptr());
+                    second.store(rows[COLUMNS..].as_mut_ptr());
+                }
+                for (group, row_of_group) in groups.iter().zip(rows.chunks_exact(GROUP * OUT / 2)) {
+                    if i < group.lines {
+                        let y = &mut self.y[group.y + (row * height + i) * width..][..group.width];
+                        let (to, count) = (y.as_mut_ptr(), group.width);
+                        // SAFETY: there are eight floats, and y has `count`, at most as many.
+                        unsafe { finish.write(to, count, first.eight().load(row_of_group.as_ptr())) }
+                    }
+                }
+                continue;
+            }
             let ((even, more_even), (odd, more_odd)) = (a.interleave(c), b.interleave(d));
             let ((first, second), (third, fourth)) = (even.interleave(odd), more_even.interleave(more_odd));
             let rows = [first, second, third, fourth];
@@ -352,11 +418,23 @@ impl Winograd<'_> {
             }
         }
     }
+}
 
-    #[inline(always)]
-    fn finish(&self, row: usize, [accumulate, last]: [bool; 2]) -> Finish {
-        Finish { accumulate, ending: self.ending.if_last(last).of_plane(row) }
+/// The greatest of each STEP × STEP results; what is done to results afterwards leaves their order as it is. They are the
+/// first of each row, and of the rows.
+#[inline(always)]
+fn greatest<V: Lane, const STEP: usize>(results: [[V; OUT]; OUT]) -> [[V; OUT]; OUT] {
+    if STEP == 1 {
+        return results;
     }
+    let mut greatest = results;
+    for i in 0..OUT / 2 {
+        for j in 0..OUT / 2 {
+            let [upper, lower] = [results[2 * i], results[2 * i + 1]];
+            greatest[i][j] = upper[2 * j].max(upper[2 * j + 1]).max(lower[2 * j].max(lower[2 * j + 1]));
+        }
+    }
+    greatest
 }
 
 /// What is done to the results of a plane.

@@ -10,6 +10,8 @@ pub(super) struct Forward<'a, W> {
     pub(super) shape: &'a Pool2d,
     pub(super) x: &'a [f32],
     pub(super) y: &'a mut [f32],
+    /// Floats from one plane of y to the next.
+    pub(super) pitch: usize,
     pub(super) window: PhantomData<W>,
 }
 
@@ -17,9 +19,9 @@ impl<W: Window> Kernel for Forward<'_, W> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let [x_len, y_len] = self.shape.lens_in_lanes();
-        let (x, y) = (&self.x[..x_len], &mut self.y[..y_len]);
-        windows(self.shape, |window| {
+        let [x_len, _] = self.shape.lens_in_lanes();
+        let (x, y) = (&self.x[..x_len], self.y);
+        windows(self.shape, self.pitch, |window| {
             let share = lane.splat(1.0 / window.count.max(1) as f32);
             for half in window.halves::<V>() {
                 let mut joined = lane.splat(W::START);
@@ -46,7 +48,7 @@ impl Kernel for MaximumGradient<'_> {
         let (x, d_y, d_x) = (&self.x[..x_len], &self.d_y[..y_len], &mut self.d_x[..x_len]);
         d_x.fill(0.0);
         let zero = lane.splat(0.0);
-        windows(self.shape, |window| {
+        windows(self.shape, self.shape.output_plane() * SHARD, |window| {
             for half in window.halves::<V>() {
                 let mut greatest = lane.splat(f32::NEG_INFINITY);
                 window.each(|at| greatest = greatest.max(load(lane, x, at + half)));
@@ -78,7 +80,7 @@ impl Kernel for AverageGradient<'_> {
         let [x_len, y_len] = self.shape.lens_in_lanes();
         let (d_y, d_x) = (&self.d_y[..y_len], &mut self.d_x[..x_len]);
         d_x.fill(0.0);
-        windows(self.shape, |window| {
+        windows(self.shape, self.shape.output_plane() * SHARD, |window| {
             let share = lane.splat(1.0 / window.count.max(1) as f32);
             for half in window.halves::<V>() {
                 let share = load(lane, d_y, window.output + half) * share;
@@ -121,13 +123,13 @@ impl Place {
     }
 }
 
-/// Calls `body` for each window of each plane.
+/// Calls `body` for each window of each plane; planes of y are `plane` floats apart.
 #[inline(always)]
-fn windows(shape: &Pool2d, mut body: impl FnMut(Place)) {
+fn windows(shape: &Pool2d, plane: usize, mut body: impl FnMut(Place)) {
     let [vertical, horizontal] = Axis::pair(shape);
     let pitch = shape.width * SHARD;
-    let mut output = 0;
     for channel in 0..shape.channels {
+        let mut output = channel * plane;
         for row in 0..vertical.windows {
             let rows = vertical.inside(row);
             let start = channel * shape.height * pitch + rows.start * pitch;

@@ -195,9 +195,9 @@ impl Rows {
         all
     }
 
-    /// All planes of a forward pass.
+    /// All planes of a forward pass; those of y are `pitch` floats apart.
     #[inline(always)]
-    pub(super) fn forward<V: Lane, W: Window>(&self, lane: V, window: W, x: &[f32], y: &mut [f32]) {
+    pub(super) fn forward<V: Lane, W: Window>(&self, lane: V, window: W, x: &[f32], y: &mut [f32], pitch: usize) {
         let Axis { windows, .. } = self.horizontal;
         let (mut pixels, mut joined) = (Aligned::<BLOCK>::uninit(), Aligned::<BLOCK>::uninit());
         let mut shares = Aligned::<BLOCK>::uninit();
@@ -211,6 +211,9 @@ impl Rows {
         }
         let [input, output] = [self.vertical.size * self.horizontal.size, self.vertical.windows * windows];
         for (plane, x) in x.chunks_exact(input).enumerate() {
+            let y = &mut y[plane * pitch..];
+            // Planes that are apart have other rows between them, which may be there already.
+            let y = if pitch == output { y } else { &mut y[..output] };
             for first in (0..self.vertical.windows).step_by(self.at_once[0]) {
                 let lines = first..(first + self.at_once[0]).min(self.vertical.windows);
                 let rows = self.held(&lines);
@@ -228,7 +231,7 @@ impl Rows {
                         if W::AVERAGES {
                             all = all * (load(lane, &shares[column..]) * share);
                         }
-                        store(all, &mut y[plane * output + line * windows + column..]);
+                        store(all, &mut y[line * windows + column..]);
                     }
                 }
             }

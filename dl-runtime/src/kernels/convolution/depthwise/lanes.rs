@@ -65,7 +65,7 @@ impl Correlation<'_> {
                 let start = vertical.place(row) * horizontal.len + horizontal.place(residue);
                 for Tiles { first, size, count } in tiles(most::<W>(), results) {
                     let place = Place { along: first, across, pixels: across * horizontal.source * SHARD };
-                    let y = y.as_mut_ptr().wrapping_add(start * SHARD + first * apart);
+                    let y = y.as_mut_ptr().cast::<f32>().wrapping_add(start * SHARD + first * apart);
                     let tile = Tile { y, apart, ending };
                     // SAFETY: the caller's promise; the results are some of the plane.
                     unsafe { with_tile!(size, along.shared(), write::<W>(lane, &line, place, tile, count)) }

@@ -13,6 +13,7 @@ use super::super::filters::tiles;
 use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
 use crate::kernels::epilogue::Ending;
 use crate::simd::{Kernel, Lane, Sixteen, Vector};
+use std::mem::MaybeUninit;
 
 /// Taps that a tile runs through at a time.
 const DEPTH: usize = 512;
@@ -45,7 +46,8 @@ pub(in super::super) struct Correlation<'a> {
     pub(in super::super) panels: &'a [f32],
     /// What is done to the sums; its bias has a float for each output plane.
     pub(in super::super) ending: Ending<'a>,
-    pub(in super::super) y: &'a mut [f32],
+    /// Places for the results, which need not hold any.
+    pub(in super::super) y: &'a mut [MaybeUninit<f32>],
 }
 
 /// How a correlation is carried out; a function of the shape alone.
@@ -320,7 +322,7 @@ impl<const P: usize> Kernel for Rows<'_, '_, P> {
             let first_row = place.group * correlation.rows + tile.first;
             let y = &mut correlation.y[place.example * y_example + first_row * output_len..];
             let sink = Pixels {
-                y: y.as_mut_ptr(),
+                y: y.as_mut_ptr().cast(),
                 plane: output_len,
                 width: correlation.geometry.outputs[1],
                 example: y_example,

@@ -25,6 +25,13 @@ impl Geometry {
         self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 
+    /// That of `count` rows of output from `first` on, by themselves.
+    pub(in super::super) fn part(self, first: usize, count: usize) -> Self {
+        let [down, right] = self.padding;
+        let padding = [down - (first * self.stride[0]) as isize, right];
+        Geometry { outputs: [count, self.outputs[1]], padding, ..self }
+    }
+
     /// Taps of a plane.
     pub(in super::super) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]

@@ -1,0 +1,83 @@
+//! Convolutions whose results are pooled before they leave: of each window of results the greatest alone is written.
+//!
+//! Winograd's method has the sixteen results of a tile in registers, where windows of 2×2 are joined. The direct method
+//! computes some rows of results at a time on the stack, and they are pooled while the first-level cache holds them.
+
+use super::super::epilogue::Ending;
+use super::super::form::Form;
+use super::super::pack::Aligned;
+use super::super::pool::{Pool2d, max_pool2d_apart};
+use super::examples::correlation::Correlation;
+use super::{Convolution2d, winograd};
+use crate::SHARD;
+use crate::simd::{Isa, dispatch};
+
+/// Floats of results on the stack at most.
+const MOST: usize = 32 * 1024;
+/// Floats of results at a time, if a row of windows is not more.
+const USUAL: usize = 12 * 1024;
+
+impl Convolution2d {
+    /// Whether results can be pooled as they are computed, by windows of so many rows and columns that lie side by side.
+    pub const fn pools(&self, window: [usize; 2]) -> bool {
+        let (height, width) = (self.output_height(), self.output_width());
+        if window[0] == 0 || window[1] == 0 || height < window[0] || width < window[1] {
+            return false;
+        }
+        if self.is_winograd() {
+            return window[0] == 2 && window[1] == 2 && self.channels <= winograd::CHANNELS;
+        }
+        // A product that is more than a usize holds is too large as well.
+        let Some(floats) = width.checked_mul(window[0] * SHARD) else { return false };
+        matches!(floats.checked_mul(self.filters), Some(floats) if floats <= MOST) && self.groups == 1
+    }
+
+    /// The pooled results of the direct method, for `n` examples; slices have exactly their lengths, none is empty.
+    #[expect(clippy::too_many_arguments, reason = "those of the convolution, and the window")]
+    pub(super) fn pooled(
+        &self,
+        isa: Isa,
+        form: Form,
+        n: usize,
+        x: &[f32],
+        panels: &[f32],
+        ending: Ending<'_>,
+        window: [usize; 2],
+        y: &mut [f32],
+    ) {
+        let (lanes, filters, width) = (form.lanes(), self.filters, self.output_width());
+        let [windows, columns] = [self.output_height() / window[0], width / window[1]];
+        let floats_of_a_row = filters * window[0] * width * lanes;
+        let at_once = (USUAL / floats_of_a_row).clamp(1, windows);
+        let (axes, geometry) = (self.axes(), self.geometry());
+        let mut block = Aligned::<MOST>::uninit();
+        let block = block.places(at_once * floats_of_a_row);
+        let examples = form.blocks(n);
+        let planes = windows * columns * lanes;
+        for (x, y) in x.chunks_exact(x.len() / examples).zip(y.chunks_exact_mut(filters * planes)) {
+            for first in (0..windows).step_by(at_once) {
+                let count = at_once.min(windows - first);
+                let height = count * window[0];
+                let block = &mut block[..count * floats_of_a_row];
+                match form {
+                    Form::Examples => {
+                        let (planes, rows, source) = (self.channels, filters, x);
+                        let (geometry, y) = (geometry.part(first * window[0], height), &mut *block);
+                        dispatch(
+                            isa,
+                            Correlation { geometry, groups: 1, planes, rows, n: 1, source, panels, ending, y },
+                        );
+                    }
+                    Form::Lanes => {
+                        let axes = [axes[0].part(first * window[0], height), axes[1]];
+                        self.in_lanes(isa, axes, [self.channels, filters], x, panels, ending, block);
+                    }
+                }
+                // SAFETY: the results of these rows are all that the block has room for.
+                let block = unsafe { std::slice::from_raw_parts(block.as_ptr().cast::<f32>(), block.len()) };
+                let pool = Pool2d { channels: filters, height, width, kernel: window, stride: window, padding: [0, 0] };
+                max_pool2d_apart(isa, &pool, form, block, &mut y[first * columns * lanes..], planes);
+            }
+        }
+    }
+}
