@@ -132,11 +132,15 @@ impl Convolution2dShape {
         }
     }
 
-    /// Floats of the panels of its filters.
-    pub fn panels(&self) -> usize {
+    /// Floats of the panels of its filters, or of those for the gradient of the input. The direct method of one group has
+    /// them a second time, sixteen side by side.
+    pub fn panels(&self, transposed: bool) -> usize {
         let filters = self.filters * (self.channels / self.groups.max(1));
+        let taps = self.kernel[0] * self.kernel[1];
+        let (rows, planes) = if transposed { (self.channels, self.filters) } else { (self.filters, self.channels) };
         match self.method() {
-            Method::Direct => filters * self.kernel[0] * self.kernel[1],
+            Method::Direct if self.groups == 1 => (filters + rows.next_multiple_of(16) * planes) * taps,
+            Method::Direct => filters * taps,
             Method::Winograd => filters * 36,
         }
     }

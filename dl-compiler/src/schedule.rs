@@ -319,7 +319,7 @@ impl<'a> Scheduler<'a> {
     /// The panels of a convolution's filters.
     fn pack_filters(&mut self, weight: BufferId, shape: Convolution2dShape, transposed: bool) -> BufferId {
         let dims = self.buffers[weight.0 as usize].dims.clone();
-        self.panels(weight, Kernel::PackFilters { shape, transposed }, dims, shape.panels(), transposed)
+        self.panels(weight, Kernel::PackFilters { shape, transposed }, dims, shape.panels(transposed), transposed)
     }
 
     fn panels(

@@ -101,7 +101,7 @@ fn passes(name: &str, shape: &Convolution2d, form: Form, n: usize) {
     let [panels, transposed] = [false, true].map(|transposed| {
         let filters = Filters { shape: *shape, transposed };
         let mut panels = vec![0.0; filters.len()];
-        pack_filters(&filters, weight.as_slice(), &mut panels);
+        pack_filters(&filters, Form::Examples, weight.as_slice(), &mut panels);
         panels
     });
     let lens = [16 * x_len, 16 * y_len, shape.filters, weight.as_slice().len()];

@@ -162,7 +162,7 @@ impl Call<'_> {
                 let value = quote!(rt::Filters { shape: #value, transposed: #transposed });
                 let name = if *transposed { "filters_transposed" } else { "filters" };
                 let shape = shapes.constant(&format!("{layer}_{name}"), false, "Filters", value);
-                quote!(rt::pack_filters(#shape, #(#operands),*, #y);)
+                quote!(rt::pack_filters(#shape, form, #(#operands),*, #y);)
             }
             Kernel::Convolution2d(shape, epilogue) => {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));

@@ -19,6 +19,8 @@ pub(super) fn prepared(program: &Program, functions: &[Function]) -> (TokenStrea
             "state" => quote!(state.block.as_slice()),
             "prepared" => quote!(block.as_mut_slice()),
             "team" => quote!(&rt::Team::serial()),
+            // Batches may be of any size.
+            "form" => quote!(rt::Form::Examples),
             _ => quote!(#argument),
         });
         quote!(#name(#(#arguments),*);)

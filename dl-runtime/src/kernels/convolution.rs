@@ -26,7 +26,13 @@ use crate::simd::{Isa, dispatch, isa};
 use crate::{Segments, Team};
 use axis::Axis;
 use depthwise::examples::Plan;
-use examples::{correlation::Correlation, geometry::Geometry, scatter::Scatter, weight::Weight};
+use examples::{
+    abreast::{self, Abreast},
+    correlation::Correlation,
+    geometry::Geometry,
+    scatter::Scatter,
+    weight::Weight,
+};
 pub use filters::{Filters, pack_filters};
 use std::mem::MaybeUninit;
 use winograd::Winograd;
@@ -183,11 +189,10 @@ fn convolution2d_on(
             let (shape, source, y) = (*shape, x, &mut *y);
             dispatch(isa, depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, ending, y });
         }
-        Form::Examples => {
-            // SAFETY: the results are floats.
-            let (geometry, groups, source, y) = (shape.geometry(), shape.groups, x, unsafe { places(y) });
-            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, ending, y });
-        }
+        // SAFETY: the results are floats.
+        Form::Examples => unsafe {
+            shape.of_examples(isa, [0, shape.output_height()], n, x, panels, ending, places(y));
+        },
         // SAFETY: the results are floats.
         Form::Lanes => unsafe {
             shape.in_lanes(isa, shape.axes(), [planes, rows], x, panels, ending, places(y));
@@ -243,19 +248,23 @@ fn convolution2d_input_on(
             let (shape, source, y) = (*shape, d_y, d_x);
             dispatch(isa, depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, ending, y });
         }
-        Form::Examples if shape.stride != [1, 1] => {
-            d_x.fill(0.0);
-            dispatch(isa, Scatter { shape: *shape, d_y, panels, d_x: &mut *d_x });
-            epilogue.pass(isa, d_x);
-        }
         Form::Examples => {
-            // A convolution of d_y by the flipped kernel.
-            let geometry = shape.geometry();
-            let padding = [0, 1].map(|axis| geometry.extent(axis) as isize - 1 - geometry.padding[axis]);
-            let geometry = Geometry { source: geometry.outputs, outputs: geometry.source, padding, ..geometry };
+            // Without a stride it is a convolution of d_y by the flipped kernel.
+            let (geometry, groups, source) = (shape.geometry().flipped(), shape.groups, d_y);
             // SAFETY: the results are floats.
-            let (groups, source, y) = (shape.groups, d_y, unsafe { places(d_x) });
-            dispatch(isa, Correlation { geometry, groups, planes, rows, n, source, panels, ending, y });
+            let y = unsafe { places(d_x) };
+            let correlation = Correlation { geometry, groups, planes, rows, n, source, panels, ending, y };
+            let has_stride = shape.stride != [1, 1];
+            let cost = if has_stride { usize::MAX } else { correlation.cost() };
+            match shape.abreast(true, shape.axes(), cost) {
+                Some(plan) => shape.filters_abreast(isa, plan, correlation),
+                None if has_stride => {
+                    d_x.fill(0.0);
+                    dispatch(isa, Scatter { shape: *shape, d_y, panels, d_x: &mut *d_x });
+                    epilogue.pass(isa, d_x);
+                }
+                None => dispatch(isa, correlation),
+            }
         }
         Form::Lanes => {
             let [vertical, horizontal] = shape.axes();
@@ -277,6 +286,46 @@ impl Convolution2d {
         [0, 1].map(|i| {
             Axis::forward(sources[i], outputs[i], self.kernel[i], self.stride[i], self.padding[i], self.dilation[i])
         })
+    }
+
+    /// Some rows of the results of one example after another: the first, and how many.
+    #[expect(clippy::too_many_arguments, reason = "those of the convolution, and the rows")]
+    fn of_examples(
+        &self,
+        isa: Isa,
+        [first, count]: [usize; 2],
+        n: usize,
+        source: &[f32],
+        panels: &[f32],
+        ending: Ending<'_>,
+        y: &mut [MaybeUninit<f32>],
+    ) {
+        let Self { channels, filters, groups, .. } = *self;
+        let (geometry, planes, rows) = (self.geometry().part(first, count), channels / groups, filters / groups);
+        let correlation = Correlation { geometry, groups, planes, rows, n, source, panels, ending, y };
+        let [vertical, horizontal] = self.axes();
+        match self.abreast(false, [vertical.part(first, count), horizontal], correlation.cost()) {
+            Some(plan) => self.filters_abreast(isa, plan, correlation),
+            None => dispatch(isa, correlation),
+        }
+    }
+
+    /// What a correlation computes, by filters side by side.
+    fn filters_abreast(&self, isa: Isa, plan: abreast::Plan, correlation: Correlation<'_>) {
+        let Correlation { n, source, panels, ending, y, .. } = correlation;
+        let panels = Filters { shape: *self, transposed: plan.is_backward() }.abreast(panels);
+        dispatch(isa, Abreast { plan, n, source, panels, ending, y });
+    }
+
+    /// How filters side by side compute the results that the axes say, or the gradient of their source, if that costs less
+    /// than so many products of vectors.
+    fn abreast(&self, backward: bool, axes: [Axis; 2], cost: usize) -> Option<abreast::Plan> {
+        if self.groups > 1 {
+            return None;
+        }
+        let taps = [self.kernel[1], self.kernel[0] * self.kernel[1]];
+        let planes = if backward { [self.filters, self.channels] } else { [self.channels, self.filters] };
+        abreast::Plan::new(axes, backward, taps, planes).filter(|plan| plan.cost() < cost)
     }
 
     /// A correlation of planes by Winograd's method, in either direction.

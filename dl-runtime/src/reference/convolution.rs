@@ -66,9 +66,25 @@ fn places(filters: &Filters) -> Vec<usize> {
 }
 
 /// Twin of [`crate::pack_filters`].
-pub fn pack_filters(filters: &Filters, weight: &[f32], panels: &mut [f32]) {
-    for (place, weight) in places(filters).into_iter().zip(weight) {
+pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut [f32]) {
+    let Convolution2d { channels, filters: all, kernel, groups, .. } = filters.shape;
+    let taps = kernel[0] * kernel[1];
+    let len = all * (channels / groups) * taps;
+    let is_abreast = groups == 1 && form == Form::Examples;
+    if is_abreast {
+        panels[len..filters.len()].fill(0.0);
+    }
+    for (at, (place, weight)) in places(filters).into_iter().zip(weight).enumerate() {
         panels[place] = *weight;
+        if is_abreast {
+            let (filter, channel, tap) = (at / taps / channels, at / taps % channels, at % taps);
+            let (row, plane, planes, tap) = if filters.transposed {
+                (channel, filter, all, taps - 1 - tap)
+            } else {
+                (filter, channel, channels, tap)
+            };
+            panels[len + ((row / 16 * taps + tap) * planes + plane) * 16 + row % 16] = *weight;
+        }
     }
 }
 

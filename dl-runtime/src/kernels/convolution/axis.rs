@@ -95,9 +95,15 @@ impl Axis {
     }
 
     fn with_full(mut self) -> Self {
-        let all = |output: &usize| self.clip(*output).len() == self.taps;
-        let start = (0..self.outputs).find(all).unwrap_or(self.outputs);
-        let end = (start..self.outputs).find(|output| !all(output)).unwrap_or(self.outputs);
+        // Those that begin at the source's first position or later, and end at its last one or earlier.
+        let start = ((-self.offset).max(0) as usize).div_ceil(self.stride).min(self.outputs);
+        let reach = (self.taps.saturating_sub(1) * self.dilation) as isize + self.offset;
+        let end = match self.source as isize - 1 - reach {
+            _ if self.taps == 0 => self.outputs,
+            room @ 0.. => (room as usize / self.stride + 1).clamp(start, self.outputs),
+            _ => start,
+        };
+        let start = if self.taps == 0 { 0 } else { start };
         self.full = [start, end];
         self
     }

@@ -3,10 +3,12 @@
 //!
 //! Within a group, filters fall into tiles (16 = 6 + 6 + 4). A tile of MR filters holds for each tap, and for each channel
 //! at that tap, the MR weights side by side, so a product reads a tile from front to back, in either form of its
-//! operands. Winograd's method has 36 products of transformed weights in place of the taps. For the gradient of the input, filters and channels change places and the taps are in reverse.
+//! operands. Winograd's method has 36 products of transformed weights in place of the taps. Behind the tiles of the direct
+//! method, if there is one group, the weight lies a second time, for products that have sixteen filters side by side. For the gradient of the input, filters and channels change places and the taps are in reverse.
 
-use super::Convolution2d;
 use super::winograd::{PLACES, transform};
+use super::{Convolution2d, Form};
+use crate::kernels::product::COLUMNS;
 use std::ops::Range;
 
 /// The weight of a convolution in the order its products read it.
@@ -21,12 +23,29 @@ pub struct Filters {
 impl Filters {
     /// How many floats the panels take.
     pub const fn len(&self) -> usize {
+        let Convolution2d { kernel, groups, .. } = self.shape;
+        if self.is_abreast() {
+            let (rows, planes) = self.rows_and_planes();
+            return self.tiles_len() + rows.next_multiple_of(COLUMNS) * planes * kernel[0] * kernel[1];
+        }
+        if groups == 0 { 0 } else { self.tiles_len() }
+    }
+
+    /// Whether the weight lies there a second time, sixteen filters side by side.
+    const fn is_abreast(&self) -> bool {
+        !self.shape.is_winograd() && self.shape.groups == 1
+    }
+
+    /// How many floats the tiles take.
+    const fn tiles_len(&self) -> usize {
         let Convolution2d { channels, filters, kernel, groups, .. } = self.shape;
         let floats = if self.shape.is_winograd() { PLACES } else { kernel[0] * kernel[1] };
-        match channels.checked_div(groups) {
-            Some(channels) => filters * channels * floats,
-            None => 0,
-        }
+        filters * (channels / groups) * floats
+    }
+
+    /// The panels of sixteen filters side by side: for each tap, and for each channel at that tap, sixteen weights.
+    pub(super) fn abreast<'a>(&self, panels: &'a [f32]) -> &'a [f32] {
+        &panels[self.tiles_len()..]
     }
 
     /// Whether the panels are empty.
@@ -42,11 +61,12 @@ impl Filters {
     }
 }
 
-/// Packs a weight [filters, channels / groups, kernel] into panels.
+/// Packs a weight [filters, channels / groups, kernel] into panels for shards of a form; those for [`Form::Examples`] serve
+/// both.
 ///
 /// # Panics
 /// If the weight is shorter than the shape says, or `panels` shorter than [`Filters::len`].
-pub fn pack_filters(filters: &Filters, weight: &[f32], panels: &mut [f32]) {
+pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut [f32]) {
     let [_, _, weight_len] = filters.shape.lens();
     let (weight, panels) = (&weight[..weight_len], &mut panels[..filters.len()]);
     let (rows, planes) = filters.rows_and_planes();
@@ -57,6 +77,12 @@ pub fn pack_filters(filters: &Filters, weight: &[f32], panels: &mut [f32]) {
     let group_len = rows * planes * taps;
     if group_len == 0 {
         return;
+    }
+    let (panels, abreast) = panels.split_at_mut(filters.tiles_len());
+    let is_abreast = filters.is_abreast() && form == Form::Examples;
+    if is_abreast && rows % COLUMNS > 0 {
+        let last = planes * taps * COLUMNS;
+        abreast.chunks_exact_mut(last).skip(rows / COLUMNS).for_each(|panel| panel.fill(0.0));
     }
     for (weight, panels) in weight.chunks_exact(group_len).zip(panels.chunks_exact_mut(group_len)) {
         let mut rest = panels;
@@ -73,6 +99,10 @@ pub fn pack_filters(filters: &Filters, weight: &[f32], panels: &mut [f32]) {
                 for (to, from) in to.iter_mut().zip(weight[start..].iter().step_by(step)) {
                     *to = *from;
                 }
+            }
+            for row in (first..first + height).filter(|_| is_abreast) {
+                let to = abreast[row / COLUMNS * planes * taps * COLUMNS + row % COLUMNS..].iter_mut().step_by(COLUMNS);
+                to.zip(tile.iter().skip(row - first).step_by(height)).for_each(|(to, from)| *to = *from);
             }
         }
     }

@@ -7,10 +7,9 @@ use super::super::epilogue::Ending;
 use super::super::form::Form;
 use super::super::pack::Aligned;
 use super::super::pool::{Pool2d, max_pool2d_apart};
-use super::examples::correlation::Correlation;
 use super::{Convolution2d, winograd};
 use crate::SHARD;
-use crate::simd::{Isa, dispatch};
+use crate::simd::Isa;
 
 /// Floats of results on the stack at most.
 const MOST: usize = 32 * 1024;
@@ -49,7 +48,7 @@ impl Convolution2d {
         let [windows, columns] = [self.output_height() / window[0], width / window[1]];
         let floats_of_a_row = filters * window[0] * width * lanes;
         let at_once = (USUAL / floats_of_a_row).clamp(1, windows);
-        let (axes, geometry) = (self.axes(), self.geometry());
+        let axes = self.axes();
         let mut block = Aligned::<MOST>::uninit();
         let block = block.places(at_once * floats_of_a_row);
         let examples = form.blocks(n);
@@ -61,12 +60,7 @@ impl Convolution2d {
                 let block = &mut block[..count * floats_of_a_row];
                 match form {
                     Form::Examples => {
-                        let (planes, rows, source) = (self.channels, filters, x);
-                        let (geometry, y) = (geometry.part(first * window[0], height), &mut *block);
-                        dispatch(
-                            isa,
-                            Correlation { geometry, groups: 1, planes, rows, n: 1, source, panels, ending, y },
-                        );
+                        self.of_examples(isa, [first * window[0], height], 1, x, panels, ending, block);
                     }
                     Form::Lanes => {
                         let axes = [axes[0].part(first * window[0], height), axes[1]];

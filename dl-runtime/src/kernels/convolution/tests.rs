@@ -48,7 +48,7 @@ fn packed(shape: Convolution2d, weight: &[f32]) -> [Vec<f32>; 2] {
     [false, true].map(|transposed| {
         let filters = Filters { shape, transposed };
         let mut panels = vec![f32::NAN; filters.len()];
-        pack_filters(&filters, weight, &mut panels);
+        pack_filters(&filters, Form::Examples, weight, &mut panels);
         panels
     })
 }
@@ -113,9 +113,14 @@ fn check(shape: Convolution2d, n: usize, seed: u64) {
     let plain = Convolution2d { method: Method::Direct, ..shape };
     let [panels, transposed] = packed(plain, &weight);
     for (transposed, panels) in [(false, &panels), (true, &transposed)] {
-        let mut expected = vec![f32::NAN; weight_len];
-        reference::pack_filters(&Filters { shape: plain, transposed }, &weight, &mut expected);
+        let filters = Filters { shape: plain, transposed };
+        let (mut expected, mut in_lanes) = (vec![f32::NAN; panels.len()], vec![9.0; panels.len()]);
+        reference::pack_filters(&filters, Form::Examples, &weight, &mut expected);
         assert_eq!(panels, &expected, "panels of {shape:?}");
+        pack_filters(&filters, Form::Lanes, &weight, &mut in_lanes);
+        expected.fill(9.0);
+        reference::pack_filters(&filters, Form::Lanes, &weight, &mut expected);
+        assert_eq!(in_lanes, expected, "panels of {shape:?} in lanes");
     }
     let mut y_expected = vec![0.0; n * y_len];
     let of_y = y_beside.epilogue(epilogue);
@@ -257,7 +262,7 @@ fn what_cannot_be_pooled_is_known() {
 #[should_panic(expected = "pooled results beside a residual or a mask")]
 fn pooled_results_have_nothing_beside_them() {
     let epilogue = Epilogue { residual: Some(&[0.0; 9]), pool: Some([3, 3]), ..Epilogue::NONE };
-    convolution2d(&square(1, 3, 1, 1, 0), Form::Examples, 1, &[0.0; 9], &[0.0], epilogue, &mut [0.0]);
+    convolution2d(&square(1, 3, 1, 1, 0), Form::Examples, 1, &[0.0; 9], &[0.0; 17], epilogue, &mut [0.0]);
 }
 
 #[test]
@@ -350,6 +355,26 @@ fn depthwise_ones_of_every_width() {
             check(Convolution2d { height, width, filters, stride: [stride; 2], ..depthwise(1, 3) }, 1, width as u64);
         }
     }
+}
+
+#[test]
+fn filters_side_by_side_of_planes_larger_than_the_stack() {
+    // Rows that the stack holds some of, and channels.
+    for (channels, size) in [(600, 7), (2100, 3), (40, 31)] {
+        for (stride, dilation) in [(1, 1), (2, 1), (3, 1), (1, 2)] {
+            let shape = square(channels, size, 20, 3, 2);
+            check(Convolution2d { stride: [stride; 2], dilation: [dilation; 2], ..shape }, 1, size as u64);
+            check(Convolution2d { channels: 3, filters: channels, stride: [stride; 2], ..shape }, 1, size as u64);
+        }
+    }
+    // From one pixel and back, and the strides from which on the input gradient is another kernel's.
+    check(square(80, 7, 70, 7, 0), 2, 1);
+    for stride in 2..=6 {
+        check(Convolution2d { stride: [stride; 2], ..square(5, 17, 18, 3, 1) }, 3, 2);
+        check(Convolution2d { stride: [stride, 1], ..square(17, 11, 33, 4, 2) }, 2, 3);
+    }
+    // No columns but padding.
+    check(Convolution2d { height: 2, width: 1, ..square(9, 0, 17, 3, 4) }, 1, 4);
 }
 
 fn any_shape() -> impl Strategy<Value = Convolution2d> {
@@ -526,19 +551,12 @@ fn published_examples() {
     for isa in available() {
         let mut y = [0.0; 9];
         let cross = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
+        let [cross, _] = packed(square(1, 5, 1, 3, 0), &cross);
         convolution2d_on(*isa, &square(1, 5, 1, 3, 0), Form::Examples, 1, &image, &cross, Epilogue::NONE, &mut y);
         assert_eq!(y[0], 181.0);
         let mut y = [0.0; 16];
-        convolution2d_on(
-            *isa,
-            &square(1, 5, 1, 2, 0),
-            Form::Examples,
-            1,
-            &image,
-            &[1.0, 0.0, 0.0, 1.0],
-            Epilogue::NONE,
-            &mut y,
-        );
+        let [diagonal, _] = packed(square(1, 5, 1, 2, 0), &[1.0, 0.0, 0.0, 1.0]);
+        convolution2d_on(*isa, &square(1, 5, 1, 2, 0), Form::Examples, 1, &image, &diagonal, Epilogue::NONE, &mut y);
         assert_eq!(y[0], 150.0);
     }
 }
@@ -548,9 +566,9 @@ fn a_kernel_that_does_not_fit_gives_nothing() {
     let shape = square(1, 3, 2, 5, 0);
     assert_eq!((shape.output_height(), shape.output_width()), (0, 0));
     for (form, n) in [(Form::Examples, 1), (Form::Lanes, 16)] {
-        convolution2d(&shape, form, 1, &vec![1.0; n * 9], &[1.0; 50], Epilogue::NONE, &mut []);
+        convolution2d(&shape, form, 1, &vec![1.0; n * 9], &[1.0; 450], Epilogue::NONE, &mut []);
         let mut d_x = vec![1.0; n * 9];
-        convolution2d_input(&shape, form, 1, &[], &[1.0; 50], Epilogue::NONE, &mut d_x);
+        convolution2d_input(&shape, form, 1, &[], &[1.0; 850], Epilogue::NONE, &mut d_x);
         assert_eq!(d_x, vec![0.0; n * 9]);
         let mut d_weight = [1.0; 50];
         let (x, d_y) = (Segments::of_examples(&[1.0; 9], 9), Segments::of_examples(&[], 0));

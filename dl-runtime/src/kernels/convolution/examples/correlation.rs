@@ -138,6 +138,17 @@ impl Correlation<'_> {
         Plan::Direct { copied: true, pitch, planes, lines }
     }
 
+    /// What it costs for one example, in products of vectors of sixteen.
+    pub(in super::super) fn cost(&self) -> usize {
+        let (rows, depth) = (self.rows, self.planes * self.geometry.taps());
+        let [height, width] = self.geometry.outputs;
+        let each = match self.plan() {
+            Plan::Direct { pitch, .. } => ((height - 1) * pitch + width).div_ceil(COLUMNS) * rows,
+            Plan::Packed => (height * width).div_ceil(COLUMNS) * (rows + PACKING * (1 + COLUMNS / width)),
+        };
+        self.groups * each * depth
+    }
+
     /// Floats of an example of the source, and of y.
     fn example_lens(&self) -> [usize; 2] {
         [self.planes * self.geometry.source_len(), self.rows * self.geometry.output_len()].map(|len| len * self.groups)

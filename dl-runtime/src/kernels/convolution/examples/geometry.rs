@@ -32,6 +32,12 @@ impl Geometry {
         Geometry { outputs: [count, self.outputs[1]], padding, ..self }
     }
 
+    /// That of the way back, by the flipped kernel; there is none if there is a stride.
+    pub(in super::super) fn flipped(self) -> Self {
+        let padding = [0, 1].map(|axis| self.extent(axis) as isize - 1 - self.padding[axis]);
+        Geometry { source: self.outputs, outputs: self.source, padding, ..self }
+    }
+
     /// Taps of a plane.
     pub(in super::super) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
