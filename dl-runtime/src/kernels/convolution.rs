@@ -314,7 +314,7 @@ impl Convolution2d {
     fn filters_abreast(&self, isa: Isa, plan: abreast::Plan, correlation: Correlation<'_>) {
         let Correlation { n, source, panels, ending, y, .. } = correlation;
         let panels = Filters { shape: *self, transposed: plan.is_backward() }.abreast(panels);
-        dispatch(isa, Abreast { plan, n, source, panels, ending, y });
+        dispatch(isa, Abreast { plan: &plan, n, source, panels, ending, y });
     }
 
     /// How filters side by side compute the results that the axes say, or the gradient of their source, if that costs less

@@ -20,6 +20,8 @@ use std::sync::atomic::{Ordering, compiler_fence};
 
 /// Floats of pixels on the stack.
 const PIXELS: usize = 24 * 1024;
+/// What turning them may write behind them.
+const MARGIN: usize = 8;
 /// Floats of results on the stack.
 const RESULTS: usize = 16 * 1024;
 /// Panels whose results are on the stack together.
@@ -28,14 +30,12 @@ const PANELS: usize = 4;
 const FILTERS: usize = PANELS * COLUMNS;
 /// The greatest stride of a gradient of the input.
 const RESIDUES: usize = 4;
-/// Rows and columns of what is turned in registers.
-const BLOCK: usize = 8;
 /// What turning sixteen floats costs, in products of vectors of sixteen.
 const TURNING: usize = 12;
 
 /// `y = max(source ⋆ weight + bias + residual, floor)`, masked, for `n` examples; slices have exactly their lengths, none is empty.
 pub(in super::super) struct Abreast<'a> {
-    pub(in super::super) plan: Plan,
+    pub(in super::super) plan: &'a Plan,
     pub(in super::super) n: usize,
     pub(in super::super) source: &'a [f32],
     /// For each sixteen filters their weights at each tap and source plane.
@@ -205,9 +205,9 @@ impl Kernel for Abreast<'_> {
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
         let y = self.y.as_mut_ptr().cast::<f32>();
-        let (mut pixels, mut results) = (Aligned::<PIXELS>::uninit(), Aligned::<RESULTS>::uninit());
+        let (mut pixels, mut results) = (Aligned::<{ PIXELS + MARGIN }>::uninit(), Aligned::<RESULTS>::uninit());
         let (pixels, results) = (pixels.as_mut_ptr(), results.as_mut_ptr());
-        let plan = &self.plan;
+        let plan = self.plan;
         let (height, width) = (plan.vertical.axes[0].len, plan.horizontal.axes[0].len);
         let source_len = plan.vertical.axes[0].source * plan.horizontal.axes[0].source * plan.planes;
         let y_len = height * width * plan.rows;
@@ -251,7 +251,7 @@ impl Abreast<'_> {
     /// There must be room for them.
     #[inline(always)]
     unsafe fn copy<V: Lane>(&self, lane: V, source: &[f32], part: &Part, to: *mut f32) {
-        let plan = &self.plan;
+        let plan = self.plan;
         let (height, width) = (plan.vertical.axes[0].source, plan.horizontal.axes[0].source);
         let Part { channel, channels, ref rows } = *part;
         let planes = &source[channel * height * width..][..channels * height * width];
@@ -290,7 +290,7 @@ impl Abreast<'_> {
         pixels: *const f32,
         results: *mut f32,
     ) {
-        let plan = &self.plan;
+        let plan = self.plan;
         let panel_len = plan.taps * plan.planes * COLUMNS;
         let panels = (plan.rows - first).div_ceil(COLUMNS).min(PANELS);
         let all = &self.panels[first / COLUMNS * panel_len..][..panels * panel_len];
@@ -358,26 +358,38 @@ impl Abreast<'_> {
         results: *const f32,
         y: *mut f32,
     ) {
-        let lane = lane.eight();
         let last = self.plan.rows.min(first + FILTERS);
-        for filter in (first..last).step_by(BLOCK) {
-            for at in (0..count).step_by(BLOCK) {
-                let some = BLOCK.min(count - at);
-                let mut block = [lane.splat(0.0); BLOCK];
-                for i in 0..some {
-                    // SAFETY: there are 64 floats for each result.
-                    block[i] = unsafe { lane.load(results.add((at + i) * FILTERS + filter - first)) };
-                }
-                let block = Eight::transpose(block);
-                for i in 0..BLOCK.min(last - filter) {
-                    let ending = self.ending.of_plane(filter + i);
-                    let y = y.wrapping_add((filter + i) * plane + at);
-                    // SAFETY: the plane has room for `some` results from here on.
-                    unsafe {
-                        if some == BLOCK { ending.store(y, block[i]) } else { ending.store_first(y, some, block[i]) }
+        macro_rules! leave {
+            ($lane:expr, $side:literal, $transpose:path) => {
+                for filter in (first..last).step_by($side) {
+                    for at in (0..count).step_by($side) {
+                        let some = $side.min(count - at);
+                        let mut block = [$lane.splat(0.0); $side];
+                        for i in 0..some {
+                            // SAFETY: there are 64 floats for each result.
+                            block[i] = unsafe { $lane.load(results.add((at + i) * FILTERS + filter - first)) };
+                        }
+                        let block = $transpose(block);
+                        for i in 0..$side.min(last - filter) {
+                            let ending = self.ending.of_plane(filter + i);
+                            let y = y.wrapping_add((filter + i) * plane + at);
+                            // SAFETY: the plane has room for `some` results from here on.
+                            unsafe {
+                                if some == $side {
+                                    ending.store(y, block[i]);
+                                } else {
+                                    ending.store_first(y, some, block[i]);
+                                }
+                            }
+                        }
                     }
                 }
-            }
+            };
+        }
+        if const { V::Sixteen::TALL } {
+            leave!(lane.sixteen(), 16, Sixteen::transpose);
+        } else {
+            leave!(lane.eight(), 8, Eight::transpose);
         }
     }
 }
@@ -386,7 +398,7 @@ impl Abreast<'_> {
 /// place side by side.
 ///
 /// # Safety
-/// There must be room for them.
+/// There must be room for them, and for a vector of eight more, of which the floats that follow may be overwritten.
 #[inline(always)]
 unsafe fn turn<V: Lane>(
     lane: V,
@@ -400,31 +412,43 @@ unsafe fn turn<V: Lane>(
     if count == 0 {
         return;
     }
-    let lane = lane.eight();
     assert!(planes.len() >= (channels - 1) * plane + start + count, "{channels} planes of {plane}");
     let from = planes[start..].as_ptr();
-    let whole = channels / BLOCK * BLOCK;
-    for channel in (0..whole).step_by(BLOCK) {
-        for at in (0..count).step_by(BLOCK) {
-            let some = BLOCK.min(count - at);
-            let mut block = [lane.splat(0.0); BLOCK];
-            for i in 0..BLOCK {
-                let from = from.wrapping_add((channel + i) * plane + at);
-                // SAFETY: the plane has `some` floats from here on.
-                block[i] = unsafe { if some == BLOCK { lane.load(from) } else { lane.load_first(from, some) } };
-            }
-            let block = Eight::transpose(block);
-            for i in 0..some {
-                // SAFETY: the caller's promise.
-                unsafe { block[i].store(to.add((at + i) * channels + channel)) }
-            }
-        }
+    if channels == 1 {
+        // SAFETY: the plane has `count` floats; the caller's promise.
+        return unsafe { crate::simd::copy(lane, from, to, count) };
     }
-    for channel in whole..channels {
-        for at in 0..count {
-            // SAFETY: the plane has `count` floats; the caller's promise.
-            unsafe { *to.add(at * channels + channel) = *from.add(channel * plane + at) }
-        }
+    macro_rules! turn {
+        ($lane:expr, $side:literal, $transpose:path, $first:expr, $channels:expr) => {
+            for at in (0..count).step_by($side) {
+                let some = $side.min(count - at);
+                let mut block = [$lane.splat(0.0); $side];
+                for i in 0..$channels {
+                    let from = from.wrapping_add(($first + i) * plane + at);
+                    // SAFETY: the plane has `some` floats from here on.
+                    block[i] = unsafe { if some == $side { $lane.load(from) } else { $lane.load_first(from, some) } };
+                }
+                let block = $transpose(block);
+                for i in 0..some {
+                    // SAFETY: the caller's promise.
+                    unsafe { block[i].store(to.add((at + i) * channels + $first)) }
+                }
+            }
+        };
+    }
+    // What does not fill a vector comes first: what is too much of it belongs to others, whose turn is yet to come.
+    let rest = channels % 8;
+    if rest > 0 {
+        turn!(lane.eight(), 8, Eight::transpose, channels - rest, rest);
+    }
+    let mut first = 0;
+    while const { V::Sixteen::TALL } && first + 16 <= channels {
+        turn!(lane.sixteen(), 16, Sixteen::transpose, first, 16);
+        first += 16;
+    }
+    while first + 8 <= channels {
+        turn!(lane.eight(), 8, Eight::transpose, first, 8);
+        first += 8;
     }
 }
 

@@ -31,6 +31,8 @@ static PACKED: [usize; DEPTH] = {
 };
 /// What packing one row of a tap's pixels costs, in rows of a product.
 const PACKING: usize = 10;
+/// What a product costs here, in eighths of one by filters side by side: offsets are looked up, and tiles are lower.
+const EIGHTHS: usize = 13;
 
 /// `y = max(source ⋆ weight + bias + residual, floor)`, masked, for `n` examples; slices have exactly their lengths, none is empty.
 pub(in super::super) struct Correlation<'a> {
@@ -138,7 +140,7 @@ impl Correlation<'_> {
         Plan::Direct { copied: true, pitch, planes, lines }
     }
 
-    /// What it costs for one example, in products of vectors of sixteen.
+    /// What it costs for one example, in products of vectors of sixteen by filters side by side.
     pub(in super::super) fn cost(&self) -> usize {
         let (rows, depth) = (self.rows, self.planes * self.geometry.taps());
         let [height, width] = self.geometry.outputs;
@@ -146,7 +148,7 @@ impl Correlation<'_> {
             Plan::Direct { pitch, .. } => ((height - 1) * pitch + width).div_ceil(COLUMNS) * rows,
             Plan::Packed => (height * width).div_ceil(COLUMNS) * (rows + PACKING * (1 + COLUMNS / width)),
         };
-        self.groups * each * depth
+        self.groups * each * depth * EIGHTHS / 8
     }
 
     /// Floats of an example of the source, and of y.
