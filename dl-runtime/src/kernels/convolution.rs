@@ -185,6 +185,11 @@ fn convolution2d_on(
             shape.by_winograd(isa, form, n, false, x, panels, ending, epilogue.pool.is_some(), y);
         }
         _ if let Some(window) = epilogue.pool => shape.pooled(isa, form, n, x, panels, ending, window, &mut *y),
+        Form::Examples if let Some(lines) = depthwise::channels::lines(shape) => {
+            // SAFETY: the results are floats.
+            let (shape, source, y) = (*shape, x, unsafe { places(y) });
+            dispatch(isa, depthwise::channels::Channels { shape, lines, n, source, panels, ending, y });
+        }
         Form::Examples if let Some(plan) = Plan::new(shape, false) => {
             let (shape, source, y) = (*shape, x, &mut *y);
             dispatch(isa, depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, ending, y });
@@ -325,7 +330,8 @@ impl Convolution2d {
         }
         let taps = [self.kernel[1], self.kernel[0] * self.kernel[1]];
         let planes = if backward { [self.filters, self.channels] } else { [self.channels, self.filters] };
-        abreast::Plan::new(axes, backward, taps, planes).filter(|plan| plan.cost() < cost)
+        let plan = abreast::Plan::new(axes, backward, taps, planes)?;
+        (plan.cost() < cost).then_some(plan)
     }
 
     /// A correlation of planes by Winograd's method, in either direction.

@@ -248,6 +248,14 @@ impl<const N: usize> Aligned<N> {
         &mut self.0[..len]
     }
 
+    /// The first place; all floats are 0 if that is asked for.
+    pub(super) fn zeros_if(&mut self, zeros: bool) -> *mut f32 {
+        if zeros {
+            self.0.fill(MaybeUninit::new(0.0));
+        }
+        self.as_mut_ptr()
+    }
+
     /// The first `len` floats, all 0.
     pub(super) fn zeros(&mut self, len: usize) -> &mut [f32] {
         let floats = &mut self.0[..len];

@@ -94,6 +94,12 @@ impl Axis {
         Axis { outputs: count, len: count, offset, ..self }.with_full()
     }
 
+    /// The axis if nothing but these positions of the source is there; nothing else must be met.
+    pub(super) fn within(self, positions: &Range<usize>) -> Self {
+        let offset = self.offset - positions.start as isize;
+        Axis { source: positions.len(), offset, ..self }.with_full()
+    }
+
     fn with_full(mut self) -> Self {
         // Those that begin at the source's first position or later, and end at its last one or earlier.
         let start = ((-self.offset).max(0) as usize).div_ceil(self.stride).min(self.outputs);

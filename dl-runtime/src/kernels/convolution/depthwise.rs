@@ -10,12 +10,13 @@
 //! ```
 //!
 //! The axis along which results are neighbours is *along* the tile, the other *across*. In lanes ([`lanes`]) a vector is
-//! one pixel of sixteen examples, and tiles lie along rows; of single images ([`examples`]) a vector is some pixels of a row,
-//! and tiles lie along columns. What lies in padding is not multiplied: taps across it are passed over, and so are single
+//! one pixel of sixteen examples, and tiles lie along rows; of single images it is one of sixteen channels ([`channels`]), or
+//! some pixels of a row, and tiles lie along columns ([`examples`]). What lies in padding is not multiplied: taps across it are passed over, and so are single
 //! pixels along.
 
 #![expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
 
+pub(super) mod channels;
 pub(super) mod examples;
 pub(super) mod lanes;
 
@@ -186,6 +187,8 @@ struct Line<'a> {
     /// The pixel at position 0 of both axes.
     pixels: *const f32,
     weights: *const f32,
+    /// Whether a weight is a vector, which has one for each of sixteen channels side by side.
+    each: bool,
     /// Planes that are summed.
     planes: usize,
     /// Floats from the pixels, and from the weights, of a plane to those of the next.
@@ -246,6 +249,16 @@ impl Line<'_> {
         acc
     }
 
+    /// A weight for all lanes, or for each.
+    ///
+    /// # Safety
+    /// As many floats must be readable.
+    #[inline(always)]
+    unsafe fn weight<V: Lane>(&self, lane: V, at: *const f32) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { if self.each { lane.load(at) } else { lane.splat(*at) } }
+    }
+
     /// One tap of all results.
     ///
     /// # Safety
@@ -262,7 +275,7 @@ impl Line<'_> {
         let Along { stride, len, apart, .. } = self.along;
         // SAFETY: the caller's promise; positions are checked.
         unsafe {
-            let weight = lane.splat(*weights);
+            let weight = self.weight(lane, weights);
             for i in 0..C {
                 let position = first.wrapping_add(i * stride);
                 if position < len {
@@ -291,7 +304,7 @@ impl Line<'_> {
         // SAFETY: the caller's promise; positions are checked.
         unsafe {
             for k in 0..K {
-                weight[k] = lane.splat(*weights.add(k * step));
+                weight[k] = self.weight(lane, weights.add(k * step));
             }
             macro_rules! pixels {
                 ($($at:literal)*) => {$(

@@ -9,4 +9,5 @@ pub(super) mod abreast;
 pub(super) mod correlation;
 pub(super) mod geometry;
 pub(super) mod scatter;
+pub(super) mod turn;
 pub(super) mod weight;

@@ -349,6 +349,19 @@ fn depthwise_ones_of_every_width() {
         }
         check(Convolution2d { filters: 6, ..shape }, 2, width as u64);
     }
+    for (width, stride, dilation) in
+        (1..=20).flat_map(|width| [(width, 1, 1), (width, 2, 1), (width, 3, 1), (width, 1, 2)])
+    {
+        let shape = Convolution2d { width, groups: 20, ..square(20, 9, 20, 3, 1) };
+        check(Convolution2d { stride: [stride; 2], dilation: [dilation; 2], ..shape }, 2, width as u64);
+    }
+    // Bands of rows of sixteen channels, and rows that the stack does not hold.
+    for [height, width] in [[40, 60], [60, 40], [300, 5], [5, 300], [4, 800]] {
+        for stride in [1, 2] {
+            let shape = Convolution2d { height, width, groups: 17, ..square(17, 0, 17, 3, 1) };
+            check(Convolution2d { stride: [stride; 2], ..shape }, 2, width as u64);
+        }
+    }
     // More rows than the stack holds, in order and not, and rows that it holds few of, or none.
     for [height, width] in [[40, 300], [500, 5], [9, 700], [5, 3000], [3, 9000]] {
         for (filters, stride) in [(3, 1), (6, 1), (3, 2), (6, 2)] {
@@ -402,7 +415,8 @@ fn any_dense_shape() -> impl Strategy<Value = Convolution2d> {
 /// Groups of one channel, with one filter or a few.
 fn any_depthwise_shape() -> impl Strategy<Value = Convolution2d> {
     let pairs = (1usize..6, 1usize..8, 1usize..4, 1usize..4, 0usize..5, 0usize..5, 1usize..4, 1usize..4);
-    let counts = (1usize..4, 1usize..5, 1usize..24, 1usize..40);
+    // Few channels, and as many as vectors hold of them.
+    let counts = (prop_oneof![1usize..4, 8usize..36], 1usize..5, 1usize..24, 1usize..40);
     (pairs, counts).prop_map(|(p, (channels, filters, height, width))| Convolution2d {
         height,
         width,

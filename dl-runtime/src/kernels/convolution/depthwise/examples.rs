@@ -207,6 +207,7 @@ impl Kernel for Correlation<'_> {
                             line: Line {
                                 pixels: block.as_ptr().wrapping_sub(rows.start * pitch),
                                 weights: panel[row..].as_ptr(),
+                                each: false,
                                 planes: self.planes,
                                 plane: [held, self.rows],
                                 across: &[],

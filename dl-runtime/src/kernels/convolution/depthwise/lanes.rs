@@ -30,6 +30,7 @@ impl Kernel for Correlation<'_> {
                 let line = Line {
                     pixels: source.as_ptr(),
                     weights: panel[row..].as_ptr(),
+                    each: false,
                     planes: self.0.planes,
                     plane: [source_len, self.0.rows],
                     across: &across[..count],
@@ -49,7 +50,7 @@ impl Correlation<'_> {
     /// # Safety
     /// The line must be readable as it says.
     #[inline(always)]
-    unsafe fn plane<W: Sixteen>(&mut self, lane: W, line: &Line<'_>, plane: usize) {
+    pub(super) unsafe fn plane<W: Sixteen>(&mut self, lane: W, line: &Line<'_>, plane: usize) {
         let [vertical, horizontal] = self.0.axes;
         let places = vertical.len * horizontal.len;
         let y = &mut self.0.y[plane * places * SHARD..][..places * SHARD];

@@ -12,16 +12,15 @@
 use super::super::super::pack::Aligned;
 use super::super::super::product::COLUMNS;
 use super::super::axis::Axis;
+use super::turn::{MARGIN, leave, turn};
 use crate::kernels::epilogue::Ending;
-use crate::simd::{Eight, Kernel, Lane, Sixteen, Vector};
+use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 /// Floats of pixels on the stack.
 const PIXELS: usize = 24 * 1024;
-/// What turning them may write behind them.
-const MARGIN: usize = 8;
 /// Floats of results on the stack.
 const RESULTS: usize = 16 * 1024;
 /// Panels whose results are on the stack together.
@@ -236,8 +235,11 @@ impl Kernel for Abreast<'_> {
                         }
                     }
                     let y = y.wrapping_add(example * y_len + line * width);
+                    let filters = first..plan.rows.min(first + FILTERS);
                     // SAFETY: all results of these lines and filters have been computed, and y has room for them.
-                    unsafe { self.leave(lane, lines.len() * width, height * width, first, results, y) }
+                    unsafe {
+                        leave(lane, lines.len() * width, height * width, filters, FILTERS, results, self.ending, y)
+                    }
                 }
             }
         }
@@ -259,7 +261,9 @@ impl Abreast<'_> {
             None | Some([0, 0]) => {
                 // Rows follow each other on both sides.
                 // SAFETY: the planes hold these rows; the caller's promise.
-                unsafe { turn(lane, planes, height * width, rows.start * width, rows.len() * width, channels, to) }
+                unsafe {
+                    turn(lane, planes, height * width, rows.start * width, rows.len() * width, channels, channels, to)
+                }
             }
             Some([left, right]) => {
                 let pitch = plan.width() * channels;
@@ -268,7 +272,16 @@ impl Abreast<'_> {
                     // SAFETY: the planes hold the row; the caller's promise.
                     unsafe {
                         std::ptr::write_bytes(to, 0, left * channels);
-                        turn(lane, planes, height * width, row * width, width, channels, to.add(left * channels));
+                        turn(
+                            lane,
+                            planes,
+                            height * width,
+                            row * width,
+                            width,
+                            channels,
+                            channels,
+                            to.add(left * channels),
+                        );
                         std::ptr::write_bytes(to.add((left + width) * channels), 0, right * channels);
                     }
                 }
@@ -342,113 +355,6 @@ impl Abreast<'_> {
                 }
             }
         }
-    }
-
-    /// Writes `count` neighbouring results of 64 filters from `first` on to their planes.
-    ///
-    /// # Safety
-    /// The results must have been computed, and y have room for them, `plane` floats from one plane to the next.
-    #[inline(always)]
-    unsafe fn leave<V: Lane>(
-        &self,
-        lane: V,
-        count: usize,
-        plane: usize,
-        first: usize,
-        results: *const f32,
-        y: *mut f32,
-    ) {
-        let last = self.plan.rows.min(first + FILTERS);
-        macro_rules! leave {
-            ($lane:expr, $side:literal, $transpose:path) => {
-                for filter in (first..last).step_by($side) {
-                    for at in (0..count).step_by($side) {
-                        let some = $side.min(count - at);
-                        let mut block = [$lane.splat(0.0); $side];
-                        for i in 0..some {
-                            // SAFETY: there are 64 floats for each result.
-                            block[i] = unsafe { $lane.load(results.add((at + i) * FILTERS + filter - first)) };
-                        }
-                        let block = $transpose(block);
-                        for i in 0..$side.min(last - filter) {
-                            let ending = self.ending.of_plane(filter + i);
-                            let y = y.wrapping_add((filter + i) * plane + at);
-                            // SAFETY: the plane has room for `some` results from here on.
-                            unsafe {
-                                if some == $side {
-                                    ending.store(y, block[i]);
-                                } else {
-                                    ending.store_first(y, some, block[i]);
-                                }
-                            }
-                        }
-                    }
-                }
-            };
-        }
-        if const { V::Sixteen::TALL } {
-            leave!(lane.sixteen(), 16, Sixteen::transpose);
-        } else {
-            leave!(lane.eight(), 8, Eight::transpose);
-        }
-    }
-}
-
-/// Copies `count` neighbours from `start` on of each of some planes that are `plane` floats apart: all planes' floats of a
-/// place side by side.
-///
-/// # Safety
-/// There must be room for them, and for a vector of eight more, of which the floats that follow may be overwritten.
-#[inline(always)]
-unsafe fn turn<V: Lane>(
-    lane: V,
-    planes: &[f32],
-    plane: usize,
-    start: usize,
-    count: usize,
-    channels: usize,
-    to: *mut f32,
-) {
-    if count == 0 {
-        return;
-    }
-    assert!(planes.len() >= (channels - 1) * plane + start + count, "{channels} planes of {plane}");
-    let from = planes[start..].as_ptr();
-    if channels == 1 {
-        // SAFETY: the plane has `count` floats; the caller's promise.
-        return unsafe { crate::simd::copy(lane, from, to, count) };
-    }
-    macro_rules! turn {
-        ($lane:expr, $side:literal, $transpose:path, $first:expr, $channels:expr) => {
-            for at in (0..count).step_by($side) {
-                let some = $side.min(count - at);
-                let mut block = [$lane.splat(0.0); $side];
-                for i in 0..$channels {
-                    let from = from.wrapping_add(($first + i) * plane + at);
-                    // SAFETY: the plane has `some` floats from here on.
-                    block[i] = unsafe { if some == $side { $lane.load(from) } else { $lane.load_first(from, some) } };
-                }
-                let block = $transpose(block);
-                for i in 0..some {
-                    // SAFETY: the caller's promise.
-                    unsafe { block[i].store(to.add((at + i) * channels + $first)) }
-                }
-            }
-        };
-    }
-    // What does not fill a vector comes first: what is too much of it belongs to others, whose turn is yet to come.
-    let rest = channels % 8;
-    if rest > 0 {
-        turn!(lane.eight(), 8, Eight::transpose, channels - rest, rest);
-    }
-    let mut first = 0;
-    while const { V::Sixteen::TALL } && first + 16 <= channels {
-        turn!(lane.sixteen(), 16, Sixteen::transpose, first, 16);
-        first += 16;
-    }
-    while first + 8 <= channels {
-        turn!(lane.eight(), 8, Eight::transpose, first, 8);
-        first += 8;
     }
 }
 
