@@ -132,17 +132,20 @@ impl Convolution2dShape {
         }
     }
 
-    /// Floats of the panels of its filters, or of those for the gradient of the input. The direct method of one group has
-    /// them a second time, sixteen side by side.
+    /// Floats of the panels of its filters, or of those for the gradient of the input. If there is one group, those of the
+    /// direct method and of small images are there a second time, sixteen side by side.
     pub fn panels(&self, transposed: bool) -> usize {
         let filters = self.filters * (self.channels / self.groups.max(1));
         let taps = self.kernel[0] * self.kernel[1];
         let (rows, planes) = if transposed { (self.channels, self.filters) } else { (self.filters, self.channels) };
-        match self.method() {
-            Method::Direct if self.groups == 1 => (filters + rows.next_multiple_of(16) * planes) * taps,
-            Method::Direct => filters * taps,
-            Method::Winograd => filters * 36,
-        }
+        let results = if transposed { [self.height, self.width] } else { self.outputs() };
+        let results = results[0].saturating_mul(results[1]);
+        let is_small = results <= 32 || results <= 64 && self.channels.saturating_mul(self.filters) >= 1 << 16;
+        let (tiles, is_abreast) = match self.method() {
+            Method::Direct => (filters * taps, true),
+            Method::Winograd => (filters * 36, is_small),
+        };
+        tiles + if is_abreast && self.groups == 1 { rows.next_multiple_of(16) * planes * taps } else { 0 }
     }
 }
 

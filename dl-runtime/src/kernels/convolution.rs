@@ -181,6 +181,13 @@ fn convolution2d_on(
     let (planes, rows) = (shape.channels / shape.groups, shape.filters / shape.groups);
     let ending = epilogue.ending(shape.filters, y);
     match form {
+        Form::Examples
+            if epilogue.pool.is_none()
+                && let Some(plan) = shape.small_winograd(false) =>
+        {
+            // SAFETY: the results are floats.
+            shape.filters_abreast(isa, &plan, n, x, panels, ending, unsafe { places(y) });
+        }
         _ if shape.is_winograd() => {
             shape.by_winograd(isa, form, n, false, x, panels, ending, epilogue.pool.is_some(), y);
         }
@@ -246,6 +253,10 @@ fn convolution2d_input_on(
     let (planes, rows) = (shape.filters / shape.groups, shape.channels / shape.groups);
     let ending = Ending { beside: epilogue.beside(d_x), ..Ending::NONE };
     match form {
+        Form::Examples if let Some(plan) = shape.small_winograd(true) => {
+            // SAFETY: the results are floats.
+            shape.filters_abreast(isa, &plan, n, d_y, panels, ending, unsafe { places(d_x) });
+        }
         _ if shape.is_winograd() => {
             shape.by_winograd(isa, form, n, true, d_y, panels, ending, false, d_x);
         }
@@ -262,7 +273,7 @@ fn convolution2d_input_on(
             let has_stride = shape.stride != [1, 1];
             let cost = if has_stride { usize::MAX } else { correlation.cost() };
             match shape.abreast(true, shape.axes(), cost) {
-                Some(plan) => shape.filters_abreast(isa, plan, correlation),
+                Some(plan) => shape.filters_abreast(isa, &plan, n, d_y, panels, ending, correlation.y),
                 None if has_stride => {
                     d_x.fill(0.0);
                     dispatch(isa, Scatter { shape: *shape, d_y, panels, d_x: &mut *d_x });
@@ -310,16 +321,31 @@ impl Convolution2d {
         let correlation = Correlation { geometry, groups, planes, rows, n, source, panels, ending, y };
         let [vertical, horizontal] = self.axes();
         match self.abreast(false, [vertical.part(first, count), horizontal], correlation.cost()) {
-            Some(plan) => self.filters_abreast(isa, plan, correlation),
+            Some(plan) => self.filters_abreast(isa, &plan, n, source, panels, ending, correlation.y),
             None => dispatch(isa, correlation),
         }
     }
 
-    /// What a correlation computes, by filters side by side.
-    fn filters_abreast(&self, isa: Isa, plan: abreast::Plan, correlation: Correlation<'_>) {
-        let Correlation { n, source, panels, ending, y, .. } = correlation;
+    /// Results of one example after another by filters side by side.
+    #[expect(clippy::too_many_arguments, reason = "two directions share it")]
+    fn filters_abreast(
+        &self,
+        isa: Isa,
+        plan: &abreast::Plan,
+        n: usize,
+        source: &[f32],
+        panels: &[f32],
+        ending: Ending<'_>,
+        y: &mut [MaybeUninit<f32>],
+    ) {
         let panels = Filters { shape: *self, transposed: plan.is_backward() }.abreast(panels);
-        dispatch(isa, Abreast { plan: &plan, n, source, panels, ending, y });
+        dispatch(isa, Abreast { plan, n, source, panels, ending, y });
+    }
+
+    /// How filters side by side compute small images of few examples, which do not fill the columns of Winograd's method.
+    fn small_winograd(&self, transposed: bool) -> Option<abreast::Plan> {
+        let is_small = self.is_winograd() && Filters { shape: *self, transposed }.is_abreast();
+        if is_small { self.abreast(transposed, self.axes(), usize::MAX) } else { None }
     }
 
     /// How filters side by side compute the results that the axes say, or the gradient of their source, if that costs less

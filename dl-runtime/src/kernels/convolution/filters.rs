@@ -3,8 +3,9 @@
 //!
 //! Within a group, filters fall into tiles (16 = 6 + 6 + 4). A tile of MR filters holds for each tap, and for each channel
 //! at that tap, the MR weights side by side, so a product reads a tile from front to back, in either form of its
-//! operands. Winograd's method has 36 products of transformed weights in place of the taps. Behind the tiles of the direct
-//! method, if there is one group, the weight lies a second time, for products that have sixteen filters side by side. For the gradient of the input, filters and channels change places and the taps are in reverse.
+//! operands. Winograd's method has 36 products of transformed weights in place of the taps. Behind the tiles, if there is
+//! one group, the weight lies a second time, for products that have sixteen filters side by side: that of the direct method,
+//! and that of small images, whose tiles do not fill the columns of Winograd's. For the gradient of the input, filters and channels change places and the taps are in reverse.
 
 use super::winograd::{PLACES, transform};
 use super::{Convolution2d, Form};
@@ -24,16 +25,26 @@ impl Filters {
     /// How many floats the panels take.
     pub const fn len(&self) -> usize {
         let Convolution2d { kernel, groups, .. } = self.shape;
-        if self.is_abreast() {
-            let (rows, planes) = self.rows_and_planes();
-            return self.tiles_len() + rows.next_multiple_of(COLUMNS) * planes * kernel[0] * kernel[1];
+        if groups == 0 {
+            return 0;
         }
-        if groups == 0 { 0 } else { self.tiles_len() }
+        let (rows, planes) = self.rows_and_planes();
+        let abreast = rows.next_multiple_of(COLUMNS) * planes * kernel[0] * kernel[1];
+        self.tiles_len() + if self.is_abreast() { abreast } else { 0 }
     }
 
     /// Whether the weight lies there a second time, sixteen filters side by side.
-    const fn is_abreast(&self) -> bool {
-        !self.shape.is_winograd() && self.shape.groups == 1
+    pub(super) const fn is_abreast(&self) -> bool {
+        self.shape.groups == 1 && (!self.shape.is_winograd() || self.is_small())
+    }
+
+    /// Whether there are so few results in a plane that few examples do not fill the columns of Winograd's method, or that
+    /// reading four times the weights takes longer than four times the products.
+    const fn is_small(&self) -> bool {
+        let Convolution2d { channels, filters, height, width, .. } = self.shape;
+        let results =
+            if self.transposed { height * width } else { self.shape.output_height() * self.shape.output_width() };
+        results <= 32 || results <= 64 && channels * filters >= 1 << 16
     }
 
     /// How many floats the tiles take.
@@ -69,20 +80,18 @@ impl Filters {
 pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut [f32]) {
     let [_, _, weight_len] = filters.shape.lens();
     let (weight, panels) = (&weight[..weight_len], &mut panels[..filters.len()]);
-    let (rows, planes) = filters.rows_and_planes();
+    let (transposed, (rows, planes)) = (filters.transposed, filters.rows_and_planes());
     let taps = filters.shape.kernel[0] * filters.shape.kernel[1];
+    let (panels, abreast) = panels.split_at_mut(filters.tiles_len());
+    if filters.is_abreast() && form == Form::Examples {
+        pack_abreast(transposed, rows, planes, taps, weight, abreast);
+    }
     if filters.shape.is_winograd() {
-        return pack_transformed(filters.transposed, rows, planes, weight, panels);
+        return pack_transformed(transposed, rows, planes, weight, panels);
     }
     let group_len = rows * planes * taps;
     if group_len == 0 {
         return;
-    }
-    let (panels, abreast) = panels.split_at_mut(filters.tiles_len());
-    let is_abreast = filters.is_abreast() && form == Form::Examples;
-    if is_abreast && rows % COLUMNS > 0 {
-        let last = planes * taps * COLUMNS;
-        abreast.chunks_exact_mut(last).skip(rows / COLUMNS).for_each(|panel| panel.fill(0.0));
     }
     for (weight, panels) in weight.chunks_exact(group_len).zip(panels.chunks_exact_mut(group_len)) {
         let mut rest = panels;
@@ -90,20 +99,35 @@ pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut 
             let (tile, behind) = rest.split_at_mut(height * planes * taps);
             rest = behind;
             for (k, to) in tile.chunks_exact_mut(height).enumerate() {
-                let (tap, plane) = (k / planes, k % planes);
-                let (start, step) = if filters.transposed {
-                    ((plane * rows + first) * taps + taps - 1 - tap, taps)
-                } else {
-                    ((first * planes + plane) * taps + tap, planes * taps)
-                };
+                let (start, step) = place(transposed, rows, planes, taps, first, k);
                 for (to, from) in to.iter_mut().zip(weight[start..].iter().step_by(step)) {
                     *to = *from;
                 }
             }
-            for row in (first..first + height).filter(|_| is_abreast) {
-                let to = abreast[row / COLUMNS * planes * taps * COLUMNS + row % COLUMNS..].iter_mut().step_by(COLUMNS);
-                to.zip(tile.iter().skip(row - first).step_by(height)).for_each(|(to, from)| *to = *from);
-            }
+        }
+    }
+}
+
+/// Where the weight of a filter lies that is number k of its panel, and floats to that of the next filter. Panels have for
+/// each tap the weights of all planes.
+fn place(transposed: bool, rows: usize, planes: usize, taps: usize, row: usize, k: usize) -> (usize, usize) {
+    let (tap, plane) = (k / planes, k % planes);
+    if transposed {
+        ((plane * rows + row) * taps + taps - 1 - tap, taps)
+    } else {
+        ((row * planes + plane) * taps + tap, planes * taps)
+    }
+}
+
+/// Packs panels of sixteen filters side by side, with zeros in place of those that there are not.
+fn pack_abreast(transposed: bool, rows: usize, planes: usize, taps: usize, weight: &[f32], panels: &mut [f32]) {
+    for (panel, to) in panels.chunks_exact_mut((COLUMNS * planes * taps).max(1)).enumerate() {
+        let first = panel * COLUMNS;
+        for (k, to) in to.chunks_exact_mut(COLUMNS).enumerate() {
+            let (start, step) = place(transposed, rows, planes, taps, first, k);
+            let (to, missing) = to.split_at_mut(COLUMNS.min(rows - first));
+            to.iter_mut().zip(weight[start..].iter().step_by(step)).for_each(|(to, from)| *to = *from);
+            missing.fill(0.0);
         }
     }
 }

@@ -311,6 +311,8 @@ fn winograd_s_method_of_known_shapes() {
     ] {
         check(Convolution2d { method: Method::Winograd, ..shape }, 3, 5);
     }
+    // Small, and of so many weights that few examples are computed directly.
+    check(Convolution2d { method: Method::Winograd, ..square(256, 7, 260, 3, 1) }, 1, 6);
     // Nothing but borders, and padding beyond them.
     for (size, padding) in (1..9).flat_map(|size| (0..5).map(move |padding| (size, padding))) {
         let shape = Convolution2d { method: Method::Winograd, ..square(2, size, 5, 3, padding) };

@@ -66,6 +66,7 @@ impl Kernel for Channels<'_> {
             let count = self.lines.min(vertical.outputs - line);
             let part = vertical.part(line, count);
             let rows = part.met(&(0..count));
+            assert!(rows.len() * width * COLUMNS <= PIXELS, "{rows:?} of {width} pixels");
             let vertical = part.within(&rows);
             let (across, across_count) = taps_across(&vertical, width * COLUMNS, kernel_width * COLUMNS);
             for first in (0..channels).step_by(COLUMNS) {

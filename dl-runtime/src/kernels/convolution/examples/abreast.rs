@@ -149,8 +149,7 @@ impl Plan {
             lines /= 2;
         }
         let channels = (PIXELS / (held(lines) * width).max(1)).min(planes);
-        plan.lines = height.div_ceil(height.div_ceil(lines));
-        plan.channels = channels;
+        (plan.lines, plan.channels) = (lines, channels);
         (channels > 0).then_some(plan)
     }
 
@@ -220,6 +219,8 @@ impl Kernel for Abreast<'_> {
             for line in (0..height).step_by(plan.lines) {
                 let lines = line..height.min(line + plan.lines);
                 let rows = plan.met(&lines);
+                assert!(rows.len() * plan.width() * plan.channels <= PIXELS, "{rows:?} of {} planes", plan.channels);
+                assert!(lines.len() * width * FILTERS <= RESULTS, "{lines:?} of {width} results");
                 for first in (0..plan.rows).step_by(FILTERS) {
                     for channel in (0..plan.planes).step_by(plan.channels) {
                         let channels = plan.channels.min(plan.planes - channel);
