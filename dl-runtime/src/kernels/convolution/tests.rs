@@ -382,6 +382,13 @@ fn filters_side_by_side_of_planes_larger_than_the_stack() {
             check(Convolution2d { channels: 3, filters: channels, stride: [stride; 2], ..shape }, 1, size as u64);
         }
     }
+    // Rows of results that the stack holds parts of.
+    for (width, kernel, stride) in [(700, 3, 1), (1300, 9, 2), (2100, 20, 4), (600, 2, 3)] {
+        let shape =
+            Convolution2d { height: 1, width, kernel: [1, kernel], stride: [1, stride], ..square(5, 0, 20, 1, 0) };
+        check(shape, 2, 1);
+        check(Convolution2d { padding: [0, kernel / 2], ..shape }, 1, 2);
+    }
     // From one pixel and back, and the strides from which on the input gradient is another kernel's.
     check(square(80, 7, 70, 7, 0), 2, 1);
     for stride in 2..=6 {

@@ -83,6 +83,8 @@ pub(in super::super) struct Plan {
     beside: Option<[usize; 2]>,
     /// Rows of results at a time.
     lines: usize,
+    /// Columns of results at a time: all, or some of a single row.
+    columns: usize,
     /// Source planes at a time.
     channels: usize,
 }
@@ -125,13 +127,12 @@ impl Plan {
             rows,
             beside,
             lines: 1,
+            columns: 1,
             channels: planes,
         };
         let (height, width) = (vertical.axes[0].len, horizontal.axes[0].len);
-        let most = (RESULTS / (width * FILTERS)).min(height);
-        if most == 0 {
-            return None;
-        }
+        let most = (RESULTS / (width * FILTERS)).clamp(1, height);
+        plan.columns = width.min(RESULTS / FILTERS);
         let width = plan.width();
         if vertical.axes[0].source * width * planes <= PIXELS {
             plan.lines = height.div_ceil(height.div_ceil(most));
@@ -220,8 +221,11 @@ impl Kernel for Abreast<'_> {
                 let lines = line..height.min(line + plan.lines);
                 let rows = plan.met(&lines);
                 assert!(rows.len() * plan.width() * plan.channels <= PIXELS, "{rows:?} of {} planes", plan.channels);
-                assert!(lines.len() * width * FILTERS <= RESULTS, "{lines:?} of {width} results");
-                for first in (0..plan.rows).step_by(FILTERS) {
+                assert!(lines.len() * plan.columns * FILTERS <= RESULTS, "{lines:?} of {} results", plan.columns);
+                let filters = (0..plan.rows).step_by(FILTERS);
+                let columns = (0..width).step_by(plan.columns);
+                for (column, first) in columns.flat_map(|column| filters.clone().map(move |first| (column, first))) {
+                    let columns = column..width.min(column + plan.columns);
                     for channel in (0..plan.planes).step_by(plan.channels) {
                         let channels = plan.channels.min(plan.planes - channel);
                         let part = Part { channel, channels, rows: rows.clone() };
@@ -229,18 +233,17 @@ impl Kernel for Abreast<'_> {
                         // and for as many results of 64 filters. The panels hold all weights of these filters, and y the
                         // results of all.
                         unsafe {
-                            if first == 0 || channels < plan.planes {
+                            if first + column == 0 || channels < plan.planes {
                                 self.copy(lane, source, &part, pixels);
                             }
-                            self.multiply(lane, &part, &lines, first, pixels, results);
+                            self.multiply(lane, &part, [&lines, &columns], first, pixels, results);
                         }
                     }
-                    let y = y.wrapping_add(example * y_len + line * width);
-                    let filters = first..plan.rows.min(first + FILTERS);
-                    // SAFETY: all results of these lines and filters have been computed, and y has room for them.
-                    unsafe {
-                        leave(lane, lines.len() * width, height * width, filters, FILTERS, results, self.ending, y)
-                    }
+                    let y = y.wrapping_add(example * y_len + line * width + column);
+                    let (filters, count) = (first..plan.rows.min(first + FILTERS), lines.len() * columns.len());
+                    // SAFETY: all results of these filters have been computed, which are neighbours in their planes, and y has
+                    // room for them.
+                    unsafe { leave(lane, count, height * width, filters, FILTERS, results, self.ending, y) }
                 }
             }
         }
@@ -290,7 +293,7 @@ impl Abreast<'_> {
         }
     }
 
-    /// Adds up the products of a part for some rows of results of 64 filters from `first` on.
+    /// Adds up the products of a part for some rows and columns of results of 64 filters from `first` on.
     ///
     /// # Safety
     /// The pixels must be those of the part, and there must be room for the results.
@@ -299,7 +302,7 @@ impl Abreast<'_> {
         &self,
         lane: V,
         part: &Part,
-        lines: &Range<usize>,
+        [lines, columns]: [&Range<usize>; 2],
         first: usize,
         pixels: *const f32,
         results: *mut f32,
@@ -308,25 +311,26 @@ impl Abreast<'_> {
         let panel_len = plan.taps * plan.planes * COLUMNS;
         let panels = (plan.rows - first).div_ceil(COLUMNS).min(PANELS);
         let all = &self.panels[first / COLUMNS * panel_len..][..panels * panel_len];
-        let width = plan.horizontal.axes[0].len;
         let pitch = [plan.width() * part.channels, part.channels];
         for (line, row) in lines.clone().enumerate() {
             let (vertical, output) = plan.vertical.of(row);
             let down = vertical.taps_at(output);
             let met_row = if down.is_empty() { 0 } else { vertical.meets(output, down.start) - part.rows.start };
             for (residue, horizontal) in plan.horizontal.all().iter().enumerate() {
-                let mut column = 0;
-                while column < horizontal.outputs {
+                let every = plan.horizontal.count;
+                let [mut column, end] =
+                    [columns.start, columns.end].map(|place| place.saturating_sub(residue).div_ceil(every));
+                while column < end {
                     let (right, alike, met_column) = match plan.beside {
                         Some([left, _]) => {
                             let met = (column * horizontal.stride + left) as isize + horizontal.offset;
                             let met = if horizontal.taps == 0 { 0 } else { met as usize };
-                            (0..horizontal.taps, horizontal.outputs - column, met)
+                            (0..horizontal.taps, end - column, met)
                         }
                         None => {
                             let right = horizontal.taps_at(column);
                             let met = if right.is_empty() { 0 } else { horizontal.meets(column, right.start) };
-                            (right, horizontal.alike(column, horizontal.outputs), met)
+                            (right, horizontal.alike(column, end), met)
                         }
                     };
                     let tap = vertical.tap(down.start) * plan.kernel_width + horizontal.tap(right.start);
@@ -345,7 +349,8 @@ impl Abreast<'_> {
                         panel_len,
                         pixels: pixels.wrapping_add(met_row * pitch[0] + met_column * pitch[1]),
                         apart: horizontal.stride * pitch[1],
-                        y: results.wrapping_add((line * width + horizontal.place(column)) * FILTERS),
+                        y: results
+                            .wrapping_add((line * columns.len() + horizontal.place(column) - columns.start) * FILTERS),
                         y_apart: horizontal.step * FILTERS,
                         accumulate: part.channel > 0,
                     };
