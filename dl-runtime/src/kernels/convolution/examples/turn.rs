@@ -1,4 +1,5 @@
-//! Planes side by side and back, by blocks that are turned in registers.
+//! Planes side by side and back, by blocks that are turned in registers: their loops are of constant lengths, or the blocks
+//! would lie in memory.
 
 use crate::kernels::epilogue::Ending;
 use crate::simd::{Eight, Lane, Sixteen, Vector};
@@ -38,15 +39,21 @@ pub(in super::super) unsafe fn turn<V: Lane>(
             for at in (0..count).step_by($side) {
                 let some = $side.min(count - at);
                 let mut block = [$lane.splat(0.0); $side];
-                for i in 0..$channels {
-                    let from = from.wrapping_add(($first + i) * plane + at);
-                    // SAFETY: the plane has `some` floats from here on.
-                    block[i] = unsafe { if some == $side { $lane.load(from) } else { $lane.load_first(from, some) } };
+                for i in 0..$side {
+                    if i < $channels {
+                        let from = from.wrapping_add(($first + i) * plane + at);
+                        // SAFETY: the plane has `some` floats from here on.
+                        let row =
+                            unsafe { if some == $side { $lane.load(from) } else { $lane.load_first(from, some) } };
+                        block[i] = row;
+                    }
                 }
                 let block = $transpose(block);
-                for i in 0..some {
-                    // SAFETY: the caller's promise.
-                    unsafe { block[i].store(to.add((at + i) * pitch + $first)) }
+                for i in 0..$side {
+                    if i < some {
+                        // SAFETY: the caller's promise.
+                        unsafe { block[i].store(to.add((at + i) * pitch + $first)) }
+                    }
                 }
             }
         };
@@ -90,12 +97,17 @@ pub(in super::super) unsafe fn leave<V: Lane>(
                 for at in (0..count).step_by($side) {
                     let some = $side.min(count - at);
                     let mut block = [$lane.splat(0.0); $side];
-                    for i in 0..some {
-                        // SAFETY: the caller's promise.
-                        block[i] = unsafe { $lane.load(results.add((at + i) * pitch + first - planes.start)) };
+                    for i in 0..$side {
+                        if i < some {
+                            // SAFETY: the caller's promise.
+                            block[i] = unsafe { $lane.load(results.add((at + i) * pitch + first - planes.start)) };
+                        }
                     }
                     let block = $transpose(block);
-                    for i in 0..$side.min(planes.end - first) {
+                    for i in 0..$side {
+                        if first + i >= planes.end {
+                            break;
+                        }
                         let ending = ending.of_plane(first + i);
                         let y = y.wrapping_add((first + i) * plane + at);
                         // SAFETY: the plane has room for `some` results from here on.
