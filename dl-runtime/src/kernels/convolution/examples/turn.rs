@@ -42,10 +42,9 @@ pub(in super::super) unsafe fn turn<V: Lane>(
                 for i in 0..$side {
                     if i < $channels {
                         let from = from.wrapping_add(($first + i) * plane + at);
+                        let is_whole = some == $side;
                         // SAFETY: the plane has `some` floats from here on.
-                        let row =
-                            unsafe { if some == $side { $lane.load(from) } else { $lane.load_first(from, some) } };
-                        block[i] = row;
+                        block[i] = unsafe { if is_whole { $lane.load(from) } else { $lane.load_first(from, some) } };
                     }
                 }
                 let block = $transpose(block);
