@@ -13,8 +13,8 @@ pub(super) fn show(epilogue: &Epilogue) -> String {
     parts.extend(epilogue.residual.then_some("+residual"));
     parts.extend(function(epilogue.activation).map(PointwiseFn::name));
     parts.extend(epilogue.mask.then_some("masked"));
-    let mut parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
-    parts.extend(epilogue.pool.map(|window| format!("max_pool {window:?}")));
+    let pool = epilogue.pool.map(|window| format!("max_pool {window:?}"));
+    parts.extend(pool.as_deref());
     parts.join(" ")
 }
 
@@ -68,20 +68,21 @@ pub(super) fn eval(epilogue: &Epilogue, results: &mut [f64], operands: &[&Value]
 }
 
 /// The dimensions that are left of an image if it is pooled.
-pub(super) fn pooled(epilogue: &Epilogue, [channels, height, width]: [usize; 3]) -> [usize; 3] {
-    let [down, right] = epilogue.pool.unwrap_or([1, 1]);
-    [channels, height / down.max(1), width / right.max(1)]
+pub(super) fn pooled(epilogue: &Epilogue, dims: [usize; 3]) -> [usize; 3] {
+    windows(epilogue).map_or(dims, |windows| window::pooled(&windows.shape(&dims)).unwrap_or_default())
 }
 
 /// Keeps the greatest of each window of images of these dimensions, if they are pooled.
 pub(super) fn pool(epilogue: &Epilogue, results: Vec<f64>, dims: [usize; 3], batch: usize) -> Vec<f64> {
-    let Some(window) = epilogue.pool else { return results };
-    let shape = Windows { kernel: window, stride: window, padding: [0, 0] }.shape(&dims);
-    let mut greatest = vec![f64::NEG_INFINITY; batch * shape::product(&pooled(epilogue, dims))];
-    window::windows(&shape, batch, |place, held| {
-        greatest[place] = held.iter().map(|&pixel| results[pixel]).fold(f64::NEG_INFINITY, f64::max);
-    });
-    greatest
+    match windows(epilogue) {
+        Some(windows) => windows.greatest(&dims, batch, &results),
+        None => results,
+    }
+}
+
+/// The windows by which results are pooled: side by side.
+fn windows(epilogue: &Epilogue) -> Option<Windows> {
+    epilogue.pool.map(|window| Windows { kernel: window, stride: window, padding: [0, 0] })
 }
 
 /// Operations for each result.

@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 use super::attribute::AttributeValue;
 use super::max_pool2d_gradient::MaxPool2dGradient;
 use super::pool::{self, Windows};
-use super::{Constant, Lowering, Operation, Spec, Violation, array, shape, window};
+use super::{Constant, Lowering, Operation, Spec, Violation, array, window};
 use crate::eval::{Context, Value};
 use crate::gradient::Rule;
 use crate::graph::{NodeId, Type};
@@ -69,10 +69,7 @@ impl Operation for MaxPool2d {
         let shape = self.windows().shape(operands[0].dims());
         let dims = window::pooled(&shape).unwrap_or_default();
         let x = array::batched(operands[0], context.batch);
-        let mut y = vec![0.0; context.batch * shape::product(&dims)];
-        window::windows(&shape, context.batch, |place, window| {
-            y[place] = window.iter().map(|&pixel| x[pixel]).fold(f64::NEG_INFINITY, f64::max);
-        });
+        let y = self.windows().greatest(operands[0].dims(), context.batch, &x);
         array::per_example(context.batch, &dims, y)
     }
 

@@ -78,6 +78,16 @@ impl Windows {
         }
     }
 
+    /// The greatest element of each window of images of these dimensions.
+    pub(super) fn greatest(&self, image: &[usize], batch: usize, x: &[f64]) -> Vec<f64> {
+        let shape = self.shape(image);
+        let mut y = vec![0.0; batch * shape::product(&window::pooled(&shape).unwrap_or_default())];
+        window::windows(&shape, batch, |place, held| {
+            y[place] = held.iter().map(|&pixel| x[pixel]).fold(f64::NEG_INFINITY, f64::max);
+        });
+        y
+    }
+
     /// Operations of looking at every window once.
     pub(super) fn flops(&self, pooled: &Type) -> usize {
         shape::product(&[shape::product(&pooled.dims), self.kernel[0], self.kernel[1]])

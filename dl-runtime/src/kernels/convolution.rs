@@ -203,7 +203,7 @@ fn convolution2d_on(
         }
         // SAFETY: the results are floats.
         Form::Examples => unsafe {
-            shape.of_examples(isa, [0, shape.output_height()], n, x, panels, ending, places(y));
+            shape.of_examples(isa, shape.axes(), shape.geometry(), n, x, panels, ending, places(y));
         },
         // SAFETY: the results are floats.
         Form::Lanes => unsafe {
@@ -304,12 +304,13 @@ impl Convolution2d {
         })
     }
 
-    /// Some rows of the results of one example after another: the first, and how many.
-    #[expect(clippy::too_many_arguments, reason = "those of the convolution, and the rows")]
+    /// The results that the axes and the geometry say, of one example after another.
+    #[expect(clippy::too_many_arguments, reason = "those of the convolution, and which results")]
     fn of_examples(
         &self,
         isa: Isa,
-        [first, count]: [usize; 2],
+        axes: [Axis; 2],
+        geometry: Geometry,
         n: usize,
         source: &[f32],
         panels: &[f32],
@@ -317,10 +318,9 @@ impl Convolution2d {
         y: &mut [MaybeUninit<f32>],
     ) {
         let Self { channels, filters, groups, .. } = *self;
-        let (geometry, planes, rows) = (self.geometry().part(first, count), channels / groups, filters / groups);
+        let (planes, rows) = (channels / groups, filters / groups);
         let correlation = Correlation { geometry, groups, planes, rows, n, source, panels, ending, y };
-        let [vertical, horizontal] = self.axes();
-        match self.abreast(false, [vertical.part(first, count), horizontal], correlation.cost()) {
+        match self.abreast(false, axes, correlation.cost()) {
             Some(plan) => self.filters_abreast(isa, &plan, n, source, panels, ending, correlation.y),
             None => dispatch(isa, correlation),
         }

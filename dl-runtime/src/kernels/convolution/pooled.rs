@@ -48,7 +48,7 @@ impl Convolution2d {
         let [windows, columns] = [self.output_height() / window[0], width / window[1]];
         let floats_of_a_row = filters * window[0] * width * lanes;
         let at_once = (USUAL / floats_of_a_row).clamp(1, windows);
-        let axes = self.axes();
+        let ([vertical, horizontal], geometry) = (self.axes(), self.geometry());
         let mut block = Aligned::<MOST>::uninit();
         let block = block.places(at_once * floats_of_a_row);
         let examples = form.blocks(n);
@@ -58,12 +58,13 @@ impl Convolution2d {
                 let count = at_once.min(windows - first);
                 let height = count * window[0];
                 let block = &mut block[..count * floats_of_a_row];
+                let axes = [vertical.part(first * window[0], height), horizontal];
                 match form {
                     Form::Examples => {
-                        self.of_examples(isa, [first * window[0], height], 1, x, panels, ending, block);
+                        let geometry = geometry.part(first * window[0], height);
+                        self.of_examples(isa, axes, geometry, 1, x, panels, ending, block);
                     }
                     Form::Lanes => {
-                        let axes = [axes[0].part(first * window[0], height), axes[1]];
                         self.in_lanes(isa, axes, [self.channels, filters], x, panels, ending, block);
                     }
                 }

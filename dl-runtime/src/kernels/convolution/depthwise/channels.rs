@@ -61,6 +61,9 @@ impl Kernel for Channels<'_> {
         let (plane, y_plane) = (vertical.source * width, vertical.outputs * horizontal.outputs);
         let y = self.y[..self.n * channels * y_plane].as_mut_ptr().cast::<f32>();
         let panels = &self.panels[..channels * taps];
+        // Lanes without a channel compute nothing that is kept, but of floats.
+        let is_partial = !channels.is_multiple_of(COLUMNS);
+        let (pixels, weights) = (pixels.zeros_if(is_partial), weights.zeros_if(is_partial));
         let along = Along::new(&horizontal, COLUMNS, COLUMNS);
         for line in (0..vertical.outputs).step_by(self.lines) {
             let count = self.lines.min(vertical.outputs - line);
@@ -71,8 +74,6 @@ impl Kernel for Channels<'_> {
             let (across, across_count) = taps_across(&vertical, width * COLUMNS, kernel_width * COLUMNS);
             for first in (0..channels).step_by(COLUMNS) {
                 let some = COLUMNS.min(channels - first);
-                // Lanes without a channel compute nothing that is kept.
-                let (pixels, weights) = (pixels.zeros_if(some < COLUMNS), weights.zeros_if(some < COLUMNS));
                 // SAFETY: the weights of these channels lie one after another, and there is room for those of 128 taps.
                 unsafe { turn(lane, &panels[first * taps..], taps, 0, taps, some, COLUMNS, weights) }
                 let line_of_results = Line {

@@ -190,7 +190,6 @@ impl Plan {
 }
 
 /// Source planes and the rows of them that are at hand.
-#[derive(Clone)]
 struct Part {
     /// The first plane.
     channel: usize,
@@ -354,7 +353,6 @@ impl Abreast<'_> {
                         y_apart: horizontal.step * FILTERS,
                         accumulate: part.channel > 0,
                     };
-                    debug_assert_eq!(horizontal.place(0), residue);
                     // SAFETY: the steps are those of taps that exist at these places, or of zeros beside them.
                     unsafe { product.compute(lane) }
                     column += alike;
