@@ -94,7 +94,15 @@ impl Assignment<'_> {
         if let (Kernel::Convolution2dWeight(..), true, Some(&d_y)) = (&step.kernel, in_lanes, step.operands.get(1)) {
             let floats = self.program.buffer(d_y).floats;
             let (kernel, operands) = (Kernel::Clear(floats), Vec::new());
-            before.push(Step { kernel, operands, result: d_y, within: None, small: false, span: step.span });
+            before.push(Step {
+                kernel,
+                operands,
+                result: d_y,
+                moments: None,
+                within: None,
+                small: false,
+                span: step.span,
+            });
         }
     }
 
@@ -132,7 +140,7 @@ impl Assignment<'_> {
         let buffer = Buffer { name, layout, home: Home::Shard, offset: 0, ..of.clone() };
         let result = BufferId(self.program.buffers.len() as u32);
         self.program.buffers.push(buffer);
-        steps.push(Step { kernel, operands: vec![id], result, within: None, small: false, span });
+        steps.push(Step { kernel, operands: vec![id], result, moments: None, within: None, small: false, span });
         self.turned.insert(id, result);
         self.turned.insert(result, id);
         result
@@ -185,6 +193,7 @@ fn stance(kernel: &Kernel) -> Stance {
         Kernel::Pointwise(_)
         | Kernel::PointwiseSum(..)
         | Kernel::Sum(_)
+        | Kernel::Deviations(_)
         | Kernel::MaxReduce(_)
         | Kernel::Slice(_)
         | Kernel::Pad(_)

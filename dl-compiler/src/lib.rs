@@ -19,6 +19,7 @@ pub mod import;
 pub mod lanes;
 pub mod library;
 pub mod model;
+pub mod moments;
 pub mod ops;
 pub mod optimize;
 pub mod outline;

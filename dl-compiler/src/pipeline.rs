@@ -1,6 +1,6 @@
 //! The stages, in order: the one list of what happens to a program between its text and its code.
 //!
-//! parse → import → resolve → differentiate → optimize → schedule → lanes → windows → small → plan → emit. Every representation is kept, so that
+//! parse → import → resolve → differentiate → optimize → schedule → lanes → moments → windows → small → plan → emit. Every representation is kept, so that
 //! [`dump`](crate::dump) can print any of them. Graphs and Programs are verified after each stage that makes one.
 
 use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
@@ -11,6 +11,7 @@ use crate::graph::{Graph, Role};
 use crate::import::{Imports, Loader, import};
 use crate::lanes::lanes;
 use crate::model::{Model, Three};
+use crate::moments::moments;
 use crate::optimize::optimize;
 use crate::plan::{plan, plan_together};
 use crate::program::Program;
@@ -124,6 +125,7 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
     };
     for program in [&mut programs.inference, &mut programs.evaluation].into_iter().chain(&mut programs.training) {
         lanes(program);
+        moments(program);
         windows(program);
     }
     programs.training.iter_mut().for_each(|program| small(&model, program));

@@ -111,12 +111,14 @@ pub fn lives(program: &Program, home: Home) -> Vec<Life> {
                 life.last = to;
             }
         }
-        let whole = program.whole(step.result);
-        let result = program.buffer(whole);
-        if result.home == home {
-            let floats = aligned(result.extent(program.shard_examples));
-            let life = lives.entry(whole).or_insert(Life { buffer: whole, first: from, last: to, floats });
-            life.last = to;
+        for result in step.results() {
+            let whole = program.whole(result);
+            let result = program.buffer(whole);
+            if result.home == home {
+                let floats = aligned(result.extent(program.shard_examples));
+                let life = lives.entry(whole).or_insert(Life { buffer: whole, first: from, last: to, floats });
+                life.last = to;
+            }
         }
     }
     for (_, result) in &program.results {
@@ -256,6 +258,7 @@ fn adopt(table: &mut Table, to: &mut Program, from: &Program) {
             kernel: step.kernel.clone(),
             operands,
             result,
+            moments: None,
             within: None,
             small: false,
             span: step.span,
@@ -299,6 +302,7 @@ mod tests {
             kernel: Kernel::Sum(AxisShape { outer: 1, middle: 2, inner: 1 }),
             operands: reads.iter().filter(|_| index > 0).map(|read| BufferId((read % index) as u32)).collect(),
             result: BufferId(index as u32),
+            moments: None,
             within: None,
             small: false,
             span: Default::default(),

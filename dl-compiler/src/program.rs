@@ -340,6 +340,8 @@ pub enum Kernel {
     Accuracy(SoftmaxShape),
     /// (x) → y, summed over the middle
     Sum(AxisShape),
+    /// (x) → y, the squared deviations from the mean of the middle, summed
+    Deviations(AxisShape),
     /// (x) → y, the greatest of the middle
     MaxReduce(AxisShape),
     /// (x) → y, the middle made of copies
@@ -501,6 +503,8 @@ pub struct Step {
     pub operands: Vec<BufferId>,
     /// What it writes.
     pub result: BufferId,
+    /// What a convolution writes besides: for each filter the sum of the results, and that of their squared deviations.
+    pub moments: Option<[BufferId; 2]>,
     /// The loop that repeats it, as a place in [`Program::scans`]. The steps of a loop stand in a row.
     pub within: Option<usize>,
     /// Whether it is a loop within the function that calls it rather than a call of a kernel; see [`mod@crate::small`].
@@ -592,6 +596,7 @@ impl Kernel {
             Kernel::Bernoulli { .. } => "bernoulli",
             Kernel::Uniform { .. } => "uniform",
             Kernel::Normal { .. } => "normal",
+            Kernel::Deviations(_) => "deviations",
             Kernel::MaxReduce(_) => "max_reduce",
             Kernel::LogSoftmax(_) => "log_softmax",
             Kernel::ArgMax(_) => "argmax",
@@ -640,6 +645,18 @@ impl Kernel {
             _ if self.sums_over_batch() => true,
             _ => result_per_example,
         }
+    }
+}
+
+impl Step {
+    /// All that it writes.
+    pub fn results(&self) -> impl Iterator<Item = BufferId> + use<> {
+        [self.result].into_iter().chain(self.moments.into_iter().flatten())
+    }
+
+    /// All that it touches: what it reads, then what it writes.
+    pub fn touched(&self) -> impl Iterator<Item = BufferId> {
+        self.operands.iter().copied().chain(self.results())
     }
 }
 

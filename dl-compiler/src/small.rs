@@ -39,7 +39,7 @@ pub fn small(model: &Model, program: &mut Program) {
 
 /// Whether all that a step touches lies one example after another.
 fn lies_plainly(program: &Program, step: &Step) -> bool {
-    let mut touched = step.operands.iter().chain([&step.result]).map(|&id| program.buffer(id));
+    let mut touched = step.touched().map(|id| program.buffer(id));
     step.within.is_none()
         && touched.all(|buffer| {
             let is_piece = matches!(buffer.home, Home::Step { .. } | Home::Steps { .. } | Home::Window { .. });

@@ -48,7 +48,7 @@ impl Uses {
         let mut uses = Uses { readers: none.clone(), writers: none, bound: BTreeSet::new() };
         for (phase, steps) in program.phases.iter().map(Phase::steps).enumerate() {
             for (place, step) in steps.iter().enumerate() {
-                uses.writers[step.result.0 as usize].push((phase, place));
+                step.results().for_each(|result| uses.writers[result.0 as usize].push((phase, place)));
                 let operands: BTreeSet<BufferId> = step.operands.iter().copied().collect();
                 operands.iter().for_each(|operand| uses.readers[operand.0 as usize].push((phase, place)));
             }

@@ -40,10 +40,9 @@ fn least(program: &Program) -> usize {
     };
     let alive = |at: usize| -> usize {
         // A value that is cleared in place is written twice.
-        let written: BTreeSet<_> = steps[..=at].iter().map(|step| step.result).collect();
-        let here = written
-            .into_iter()
-            .filter(|&id| program.buffer(id).home == Home::Shard && (id == steps[at].result || needed(id, at)));
+        let written: BTreeSet<_> = steps[..=at].iter().flat_map(|step| step.results()).collect();
+        let is_here = |id| steps[at].results().any(|result| result == id) || needed(id, at);
+        let here = written.into_iter().filter(|&id| program.buffer(id).home == Home::Shard && is_here(id));
         here.map(|id| program.buffer(id).extent(program.shard_examples).next_multiple_of(16)).sum()
     };
     (0..steps.len()).map(alive).max().unwrap_or(0)
@@ -109,6 +108,27 @@ fn gates_are_windows_and_their_gradients_too() {
         let windows = training.steps().filter(|step| training.window(step.result).is_some());
         assert_eq!(windows.count(), 4, "{training}");
     }
+}
+
+/// A convolution before a batch normalization finds the mean and the deviations itself; one that is normalized place by place,
+/// or only summed, does not.
+#[test]
+fn convolutions_find_the_moments_of_their_results() {
+    let moments = |layers: &str| {
+        let text = format!(
+            "network N {{ input x: [3, 8, 8]; label t: index(4); loss cross_entropy(x |> {layers} |> flatten |> dense(4), t); }}"
+        );
+        let network = networks(&text).remove(0);
+        let training = &network.programs.training[0];
+        let sums =
+            kernels(training).iter().filter(|kernel| matches!(kernel, Kernel::Sum(_) | Kernel::Deviations(_))).count();
+        (training.steps().filter(|step| step.moments.is_some()).count(), sums)
+    };
+    // What is summed besides is the gradient of beta.
+    assert_eq!(moments("conv2d(4, kernel: 3, bias: false) |> batch_norm |> relu"), (1, 1));
+    assert_eq!(moments("conv2d(4, kernel: 3, bias: false) |> relu |> batch_norm"), (1, 1));
+    assert_eq!(moments("conv2d(4, kernel: 3, bias: false) |> max_pool2d(2) |> batch_norm"), (0, 3));
+    assert_eq!(moments("conv2d(4, kernel: 3) |> avg_pool2d(2)").0, 0);
 }
 
 #[test]

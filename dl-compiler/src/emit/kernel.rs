@@ -105,6 +105,8 @@ pub(super) struct Call<'a> {
     pub(super) part: Option<(SliceShape, &'a str)>,
     /// The result, at least as long as it has to be.
     pub(super) result: Piece,
+    /// What is written besides: sums of the results and of their squared deviations.
+    pub(super) moments: Option<[Piece; 2]>,
     /// Floats of the result (for one example if it is per example).
     pub(super) floats: usize,
     /// Code of the number of examples at hand; `None` for a batch-wide result of batch-wide operands.
@@ -168,7 +170,15 @@ impl Call<'_> {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
                 let (x, weight) = (operands.first(), operands.get(1));
                 let epilogue = self.epilogue(*epilogue);
-                quote!(rt::convolution2d(#shape, #form, #n, #x, #weight, #epilogue, #y);)
+                match &self.moments {
+                    None => quote!(rt::convolution2d(#shape, #form, #n, #x, #weight, #epilogue, #y);),
+                    Some(moments) => {
+                        let moments = moments.iter().map(Piece::write);
+                        quote!(rt::convolution2d_moments(
+                            #shape, #form, #n, #x, #weight, #epilogue, #y, [#(#moments),*],
+                        );)
+                    }
+                }
             }
             Kernel::Convolution2dInput(shape, epilogue) => {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
@@ -212,7 +222,9 @@ impl Call<'_> {
                 let shape = shapes.constant(layer, true, "CausalSoftmax", value);
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y);)
             }
-            Kernel::Sum(AxisShape { outer, middle, inner }) | Kernel::MaxReduce(AxisShape { outer, middle, inner }) => {
+            Kernel::Sum(AxisShape { outer, middle, inner })
+            | Kernel::Deviations(AxisShape { outer, middle, inner })
+            | Kernel::MaxReduce(AxisShape { outer, middle, inner }) => {
                 let value = quote!(rt::Sum { outer: #outer, reduced: #middle, inner: #inner });
                 let shape = shapes.constant(layer, true, "Sum", value);
                 if self.in_steps {

@@ -93,7 +93,7 @@ impl Writer<'_> {
     /// The pieces that steps of this loop, or of loops within it, take at a step of it, in the order in which they do.
     fn pieces(&self, steps: &[Step], scan: usize) -> Vec<BufferId> {
         let mut pieces = Vec::new();
-        for mut id in steps.iter().flat_map(|step| step.operands.iter().copied().chain([step.result])) {
+        for mut id in steps.iter().flat_map(Step::touched) {
             loop {
                 match self.program.buffer(id).home {
                     Home::Step { of, scan: its, .. } => {

@@ -206,6 +206,7 @@ impl Writer<'_> {
             windows: &step.operands.iter().map(|&operand| window(operand)).collect::<Vec<_>>(),
             part: window(step.result),
             result,
+            moments: step.moments.map(|moments| moments.map(|id| self.shard_piece(id))),
             floats: y.floats,
             rows,
             in_lanes,
@@ -284,7 +285,7 @@ impl Writer<'_> {
     /// The buffers of that home that a run of steps touches, in the order in which it does.
     pub(super) fn of_home(&self, steps: &[Step], home: Home) -> Vec<BufferId> {
         let mut ids: Vec<BufferId> = Vec::new();
-        for id in steps.iter().flat_map(|step| step.operands.iter().copied().chain([step.result])) {
+        for id in steps.iter().flat_map(Step::touched) {
             let id = self.program.whole(id);
             if self.program.buffer(id).home == home && !ids.contains(&id) {
                 ids.push(id);

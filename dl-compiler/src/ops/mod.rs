@@ -320,6 +320,7 @@ ops! {
     batch_share BatchShare,
     sum Sum,
     max_reduce MaxReduce,
+    deviations Deviations,
     sum_batch SumBatch,
     matmul MatMul,
     matmul_weights MatMulWeights,

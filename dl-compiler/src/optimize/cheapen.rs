@@ -350,7 +350,7 @@ fn shared_factor(graph: &mut Graph, sum: &Node, factor: NodeId) -> Option<NodeId
 /// The same sum of something else; what is summed already is summed further.
 fn sum_of(graph: &mut Graph, node: &Node, terms: NodeId) -> Option<NodeId> {
     let ty = node.op.infer(&[graph.ty(terms)]).ok()?;
-    let inner = Node { op: node.op.clone(), operands: vec![terms], ty, origin: Default::default() };
+    let inner = Node { op: node.op.clone(), operands: vec![terms], ty, origin: node.origin.clone() };
     Some(sum(graph, &inner).unwrap_or_else(|| graph.push(inner)))
 }
 

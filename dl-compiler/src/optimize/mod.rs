@@ -13,6 +13,7 @@ mod fuse;
 mod gathered;
 mod hoist;
 mod masks;
+mod moments;
 mod parts;
 mod scale;
 mod share;
@@ -40,6 +41,7 @@ pub const STAGES: &[Stage] = &[
     ("share", share::share),
     ("dead", dead::dead),
     ("scale", scale::scale),
+    ("moments", moments::moments),
     ("dead", dead::dead),
     ("triangle", triangle::triangle),
     ("masks", masks::masks),

@@ -489,7 +489,7 @@ fn sums(layer: &str) -> (usize, usize) {
     assert_eq!(found.diagnostics, []);
     let graph = &found.networks[0].graphs.training[0];
     let count = |kind: fn(&Op) -> bool| graph.nodes.iter().filter(|node| kind(&node.op)).count();
-    let places = count(|op| matches!(op, Op::Sum(_) | Op::FusedSum(_)));
+    let places = count(|op| matches!(op, Op::Sum(_) | Op::FusedSum(_) | Op::Deviations(_)));
     (places, count(|op| matches!(op, Op::SumBatch(_))))
 }
 
@@ -501,6 +501,48 @@ fn gradients_of_normalizations_take_two_sums() {
     let (places, _) = sums("layer_norm");
     // Its gamma and beta are one for each of the places normalized, so their gradients are sums of their own.
     assert_eq!(places, 5);
+}
+
+/// Squared distances from what the batch has once are deviations of each example and the distance of its mean; from what each
+/// example has they stay what they are.
+#[test]
+fn variances_of_a_batch_take_the_deviations_of_examples() {
+    let deviations = |of_batch: bool, summed: usize, is_reversed: bool| {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let x = add(ops::input::Input { field: 0, ty: Type::per_example(vec![2, summed]) }.into(), &[]);
+        let over = ops::sum::Sum { axis: 1, count: 1 };
+        let sum = add(over.clone().into(), &[x]);
+        let mut center = sum;
+        if of_batch {
+            center = add(ops::parameter::Parameter { parameter: 0, dims: vec![2, 1] }.into(), &[]);
+        }
+        let center = add(ops::expand::Expand { axis: 1, dims: vec![summed] }.into(), &[center]);
+        let pair = if is_reversed { [center, x] } else { [x, center] };
+        let distance = add(ops::subtract::Subtract.into(), &pair);
+        let square = add(ops::multiply::Multiply.into(), &[distance, distance]);
+        let spread = add(over.into(), &[square]);
+        graph.roots = vec![(Role::Output(0), sum), (Role::Output(1), spread)];
+        let optimized = optimize(&graph);
+        for role in [Role::Output(0), Role::Output(1)] {
+            let meaning = |graph: &Graph| {
+                let context = Context {
+                    batch: BATCH,
+                    fields: &[numbers(&[BATCH, 2, summed], 0)],
+                    parameters: &[numbers(&[2, 1], 1)],
+                    states: &[],
+                    weights: None,
+                    uniform: &|_, _, _| 0.5,
+                };
+                root(graph, &eval(graph, &context), &context, role).unwrap()
+            };
+            let (before, after) = (meaning(&graph), meaning(&optimized));
+            assert!(before.iter().zip(&after).all(|(before, after)| (before - after).abs() < 1e-12), "{optimized}");
+        }
+        optimized.nodes.iter().any(|node| matches!(node.op, Op::Deviations(_)))
+    };
+    assert!(deviations(true, 5, false) && deviations(true, 5, true));
+    assert!(!deviations(false, 5, false) && !deviations(true, 1, false));
 }
 
 /// Factors that single precision holds apart but not together stay apart.

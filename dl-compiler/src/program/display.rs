@@ -48,7 +48,23 @@ impl fmt::Display for Program {
 impl Program {
     /// `  hidden [128] at shard 0 = matmul … (image, hidden_weight_panels, hidden.bias)`
     fn step(&self, f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
-        let place = self.buffers.get(step.result.0 as usize).map_or(String::new(), |result| {
+        let place = self.place(step.result);
+        let operands = step.operands.iter().map(|&operand| match self.window(operand) {
+            Some((of, shape)) => format!("{} of {}", range(shape), self.name(of)),
+            None => self.name(operand).to_owned(),
+        });
+        let operands: Vec<String> = operands.collect();
+        let indent = step.within.map_or(String::new(), |scan| format!("  {}", self.indent(scan)));
+        let (name, operands) = (self.name(step.result), operands.join(", "));
+        let small = if step.small { "small " } else { "" };
+        let moments = step.moments.into_iter().flatten().map(|id| format!(", {} {}", self.name(id), self.place(id)));
+        let moments: String = moments.collect();
+        writeln!(f, "  {indent}{name} {place}{moments} = {small}{} ({operands})", step.kernel)
+    }
+
+    /// `[128] at shard 0`
+    fn place(&self, id: BufferId) -> String {
+        self.buffers.get(id.0 as usize).map_or(String::new(), |result| {
             let home = match result.home {
                 Home::Shard => "shard",
                 Home::Step { .. } => "step",
@@ -66,22 +82,13 @@ impl Program {
             let place = match result.home {
                 Home::Steps { of, first } => format!("{first}.. of {}", self.name(of)),
                 Home::Step { later, .. } => later.to_string(),
-                _ => match self.window(step.result) {
+                _ => match self.window(id) {
                     Some((of, shape)) => format!("{} of {}", range(shape), self.name(of)),
                     None => result.offset.to_string(),
                 },
             };
             format!("{:?} at {home} {place}{lanes}", result.dims)
-        });
-        let operands = step.operands.iter().map(|&operand| match self.window(operand) {
-            Some((of, shape)) => format!("{} of {}", range(shape), self.name(of)),
-            None => self.name(operand).to_owned(),
-        });
-        let operands: Vec<String> = operands.collect();
-        let indent = step.within.map_or(String::new(), |scan| format!("  {}", self.indent(scan)));
-        let (name, operands) = (self.name(step.result), operands.join(", "));
-        let small = if step.small { "small " } else { "" };
-        writeln!(f, "  {indent}{name} {place} = {small}{} ({operands})", step.kernel)
+        })
     }
 
     fn indent(&self, mut scan: usize) -> String {
@@ -152,7 +159,7 @@ impl fmt::Display for Kernel {
             Kernel::CausalSoftmax(s) | Kernel::CausalSoftmaxGradient(s) => {
                 write!(f, " {}×{}×{}", s.count, s.rows, s.columns)?
             }
-            Kernel::Sum(s) | Kernel::MaxReduce(s) | Kernel::Expand(s) | Kernel::Reverse(s) => {
+            Kernel::Sum(s) | Kernel::Deviations(s) | Kernel::MaxReduce(s) | Kernel::Expand(s) | Kernel::Reverse(s) => {
                 write!(f, " {}×{}×{}", s.outer, s.middle, s.inner)?
             }
             Kernel::Slice(s) | Kernel::Pad(s) => {

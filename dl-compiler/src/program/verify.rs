@@ -121,6 +121,16 @@ impl Program {
     ) -> Result<(), String> {
         let place = |id: BufferId| self.buffers.get(id.0 as usize).ok_or_else(|| format!("{id:?} does not exist"));
         let result = place(step.result)?;
+        for id in step.moments.into_iter().flatten() {
+            let moment = place(id)?;
+            let Kernel::Convolution2d(shape, _) = &step.kernel else {
+                return Err(format!("{} is no moment of a convolution", moment.name));
+            };
+            let fits = moment.home == Home::Shard && moment.floats == shape.filters && moment.layout == result.layout;
+            if std::mem::replace(&mut written[id.0 as usize], true) || !moment.per_example || !fits {
+                return Err(format!("{} cannot be a moment of {}", moment.name, result.name));
+            }
+        }
         let fail = |what: String| Err(format!("{} = {}: {what}", result.name, step.kernel));
         let whole = self.whole(step.result);
         // What goes from step to step of a loop is written before the loop, and again at the end of every step.
@@ -161,11 +171,18 @@ impl Program {
                     return fail("windows are for pointwise steps".to_owned());
                 }
             }
-            let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
-            let apart = operand.offset + operand.extent(self.shard_examples) <= result.offset
-                || result.offset + result.extent(self.shard_examples) <= operand.offset;
-            if planned && operand.home == result.home && operand.home == Home::Shard && !apart {
-                return fail(format!("written over {}", operand.name));
+        }
+        let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
+        for (number, id) in step.results().enumerate() {
+            let written = self.buffer(id);
+            // What it reads, and what it writes before.
+            let others = step.operands.iter().copied().chain(step.results().take(number));
+            for other in others.map(|id| self.buffer(id)) {
+                let apart = other.offset + other.extent(self.shard_examples) <= written.offset
+                    || written.offset + written.extent(self.shard_examples) <= other.offset;
+                if planned && other.home == written.home && other.home == Home::Shard && !apart {
+                    return fail(format!("written over {}", other.name));
+                }
             }
         }
         let laid = |id: BufferId| self.buffer(id).layout == Layout::Lanes;
@@ -173,8 +190,8 @@ impl Program {
             Kernel::Interleave(_) => !step.operands.iter().any(|&id| laid(id)) && laid(step.result),
             Kernel::Deinterleave(_) => step.operands.iter().all(|&id| laid(id)) && !laid(step.result),
             _ => {
-                let examples = step.operands.iter().chain([&step.result]).filter(|&&id| self.buffer(id).per_example);
-                let layouts: Vec<bool> = examples.map(|&id| laid(id)).collect();
+                let examples = step.touched().filter(|&id| self.buffer(id).per_example);
+                let layouts: Vec<bool> = examples.map(laid).collect();
                 layouts.iter().all(|&lanes| lanes == layouts[0])
             }
         };

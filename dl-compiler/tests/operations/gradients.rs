@@ -263,6 +263,8 @@ fn kernels() -> Vec<(Op, &'static str)> {
     cases.push((op("gather", &[]), "[4] batch-wide, index(3)[]"));
     cases.push((of("max_reduce", &[("axis", 1), ("count", 1)]), "[2, 3, 2]"));
     cases.push((of("max_reduce", &[("axis", 0), ("count", 2)]), "[2, 3] batch-wide"));
+    cases.push((of("deviations", &[("axis", 1), ("count", 1)]), "[2, 3, 2]"));
+    cases.push((of("deviations", &[("axis", 0), ("count", 2)]), "[2, 3] batch-wide"));
     cases.push((op("log_softmax", &[]), "[5]"));
     cases.push((op("log_softmax", &[]), "[2, 3] batch-wide"));
     cases.push((op("argmax", &[]), "[2, 3]"));

@@ -135,6 +135,8 @@ fn violations() -> Vec<(Op, &'static str, usize)> {
         (integers("gather_gradient", &[("rows", 5)]), "index(6)[3], [3, 2]", 4),
         (integers("max_reduce", &[("axis", 0), ("count", 1)]), "bool[3]", 1),
         (integers("max_reduce", &[("axis", 1), ("count", 1)]), "[3]", 2),
+        (integers("deviations", &[("axis", 0), ("count", 1)]), "bool[3]", 1),
+        (integers("deviations", &[("axis", 1), ("count", 1)]), "[3]", 2),
         (op("log_softmax", &[]), "[]", 1),
         (op("argmax", &[]), "bool[3]", 1),
         (op("convolution2d_transpose", &[]), "[8, 8], [2, 1, 3, 3] batch-wide", 1),

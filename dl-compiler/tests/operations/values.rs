@@ -261,6 +261,10 @@ fn greatest_numbers_and_their_places() {
     assert_eq!(run(&columns, 1, "[2, 3]", &[&x]), [7.0, 7.0, 3.0]);
     let all = op("max_reduce", &integers(&[("axis", 0), ("count", 1)]));
     assert_eq!(run(&all, 2, "[3]", &[&x]), [5.0, 7.0]);
+    let columns = op("deviations", &integers(&[("axis", 0), ("count", 1)]));
+    assert_eq!(run(&columns, 1, "[2, 3]", &[&x]), [18.0, 2.0, 0.5]);
+    let all = op("deviations", &integers(&[("axis", 0), ("count", 1)]));
+    close(&run(&all, 2, "[3]", &[&x]), &[26.0 / 3.0, 32.0 / 3.0]);
     assert_eq!(run(&op("argmax", &[]), 1, "[2, 3] batch-wide", &[&x]), [1.0, 0.0]);
     let y = run(&op("log_softmax", &[]), 2, "[2]", &[&[0.0, 0.0, 1000.0, 0.0]]);
     close(&y, &[-2f64.ln(), -2f64.ln(), 0.0, -1000.0]);

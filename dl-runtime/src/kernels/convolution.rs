@@ -19,9 +19,11 @@ mod tests;
 mod winograd;
 mod winograd_weight;
 
-use super::epilogue::{Ending, Epilogue};
+use super::epilogue::{Activation, Ending, Epilogue};
 use super::form::Form;
+use super::moments::{Moments, deviations_on};
 use super::pack::places;
+use super::reduce::{Sum, sum_on};
 use crate::simd::{Isa, dispatch, isa};
 use crate::{Segments, Team};
 use axis::Axis;
@@ -152,10 +154,29 @@ pub fn convolution2d(
     epilogue: Epilogue<'_>,
     y: &mut [f32],
 ) {
-    convolution2d_on(isa(), shape, form, n, x, panels, epilogue, y);
+    convolution2d_on(isa(), shape, form, n, x, panels, epilogue, y, None);
 }
 
-/// [`convolution2d`] on a given instruction set.
+/// [`convolution2d`], and of the results of each example and filter the sum and the sum of squared deviations from their
+/// mean, as batch normalization wants them. In lanes they are found while the cache holds the results.
+///
+/// # Panics
+/// As [`convolution2d`]; if results are to be pooled, or a slice of moments has less than a float for each filter.
+#[expect(clippy::too_many_arguments, reason = "those of the convolution, and where the moments go")]
+pub fn convolution2d_moments(
+    shape: &Convolution2d,
+    form: Form,
+    n: usize,
+    x: &[f32],
+    panels: &[f32],
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+    moments: [&mut [f32]; 2],
+) {
+    convolution2d_on(isa(), shape, form, n, x, panels, epilogue, y, Some(moments));
+}
+
+/// [`convolution2d`] on a given instruction set, with moments if they are to go anywhere.
 #[expect(clippy::too_many_arguments, reason = "those of the kernel, and the instruction set")]
 fn convolution2d_on(
     isa: Isa,
@@ -166,9 +187,11 @@ fn convolution2d_on(
     panels: &[f32],
     epilogue: Epilogue<'_>,
     y: &mut [f32],
+    mut moments: Option<[&mut [f32]; 2]>,
 ) {
     let [x_len, mut y_len, _] = shape.lens();
     if let Some(window) = epilogue.pool {
+        assert!(moments.is_none(), "moments of pooled results");
         assert!(shape.pools(window), "results of {shape:?} pooled by {window:?}");
         assert!(epilogue.residual.is_none() && epilogue.mask.is_none(), "pooled results beside a residual or a mask");
         y_len = shape.filters * (shape.output_height() / window[0]) * (shape.output_width() / window[1]);
@@ -176,10 +199,20 @@ fn convolution2d_on(
     let (x, y) = (&x[..form.floats(n, x_len)], &mut y[..form.floats(n, y_len)]);
     let panels = &panels[..Filters { shape: *shape, transposed: false }.len()];
     if y.is_empty() {
+        moments.into_iter().flatten().for_each(|moments| moments[..form.floats(n, shape.filters)].fill(0.0));
         return;
     }
     let (planes, rows) = (shape.channels / shape.groups, shape.filters / shape.groups);
-    let ending = epilogue.ending(shape.filters, y);
+    let mut ending = epilogue.ending(shape.filters, y);
+    let is_final = !matches!(epilogue.activation, Activation::Sigmoid | Activation::Tanh);
+    if form == Form::Lanes
+        && is_final
+        && !depthwise::suits(shape)
+        && let Some(moments) = &mut moments
+    {
+        ending.moments = Moments::of_planes(shape.filters, moments);
+    }
+    let are_found = !ending.moments.are_none();
     match form {
         Form::Examples
             if epilogue.pool.is_none()
@@ -211,6 +244,12 @@ fn convolution2d_on(
         },
     }
     epilogue.finish(isa, y);
+    if let (Some([sums, squares]), false) = (moments, are_found) {
+        let pixels = shape.output_height() * shape.output_width();
+        let planes = Sum { outer: shape.filters, reduced: pixels, inner: 1 }.in_form(form);
+        sum_on(isa, &planes, form.blocks(n), y, sums);
+        deviations_on(isa, &planes, form.blocks(n), y, squares);
+    }
 }
 
 /// `d_x`, the gradient of the input of a convolution, overwritten: each pixel of d_y goes back through the taps it came

@@ -1,6 +1,7 @@
 //! What a product does to a result before it leaves: add a bias and a residual, apply an activation, let a gradient pass,
 //! keep the greatest of some.
 
+use super::moments::Moments;
 use crate::simd::{Isa, Kernel, Lane, dispatch};
 
 /// A function applied to each result of a product.
@@ -49,7 +50,7 @@ impl<'a> Epilogue<'a> {
             Activation::Relu => 0.0,
             Activation::Identity | Activation::Sigmoid | Activation::Tanh => f32::NEG_INFINITY,
         };
-        Ending { bias: self.bias.map(|bias| &bias[..biases]), floor, beside: self.beside(y) }
+        Ending { bias: self.bias.map(|bias| &bias[..biases]), floor, beside: self.beside(y), ..Ending::NONE }
     }
 
     /// What lies beside the results y.
@@ -89,11 +90,14 @@ pub(crate) struct Ending<'a> {
     pub(crate) floor: f32,
     /// What lies beside the results.
     pub(crate) beside: Beside,
+    /// Where the moments of the results of each plane go; for images side by side alone.
+    pub(super) moments: Moments,
 }
 
 impl Ending<'_> {
     /// Nothing.
-    pub(crate) const NONE: Self = Ending { bias: None, floor: f32::NEG_INFINITY, beside: Beside::NONE };
+    pub(crate) const NONE: Self =
+        Ending { bias: None, floor: f32::NEG_INFINITY, beside: Beside::NONE, moments: Moments::NONE };
 
     /// Nothing, unless these are the last terms of the sums.
     #[inline(always)]

@@ -11,6 +11,7 @@ mod gather;
 mod halve;
 mod matmul;
 mod matmul_weights;
+mod moments;
 mod pack;
 mod pointwise;
 mod pointwise_sum;
@@ -27,13 +28,15 @@ pub use causal_softmax::{CausalSoftmax, causal_softmax, causal_softmax_gradient}
 pub(crate) use constraint::{ABREAST, squares};
 pub use constraint::{Units, clip, max_norm, min_max_norm, non_negative, unit_norm};
 pub use convolution::{
-    Convolution2d, Filters, Method, convolution2d, convolution2d_input, convolution2d_weight, pack_filters,
+    Convolution2d, Filters, Method, convolution2d, convolution2d_input, convolution2d_moments, convolution2d_weight,
+    pack_filters,
 };
 pub use epilogue::{Activation, Epilogue};
 pub use form::{Form, clear, deinterleave, interleave};
 pub use gather::{Gather, float, gather, gather_gradient, one_hot, range};
 pub use matmul::{MatMul, matmul, matmul_unpacked};
 pub use matmul_weights::matmul_weights;
+pub use moments::deviations;
 pub use pack::{Pack, pack};
 pub use pointwise::{Operand, Pointwise, broadcast, pointwise, pointwise_part};
 pub use pointwise_sum::pointwise_sum;

@@ -451,7 +451,7 @@ impl Sink for Rows<'_> {
         let lane = acc[0];
         let first = panel * COLUMNS;
         let count = COLUMNS.min(self.columns - first);
-        let Ending { bias, floor, beside } = self.ending;
+        let Ending { bias, floor, beside, .. } = self.ending;
         let floor = lane.splat(floor);
         // SAFETY: `columns` floats of each row are writable by the caller's promise, and the bias, if any, holds as
         // many; masked accesses touch no others.

@@ -6,7 +6,7 @@
 use super::chunk::{filled, load, store};
 use super::form::Form;
 use crate::segments::Segments;
-use crate::simd::{Kernel, Lane, dispatch, isa};
+use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 use crate::team::Team;
 
 /// The shape of a sum: an example of `x` is `[outer, reduced, inner]`, of `y` `[outer, inner]`.
@@ -37,13 +37,18 @@ impl Sum {
 /// # Panics
 /// If a slice is shorter than `n` examples.
 pub fn sum(shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
+    sum_on(isa(), shape, n, x, y);
+}
+
+/// [`sum`] on a given instruction set.
+pub(super) fn sum_on(isa: Isa, shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
     let blocks = n * shape.outer;
     let y = &mut y[..blocks * shape.inner];
     let x = &x[..blocks * shape.reduced * shape.inner];
     if x.is_empty() {
         return y.fill(0.0);
     }
-    dispatch(isa(), Rows { shape, x, y });
+    dispatch(isa, Rows { shape, x, y });
 }
 
 /// `y[o, i] = max_r x[o, r, i]` in each example; NaN if there is one among them, −∞ if there is nothing.
@@ -181,7 +186,7 @@ impl Kernel for Greatest<'_> {
 
 /// The sum of a row.
 #[inline(always)]
-fn total<V: Lane>(lane: V, x: &[f32]) -> f32 {
+pub(super) fn total<V: Lane>(lane: V, x: &[f32]) -> f32 {
     let mut sums = [lane; ABREAST];
     let mut chunks = x.chunks_exact(ABREAST * V::LANES);
     for x in chunks.by_ref() {

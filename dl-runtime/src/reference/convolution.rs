@@ -3,7 +3,7 @@
 use super::epilogue::finish;
 use super::form::place;
 use super::max_pool2d;
-use crate::{Convolution2d, Epilogue, Filters, Form, Pool2d, SHARD, Segments, Team};
+use crate::{Convolution2d, Epilogue, Filters, Form, Pool2d, SHARD, Segments, Sum, Team};
 
 /// Calls `visit` with the places in x, the weight and y of every product that a convolution of one example sums.
 fn products(shape: &Convolution2d, mut visit: impl FnMut(usize, usize, usize)) {
@@ -127,6 +127,25 @@ pub fn convolution2d(
             y[at] = finish(&epilogue, o / (y_len / shape.filters), at, sum);
         }
     }
+}
+
+/// Twin of [`crate::convolution2d_moments`].
+#[expect(clippy::too_many_arguments, reason = "those of the kernel")]
+pub fn convolution2d_moments(
+    shape: &Convolution2d,
+    form: Form,
+    n: usize,
+    x: &[f32],
+    panels: &[f32],
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+    [sums, squares]: [&mut [f32]; 2],
+) {
+    convolution2d(shape, form, n, x, panels, epilogue, y);
+    let pixels = shape.output_height() * shape.output_width();
+    let planes = Sum { outer: shape.filters, reduced: pixels, inner: 1 }.in_form(form);
+    super::sum(&planes, form.blocks(n), y, sums);
+    super::deviations(&planes, form.blocks(n), y, squares);
 }
 
 /// Twin of [`crate::convolution2d_input`].

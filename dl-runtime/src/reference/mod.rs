@@ -16,14 +16,14 @@ mod steps;
 mod transpose;
 
 pub use constraint::{clip, max_norm, min_max_norm, non_negative, unit_norm};
-pub use convolution::{convolution2d, convolution2d_input, convolution2d_weight, pack_filters};
+pub use convolution::{convolution2d, convolution2d_input, convolution2d_moments, convolution2d_weight, pack_filters};
 pub use form::{deinterleave, interleave};
 pub use gather::{float, gather, gather_gradient, one_hot, range};
 pub use matmul::{batched_matmul, matmul, matmul_weights, pack};
 pub use pointwise::{broadcast, pointwise, pointwise_part};
 pub use pool::{avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
 pub use rearrange::{concat, pad, slice};
-pub use reduce::{batch_share, example_weights, max_reduce, mean, sum, sum_batch};
+pub use reduce::{batch_share, deviations, example_weights, max_reduce, mean, sum, sum_batch};
 pub use softmax::{
     accuracy, argmax, causal_softmax, causal_softmax_gradient, cross_entropy, cross_entropy_gradient, log_softmax,
     softmax, softmax_gradient,

@@ -12,6 +12,17 @@ pub fn sum(shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
     }
 }
 
+/// Twin of [`crate::deviations`].
+pub fn deviations(shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
+    for block in 0..n * shape.outer {
+        for i in 0..shape.inner {
+            let numbers = (0..shape.reduced).map(|r| f64::from(x[(block * shape.reduced + r) * shape.inner + i]));
+            let mean = numbers.clone().sum::<f64>() / shape.reduced as f64;
+            y[block * shape.inner + i] = numbers.map(|x| (x - mean).powi(2)).sum::<f64>() as f32;
+        }
+    }
+}
+
 /// Twin of [`crate::sum_batch`].
 pub fn sum_batch(len: usize, n: usize, x: Segments<'_>, y: &mut [f32], _team: &Team) {
     for (i, y) in y[..len].iter_mut().enumerate() {

@@ -113,11 +113,13 @@ impl Correlation<'_> {
             for row in (0..height).step_by(size[0]) {
                 for column in (0..width).step_by(size[1]) {
                     let span = [row..(row + size[0]).min(height), column..(column + size[1]).min(width)];
+                    // Rows of blocks above, and blocks of the same row.
+                    let before = row * width + span[0].len() * column;
                     for channel in (0..self.planes).step_by(channels) {
                         let part = Part { group, channel, channels: channels.min(self.planes - channel) };
                         let pixels = self.pixels(lane, part, &span, &mut block);
                         // SAFETY: `pixels` are those of the part and the span.
-                        unsafe { self.compute(lane, part, &span, pixels) }
+                        unsafe { self.compute(lane, part, &span, pixels, before) }
                     }
                 }
             }
@@ -187,12 +189,12 @@ impl Correlation<'_> {
         Pixels { base: to, origin: [rows.start, columns.start], pitch }
     }
 
-    /// Adds the part of the sums at hand to all results of the span.
+    /// Adds the part of the sums at hand to all results of the span, which `before` others of each plane came before.
     ///
     /// # Safety
     /// The pixels must be those that [`pixels`](Self::pixels) gives for the part and the span.
     #[inline(always)]
-    unsafe fn compute<W: Sixteen>(&mut self, lane: W, part: Part, span: &Span, pixels: Pixels) {
+    unsafe fn compute<W: Sixteen>(&mut self, lane: W, part: Part, span: &Span, pixels: Pixels, before: usize) {
         let [vertical, horizontal] = self.axes;
         let places = vertical.len * horizontal.len;
         let last = part.channel + part.channels == self.planes;
@@ -239,6 +241,20 @@ impl Correlation<'_> {
                         unsafe { product.compute(lane) }
                     }
                     column += alike;
+                }
+                if last && !self.ending.moments.are_none() {
+                    let line = row - span[0].start;
+                    let before = before + line * span[1].len();
+                    let place = vertical.place(row) * horizontal.len + horizontal.place(span[1].start);
+                    for filter in some().flat_map(|tile| tile.first..tile.first + tile.height) {
+                        let plane = part.group * self.rows + filter;
+                        // SAFETY: the results of this row of the span have been written, side by side.
+                        unsafe {
+                            let y = self.y.as_ptr().cast::<f32>().add((plane * places + place) * COLUMNS);
+                            let (counts, pitch) = ([1, span[1].len()], [0, horizontal.step * COLUMNS]);
+                            self.ending.moments.add(lane, plane * COLUMNS, before, y, counts, pitch);
+                        }
+                    }
                 }
             }
             rows = some().last().map_or(self.rows, |tile| tile.first + tile.height);

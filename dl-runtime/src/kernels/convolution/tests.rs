@@ -145,7 +145,8 @@ fn check(shape: Convolution2d, n: usize, seed: u64) {
             let (y_beside, d_x_beside) = (y_beside.shard(form, first, n), d_x_beside.shard(form, first, n));
             let mut y = vec![f32::NAN; form.floats(n, y_len) + 3];
             let of_y = y_beside.epilogue(epilogue);
-            convolution2d_on(isa, &shape, form, n, &x[first * x_len..], &panels, of_y, &mut y);
+            convolution2d_on(isa, &shape, form, n, &x[first * x_len..], &panels, of_y, &mut y, None);
+            check_moments(isa, &shape, form, n, [&x[first * x_len..], &panels], of_y, &y[..form.floats(n, y_len)]);
             assert!(y.iter().rev().take(3).all(|y| y.is_nan()), "{what:?} writes past the end");
             let mut d_x = vec![f32::NAN; form.floats(n, x_len) + 3];
             let of_d_x = d_x_beside.epilogue(Epilogue::NONE);
@@ -174,6 +175,32 @@ fn check(shape: Convolution2d, n: usize, seed: u64) {
         reference::convolution2d_weight(&shape, form, n, x_seen, d_y_seen, &mut twin, &team);
         assert_eq!(twin, d_weight_expected, "twins of both forms");
     }
+}
+
+/// The moments of a shard against those of its results, which are the same bits as without moments.
+fn check_moments(
+    isa: Isa,
+    shape: &Convolution2d,
+    form: Form,
+    n: usize,
+    [x, panels]: [&[f32]; 2],
+    epilogue: Epilogue<'_>,
+    expected: &[f32],
+) {
+    let len = form.floats(n, shape.filters);
+    let (mut y, mut sums, mut squares) = (vec![f32::NAN; expected.len()], vec![9.0; len + 3], vec![9.0; len + 3]);
+    let moments = Some([&mut sums[..], &mut squares[..]]);
+    convolution2d_on(isa, shape, form, n, x, panels, epilogue, &mut y, moments);
+    assert_eq!(y, expected, "{isa:?} {form:?} {shape:?}");
+    let pixels = shape.output_height() * shape.output_width();
+    let planes = Sum { outer: shape.filters, reduced: pixels, inner: 1 }.in_form(form);
+    let (mut sums_expected, mut squares_expected) = (vec![9.0; len + 3], vec![9.0; len + 3]);
+    reference::sum(&planes, form.blocks(n), expected, &mut sums_expected);
+    reference::deviations(&planes, form.blocks(n), expected, &mut squares_expected);
+    let greatest = expected.iter().fold(0.0_f32, |greatest, value| greatest.max(value.abs()));
+    let bound = 1e-6 * pixels as f32 * greatest;
+    close(&sums, &sums_expected, bound, &("sums", isa, form, shape));
+    close(&squares, &squares_expected, bound * greatest, &("squares", isa, form, shape));
 }
 
 /// Pooled results against those of twins of the convolution and of the pool, on all instruction sets and in both forms.
@@ -206,7 +233,7 @@ fn check_pooled(shape: Convolution2d, window: [usize; 2], n: usize, seed: u64) {
     for (isa, form) in available().iter().flat_map(|isa| [(*isa, Form::Examples), (*isa, Form::Lanes)]) {
         let x = shards(form, n, x_len, &x, Missing::First);
         let (mut y, mut found) = (vec![f32::NAN; form.floats(n, y_len) + 3], vec![f32::NAN; n * y_len]);
-        convolution2d_on(isa, &shape, form, n, &x, &panels, epilogue, &mut y);
+        convolution2d_on(isa, &shape, form, n, &x, &panels, epilogue, &mut y, None);
         let what = (isa, form, shape, window, n, seed);
         assert!(y.iter().rev().take(3).all(|y| y.is_nan()), "{what:?} writes past the end");
         deinterleave(form, n, y_len, &y, &mut found);
@@ -243,7 +270,7 @@ fn a_maximum_of_something_strange_is_strange() {
         let [panels, _] = packed(shape, &weight);
         let mut y = [0.0; 9];
         let epilogue = Epilogue { pool: Some([2, 2]), ..Epilogue::NONE };
-        convolution2d_on(isa, &shape, Form::Examples, 1, &image, &panels, epilogue, &mut y);
+        convolution2d_on(isa, &shape, Form::Examples, 1, &image, &panels, epilogue, &mut y, None);
         assert!(y[0].is_nan(), "{isa:?} {method:?} {y:?}");
     }
 }
@@ -575,11 +602,21 @@ fn published_examples() {
         let mut y = [0.0; 9];
         let cross = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
         let [cross, _] = packed(square(1, 5, 1, 3, 0), &cross);
-        convolution2d_on(*isa, &square(1, 5, 1, 3, 0), Form::Examples, 1, &image, &cross, Epilogue::NONE, &mut y);
+        convolution2d_on(*isa, &square(1, 5, 1, 3, 0), Form::Examples, 1, &image, &cross, Epilogue::NONE, &mut y, None);
         assert_eq!(y[0], 181.0);
         let mut y = [0.0; 16];
         let [diagonal, _] = packed(square(1, 5, 1, 2, 0), &[1.0, 0.0, 0.0, 1.0]);
-        convolution2d_on(*isa, &square(1, 5, 1, 2, 0), Form::Examples, 1, &image, &diagonal, Epilogue::NONE, &mut y);
+        convolution2d_on(
+            *isa,
+            &square(1, 5, 1, 2, 0),
+            Form::Examples,
+            1,
+            &image,
+            &diagonal,
+            Epilogue::NONE,
+            &mut y,
+            None,
+        );
         assert_eq!(y[0], 150.0);
     }
 }

@@ -220,6 +220,9 @@ impl Winograd<'_> {
                         for first in (0..COLUMNS).step_by(V::LANES) {
                             let results = results(lane, from.add(first), pitch);
                             self.write_lanes::<V, STEP>(results, row, place, first, &finish);
+                            if part.is_last && !self.ending.moments.are_none() {
+                                self.moments_in_lanes(lane, row, place, first);
+                            }
                         }
                     } else {
                         let results = results(lane.sixteen(), from, pitch);
@@ -370,6 +373,24 @@ impl Winograd<'_> {
                     unsafe { finish.write(y, V::LANES, results[i][j]) }
                 }
             }
+        }
+    }
+
+    /// Adds the results of a tile, which has been written, to the moments of their plane.
+    ///
+    /// # Safety
+    /// There must be moments of all planes; tiles must come row by row.
+    #[inline(always)]
+    unsafe fn moments_in_lanes<V: Lane>(&self, lane: V, row: usize, place: Place, first: usize) {
+        let [height, width] = self.size;
+        let counts = [OUT.min(height - place.row), OUT.min(width - place.column)];
+        // Rows of tiles above, and tiles of the same row.
+        let before = place.row * width + counts[0] * place.column;
+        let y = self.y[((row * height + place.row) * width + place.column) * COLUMNS + first..].as_ptr();
+        // SAFETY: the tile lies within the plane; the rest is the caller's promise.
+        unsafe {
+            let at = row * COLUMNS + first;
+            self.ending.moments.add(lane, at, before, y, counts, [width * COLUMNS, COLUMNS]);
         }
     }
 
