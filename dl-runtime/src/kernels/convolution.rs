@@ -23,6 +23,7 @@ use super::epilogue::{Activation, Ending, Epilogue};
 use super::form::Form;
 use super::moments::{Moments, deviations_on};
 use super::pack::places;
+use super::product::COLUMNS;
 use super::reduce::{Sum, sum_on};
 use crate::simd::{Isa, dispatch, isa};
 use crate::{Segments, Team};
@@ -225,6 +226,10 @@ fn convolution2d_on(
             shape.by_winograd(isa, form, n, false, x, panels, ending, epilogue.pool.is_some(), y);
         }
         _ if let Some(window) = epilogue.pool => shape.pooled(isa, form, n, x, panels, ending, window, &mut *y),
+        Form::Examples if let Some(axes) = shape.pixels_abreast() => {
+            // SAFETY: the results are floats.
+            shape.single_pixels(isa, axes, [planes, rows], x, panels, ending, unsafe { places(y) });
+        }
         Form::Examples if let Some(lines) = depthwise::channels::lines(shape) => {
             // SAFETY: the results are floats.
             let (shape, source, y) = (*shape, x, unsafe { places(y) });
@@ -303,6 +308,10 @@ fn convolution2d_input_on(
             let (shape, source, y) = (*shape, d_y, d_x);
             dispatch(isa, depthwise::examples::Correlation { plan, shape, planes, rows, source, panels, ending, y });
         }
+        Form::Examples if let Some(axes) = shape.pixels_abreast() => {
+            // SAFETY: the results are floats.
+            shape.single_pixels(isa, axes, [planes, rows], d_y, panels, ending, unsafe { places(d_x) });
+        }
         Form::Examples => {
             // Without a stride it is a convolution of d_y by the flipped kernel.
             let (geometry, groups, source) = (shape.geometry().flipped(), shape.groups, d_y);
@@ -335,6 +344,33 @@ fn convolution2d_input_on(
 }
 
 impl Convolution2d {
+    /// The axes of a convolution of single pixels, if these are some vectors: as of images of which each such pixel belongs to
+    /// another example.
+    fn pixels_abreast(&self) -> Option<[Axis; 2]> {
+        let pixels = self.height * self.width;
+        let is_single = (self.kernel, self.stride, self.padding) == ([1, 1], [1, 1], [0, 0]) && self.groups == 1;
+        let fills = pixels.is_multiple_of(COLUMNS) && pixels >= 3 * COLUMNS;
+        (is_single && fills).then(|| [1, pixels / COLUMNS].map(|len| Axis::forward(len, len, 1, 1, 0, 1)))
+    }
+
+    /// A correlation of single pixels, one example after another, by pixels side by side.
+    #[expect(clippy::too_many_arguments, reason = "two directions share it")]
+    fn single_pixels(
+        &self,
+        isa: Isa,
+        axes: [Axis; 2],
+        [planes, rows]: [usize; 2],
+        source: &[f32],
+        panels: &[f32],
+        ending: Ending<'_>,
+        y: &mut [MaybeUninit<f32>],
+    ) {
+        let pixels = self.height * self.width;
+        for (source, y) in source.chunks_exact(planes * pixels).zip(y.chunks_exact_mut(rows * pixels)) {
+            self.in_lanes(isa, axes, [planes, rows], source, panels, ending, y);
+        }
+    }
+
     /// The axes of the forward convolution.
     fn axes(&self) -> [Axis; 2] {
         let (sources, outputs) = ([self.height, self.width], [self.output_height(), self.output_width()]);

@@ -136,7 +136,12 @@ impl Correlation<'_> {
             // Read in place.
             return (1, [0, 1].map(|axis| self.axes[axis].outputs));
         }
-        let fits = |size: [usize; 2]| reach(size) * channels <= BLOCK;
+        let most = match self.taps {
+            1 if 3 * channels * COLUMNS <= ROW => ROW,
+            1 => ROW + ROW / 2,
+            _ => BLOCK,
+        };
+        let fits = |size: [usize; 2]| reach(size) * channels <= most;
         loop {
             let grown = [0, 1].map(|axis| {
                 let mut grown = size;

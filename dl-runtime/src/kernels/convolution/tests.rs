@@ -241,6 +241,18 @@ fn check_pooled(shape: Convolution2d, window: [usize; 2], n: usize, seed: u64) {
     }
 }
 
+/// Single pixels of one example after another fill vectors, or do not; their channels fill blocks, or do not.
+#[test]
+fn single_pixels_of_few_examples() {
+    for (seed, (channels, height, width, filters)) in
+        [(3, 4, 16, 5), (20, 8, 8, 17), (130, 6, 8, 7), (300, 7, 16, 12), (16, 7, 7, 16), (9, 4, 8, 3)]
+            .into_iter()
+            .enumerate()
+    {
+        check(Convolution2d { height, width, ..square(channels, 1, filters, 1, 0) }, 2, seed as u64);
+    }
+}
+
 #[test]
 fn pooled_results_of_known_networks() {
     for (seed, window) in [[2, 2], [3, 3], [2, 1], [1, 4], [5, 7], [1, 1]].into_iter().enumerate() {
