@@ -208,7 +208,6 @@ fn convolution2d_on(
     let is_final = !matches!(epilogue.activation, Activation::Sigmoid | Activation::Tanh);
     if form == Form::Lanes
         && is_final
-        && !depthwise::suits(shape)
         && let Some(moments) = &mut moments
     {
         ending.moments = Moments::of_planes(shape.filters, moments);

@@ -12,6 +12,12 @@ use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 /// Rows at a time: the first-level cache holds them when their deviations are summed.
 const ROWS: usize = 32;
 
+/// Pixels of a plane at a time, likewise.
+const PIXELS: usize = 128;
+
+/// Lanes that lie side by side.
+const LANES: usize = Form::Lanes.lanes();
+
 /// Sums side by side, so that an addition need not wait for the one before.
 const ABREAST: usize = 4;
 
@@ -52,14 +58,14 @@ impl Kernel for Deviations<'_> {
                 continue;
             }
             for (strip, y) in y.chunks_mut(V::LANES).enumerate() {
-                let (mut sum, mut deviations) = (lane.splat(0.0), lane.splat(0.0));
+                let mut so_far = [lane.splat(0.0); 2];
                 for (part, rows) in x.chunks(ROWS * inner).enumerate() {
                     let count = rows.len() / inner;
                     let row = |i: usize| load(lane, &rows[i * inner + strip * V::LANES..][..y.len()]);
-                    let [of_part, deviations_of_part] = moments(lane, [1, count], |_, i| row(i));
-                    deviations = deviations + together(lane, [part * ROWS, count], [sum, of_part]) + deviations_of_part;
-                    sum = sum + of_part;
+                    let of_part = moments(lane, [1, count], |_, i| row(i));
+                    so_far = Joint::new(part * ROWS, count).of(so_far, of_part);
                 }
+                let [_, deviations] = so_far;
                 store(deviations, y);
             }
         }
@@ -106,15 +112,31 @@ fn moments<V: Lane>(lane: V, [rows, columns]: [usize; 2], at: impl Fn(usize, usi
     [sum, together(sums)]
 }
 
-/// By how much the squared deviations of two parts of so many numbers grow when they are put together, by the sums of both.
-#[inline(always)]
-fn together<V: Lane>(lane: V, counts: [usize; 2], sums: [V; 2]) -> V {
-    let [before, added] = counts.map(|count| count as f32);
-    if before == 0.0 {
-        return lane.splat(0.0);
+/// How the moments of so many numbers and of some more become one.
+#[derive(Clone, Copy)]
+pub(super) struct Joint {
+    /// One divided by each count; 0 if there are none.
+    shares: [f32; 2],
+    /// What the squared distance of both means counts.
+    between: f32,
+}
+
+impl Joint {
+    #[inline(always)]
+    pub(super) fn new(before: usize, added: usize) -> Self {
+        let counts = [before, added].map(|count| count as f32);
+        let share = |count: f32| if count > 0.0 { 1.0 / count } else { 0.0 };
+        Joint { shares: counts.map(share), between: counts[0] * counts[1] / (counts[0] + counts[1]).max(1.0) }
     }
-    let between = sums[1] * lane.splat(1.0 / added) - sums[0] * lane.splat(1.0 / before);
-    between * between * lane.splat(before * added / (before + added))
+
+    /// The sums, and the sums of squared deviations, of both.
+    #[inline(always)]
+    fn of<V: Lane>(&self, so_far: [V; 2], added: [V; 2]) -> [V; 2] {
+        let lane = added[0];
+        let distance = added[0] * lane.splat(self.shares[1]) - so_far[0] * lane.splat(self.shares[0]);
+        let between = distance * distance * lane.splat(self.between);
+        [so_far[0] + added[0], so_far[1] + added[1] + between]
+    }
 }
 
 /// Where sums go and the sums of squared deviations, one float of each for every plane and lane; null if nowhere.
@@ -133,7 +155,7 @@ impl Moments {
     /// # Panics
     /// If there is no room for them.
     pub(super) fn of_planes(planes: usize, [sums, deviations]: &mut [&mut [f32]; 2]) -> Self {
-        let floats = planes * Form::Lanes.lanes();
+        let floats = planes * LANES;
         Moments { sums: sums[..floats].as_mut_ptr(), deviations: deviations[..floats].as_mut_ptr() }
     }
 
@@ -143,33 +165,57 @@ impl Moments {
         self.sums.is_null()
     }
 
-    /// Takes in rows of columns of results of the lanes from number `at` on, after `before` others.
+    /// What is there of the lanes from number `at` on, if anything came before.
     ///
     /// # Safety
-    /// The results must be readable as far apart as `pitch` says, there must be as many planes and lanes as `at` and LANES
-    /// say, and the slices that these were made of must not be used yet.
+    /// As [`add`](Self::add).
     #[inline(always)]
-    pub(super) unsafe fn add<V: Lane>(
+    unsafe fn load<V: Lane>(&self, lane: V, at: usize, is_first: bool) -> [V; 2] {
+        if is_first {
+            return [lane.splat(0.0); 2];
+        }
+        // SAFETY: the caller's promise.
+        unsafe { [self.sums, self.deviations].map(|from| lane.load(from.add(at))) }
+    }
+
+    /// Takes in `count` results of the lanes from number `at` on, sixteen floats apart, after `before` others.
+    ///
+    /// # Safety
+    /// The results must be readable, there must be as many planes and lanes as `at` and LANES say, and the slices that these
+    /// were made of must not be used yet.
+    #[inline(always)]
+    pub(super) unsafe fn add<V: Lane>(&self, lane: V, at: usize, before: usize, y: *const f32, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut so_far = self.load(lane, at, before == 0);
+            for first in (0..count).step_by(PIXELS) {
+                let some = PIXELS.min(count - first);
+                let of_part = moments(lane, [1, some], |_, i| lane.load(y.add((first + i) * LANES)));
+                so_far = Joint::new(before + first, some).of(so_far, of_part);
+            }
+            so_far[0].store(self.sums.add(at));
+            so_far[1].store(self.deviations.add(at));
+        }
+    }
+
+    /// The same of a tile: rows of columns, rows `pitch` floats apart, after others or not as `joint` says.
+    ///
+    /// # Safety
+    /// As [`add`](Self::add).
+    #[inline(always)]
+    pub(super) unsafe fn add_tile<V: Lane>(
         &self,
         lane: V,
         at: usize,
-        before: usize,
+        joint: Joint,
         y: *const f32,
         counts: [usize; 2],
-        pitch: [usize; 2],
+        pitch: usize,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let of_part =
-                moments(lane, counts, |row, column| lane.load(y.wrapping_add(row * pitch[0] + column * pitch[1])));
-            let [mut sum, mut deviations] = of_part;
-            if before > 0 {
-                let so_far = lane.load(self.sums.add(at));
-                let count = counts[0] * counts[1];
-                deviations =
-                    deviations + lane.load(self.deviations.add(at)) + together(lane, [before, count], [so_far, sum]);
-                sum = sum + so_far;
-            }
+            let of_tile = moments(lane, counts, |row, column| lane.load(y.add(row * pitch + column * LANES)));
+            let [sum, deviations] = joint.of(self.load(lane, at, joint.shares[0] == 0.0), of_tile);
             sum.store(self.sums.add(at));
             deviations.store(self.deviations.add(at));
         }
@@ -226,7 +272,7 @@ mod tests {
 
         #[test]
         fn parts_of_planes_make_the_whole(
-            parts in prop::collection::vec((1..5_usize, 1..9_usize), 1..9), mean in -20.0..20.0_f32, seed: u64,
+            parts in prop::collection::vec((1..5_usize, 1..60_usize), 1..9), mean in -20.0..20.0_f32, seed: u64,
         ) {
             let lanes = Form::Lanes.lanes();
             let counts: Vec<usize> = parts.iter().map(|(rows, columns)| rows * columns).collect();
@@ -263,12 +309,19 @@ mod tests {
             let moments = Moments::of_planes(2, &mut [sums, deviations]);
             for first in (0..lanes).step_by(V::LANES) {
                 let mut before = 0;
-                for &(rows, columns) in self.parts {
-                    let x = &self.x[before * lanes..][..rows * columns * lanes];
-                    let (at, pitch) = (lanes + first, [columns * lanes, lanes]);
+                for (number, &(rows, columns)) in self.parts.iter().enumerate() {
+                    let count = rows * columns;
+                    let x = self.x[before * lanes..][..count * lanes][first..].as_ptr();
+                    let (at, joint) = (lanes + first, Joint::new(before, count));
                     // SAFETY: the part has rows of columns of sixteen lanes, and there are two planes.
-                    unsafe { moments.add(lane, at, before, x[first..].as_ptr(), [rows, columns], pitch) }
-                    before += rows * columns;
+                    unsafe {
+                        if number % 2 == 0 {
+                            moments.add(lane, at, before, x, count);
+                        } else {
+                            moments.add_tile(lane, at, joint, x, [rows, columns], columns * lanes);
+                        }
+                    }
+                    before += count;
                 }
             }
         }

@@ -28,6 +28,8 @@ const STEPS: usize = 288;
 const FEW_STEPS: usize = 72;
 /// Floats of the rows that a row of results meets, if it is computed filter by filter.
 const ROW: usize = 6 * 1024;
+/// Floats of results that are computed before their moments are taken: they stay in the second-level cache.
+const RESULTS: usize = 64 * 1024;
 /// Weights at a time: they stay in the second-level cache.
 const WEIGHTS: usize = 48 * 1024;
 
@@ -108,21 +110,45 @@ impl Correlation<'_> {
         if height * width == 0 {
             return;
         }
-        let (channels, size) = self.plan();
+        let (channels, mut size) = self.plan();
+        let floats_of_a_row = self.rows * width * COLUMNS;
+        if !self.ending.moments.are_none() {
+            size[0] = size[0].min((RESULTS / floats_of_a_row).max(1));
+        }
         for group in 0..self.groups {
+            let mut taken_in = 0;
             for row in (0..height).step_by(size[0]) {
                 for column in (0..width).step_by(size[1]) {
                     let span = [row..(row + size[0]).min(height), column..(column + size[1]).min(width)];
-                    // Rows of blocks above, and blocks of the same row.
-                    let before = row * width + span[0].len() * column;
                     for channel in (0..self.planes).step_by(channels) {
                         let part = Part { group, channel, channels: channels.min(self.planes - channel) };
                         let pixels = self.pixels(lane, part, &span, &mut block);
                         // SAFETY: `pixels` are those of the part and the span.
-                        unsafe { self.compute(lane, part, &span, pixels, before) }
+                        unsafe { self.compute(lane, part, &span, pixels) }
                     }
                 }
+                let rows = taken_in..(row + size[0]).min(height);
+                if !self.ending.moments.are_none() && (rows.end == height || rows.len() * floats_of_a_row >= RESULTS) {
+                    // SAFETY: these rows of all planes of the group have been computed.
+                    unsafe { self.take_in(lane, group, rows.clone()) }
+                    taken_in = rows.end;
+                }
             }
+        }
+    }
+
+    /// Adds rows of results, which have been written, to the moments of the planes of a group.
+    ///
+    /// # Safety
+    /// The results must be there, of a convolution, whose rows follow each other; there must be moments of all planes.
+    #[inline(always)]
+    unsafe fn take_in<W: Sixteen>(&self, lane: W, group: usize, rows: Range<usize>) {
+        let [height, width] = [0, 1].map(|axis| self.axes[axis].outputs);
+        let (before, count) = (rows.start * width, rows.len() * width);
+        for plane in group * self.rows..(group + 1) * self.rows {
+            let y = self.y[(plane * height * width + before) * COLUMNS..][..count * COLUMNS].as_ptr();
+            // SAFETY: the caller's promise; the slice holds `count` results of sixteen lanes.
+            unsafe { self.ending.moments.add(lane, plane * COLUMNS, before, y.cast(), count) }
         }
     }
 
@@ -194,12 +220,12 @@ impl Correlation<'_> {
         Pixels { base: to, origin: [rows.start, columns.start], pitch }
     }
 
-    /// Adds the part of the sums at hand to all results of the span, which `before` others of each plane came before.
+    /// Adds the part of the sums at hand to all results of the span.
     ///
     /// # Safety
     /// The pixels must be those that [`pixels`](Self::pixels) gives for the part and the span.
     #[inline(always)]
-    unsafe fn compute<W: Sixteen>(&mut self, lane: W, part: Part, span: &Span, pixels: Pixels, before: usize) {
+    unsafe fn compute<W: Sixteen>(&mut self, lane: W, part: Part, span: &Span, pixels: Pixels) {
         let [vertical, horizontal] = self.axes;
         let places = vertical.len * horizontal.len;
         let last = part.channel + part.channels == self.planes;
@@ -246,20 +272,6 @@ impl Correlation<'_> {
                         unsafe { product.compute(lane) }
                     }
                     column += alike;
-                }
-                if last && !self.ending.moments.are_none() {
-                    let line = row - span[0].start;
-                    let before = before + line * span[1].len();
-                    let place = vertical.place(row) * horizontal.len + horizontal.place(span[1].start);
-                    for filter in some().flat_map(|tile| tile.first..tile.first + tile.height) {
-                        let plane = part.group * self.rows + filter;
-                        // SAFETY: the results of this row of the span have been written, side by side.
-                        unsafe {
-                            let y = self.y.as_ptr().cast::<f32>().add((plane * places + place) * COLUMNS);
-                            let (counts, pitch) = ([1, span[1].len()], [0, horizontal.step * COLUMNS]);
-                            self.ending.moments.add(lane, plane * COLUMNS, before, y, counts, pitch);
-                        }
-                    }
                 }
             }
             rows = some().last().map_or(self.rows, |tile| tile.first + tile.height);

@@ -17,6 +17,7 @@ use super::super::form::Form;
 use super::super::product::COLUMNS;
 use super::filters::tiles;
 use crate::kernels::epilogue::{Ending, PlaneEnding};
+use crate::kernels::moments::Joint;
 use crate::simd::{Kernel, Lane, Sixteen, Vector};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -209,6 +210,12 @@ impl Winograd<'_> {
         for (index, unit) in part.units.clone().enumerate() {
             let pitch = part.rows.len() * COLUMNS;
             let products = part.products.wrapping_add(index * PLACES * pitch);
+            let joint = (part.is_last && !self.ending.moments.are_none()).then(|| {
+                // Rows of tiles above, and tiles of the same row, came before.
+                let place = Self::place(unit, part.tiles_right);
+                let [rows, columns] = self.counts(place);
+                Joint::new(place.row * self.size[1] + rows * place.column, rows * columns)
+            });
             for (number, row) in part.rows.clone().enumerate() {
                 let from = products.wrapping_add(number * COLUMNS);
                 let finish =
@@ -220,8 +227,8 @@ impl Winograd<'_> {
                         for first in (0..COLUMNS).step_by(V::LANES) {
                             let results = results(lane, from.add(first), pitch);
                             self.write_lanes::<V, STEP>(results, row, place, first, &finish);
-                            if part.is_last && !self.ending.moments.are_none() {
-                                self.moments_in_lanes(lane, row, place, first);
+                            if let Some(joint) = joint {
+                                self.moments_in_lanes(lane, row, place, first, joint);
                             }
                         }
                     } else {
@@ -381,17 +388,20 @@ impl Winograd<'_> {
     /// # Safety
     /// There must be moments of all planes; tiles must come row by row.
     #[inline(always)]
-    unsafe fn moments_in_lanes<V: Lane>(&self, lane: V, row: usize, place: Place, first: usize) {
+    unsafe fn moments_in_lanes<V: Lane>(&self, lane: V, row: usize, place: Place, first: usize, joint: Joint) {
         let [height, width] = self.size;
-        let counts = [OUT.min(height - place.row), OUT.min(width - place.column)];
-        // Rows of tiles above, and tiles of the same row.
-        let before = place.row * width + counts[0] * place.column;
         let y = self.y[((row * height + place.row) * width + place.column) * COLUMNS + first..].as_ptr();
         // SAFETY: the tile lies within the plane; the rest is the caller's promise.
         unsafe {
-            let at = row * COLUMNS + first;
-            self.ending.moments.add(lane, at, before, y, counts, [width * COLUMNS, COLUMNS]);
+            let (at, pitch) = (row * COLUMNS + first, width * COLUMNS);
+            self.ending.moments.add_tile(lane, at, joint, y, self.counts(place), pitch);
         }
+    }
+
+    /// Rows and columns of results of a tile.
+    #[inline(always)]
+    fn counts(&self, place: Place) -> [usize; 2] {
+        [OUT.min(self.size[0] - place.row), OUT.min(self.size[1] - place.column)]
     }
 
     /// Writes the results of sixteen tiles.

@@ -39,6 +39,12 @@ impl Kernel for Correlation<'_> {
                 };
                 // SAFETY: the source holds all positions of the planes, and the panel a weight for each tap, plane and row.
                 unsafe { self.plane(lane.sixteen(), &line, group * self.0.rows + row) }
+                if !self.0.ending.moments.are_none() {
+                    let (plane, count) = (group * self.0.rows + row, vertical.outputs * horizontal.outputs);
+                    let y = self.0.y[plane * count * SHARD..][..count * SHARD].as_ptr();
+                    // SAFETY: the results of the plane, of a convolution, have been written.
+                    unsafe { self.0.ending.moments.add(lane.sixteen(), plane * SHARD, 0, y.cast(), count) }
+                }
             }
         }
     }
