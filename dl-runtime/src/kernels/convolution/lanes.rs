@@ -30,6 +30,8 @@ const FEW_STEPS: usize = 72;
 const ROW: usize = 6 * 1024;
 /// Floats of results that are computed before their moments are taken: they stay in the second-level cache.
 const RESULTS: usize = 64 * 1024;
+/// Pixels of a row at a time, if no pixel is met twice: fewer would be too few to read ahead.
+const RUN: usize = 12;
 /// Weights at a time: they stay in the second-level cache.
 const WEIGHTS: usize = 48 * 1024;
 
@@ -162,11 +164,7 @@ impl Correlation<'_> {
             // Read in place.
             return (1, [0, 1].map(|axis| self.axes[axis].outputs));
         }
-        let most = match self.taps {
-            1 if 3 * channels * COLUMNS <= ROW => ROW,
-            1 => ROW + ROW / 2,
-            _ => BLOCK,
-        };
+        let most = if self.taps == 1 { (RUN * channels * COLUMNS).clamp(ROW, BLOCK) } else { BLOCK };
         let fits = |size: [usize; 2]| reach(size) * channels <= most;
         loop {
             let grown = [0, 1].map(|axis| {
@@ -231,6 +229,8 @@ impl Correlation<'_> {
         let last = part.channel + part.channels == self.planes;
         // Neighbours that have all taps are computed in a row where what they meet stays in the first-level cache.
         let in_a_row = self.axes[0].reach(1) * pixels.pitch[0] <= ROW || self.rows < 4;
+        let abreast = apart::<W>(TALLEST);
+        let abreast = if self.taps == 1 { single_pixels(part.channels, abreast) } else { abreast };
         let mut rows = 0;
         while rows < self.rows {
             // As many tiles as the second-level cache holds the weights of, but one.
@@ -242,7 +242,7 @@ impl Correlation<'_> {
                 while column < span[1].end {
                     let right = horizontal.taps_at(column);
                     let alike = horizontal.alike(column, span[1].end);
-                    let alike = if in_a_row { alike } else { alike.min(apart::<W>(TALLEST)) };
+                    let alike = if in_a_row { alike } else { alike.min(abreast) };
                     let steps = self.steps(part, pixels, down.len(), right.len());
                     let met = [vertical.meets(row, down.start), horizontal.meets(column, right.start)];
                     let base =
@@ -291,6 +291,14 @@ impl Correlation<'_> {
             pixels: [vertical.dilation * pixels.pitch[0], horizontal.dilation * pixels.pitch[1]],
         }
     }
+}
+
+/// How many pixels of so many channels are taken by each tile of filters in turn, where tiles have so many: they stay in the
+/// first-level cache meanwhile, and as many results of a filter leave in a row. Many channels take more of the cache.
+fn single_pixels(channels: usize, abreast: usize) -> usize {
+    let pixels = |floats: usize| floats / (channels * COLUMNS);
+    let some = pixels(ROW).max(pixels(ROW + ROW / 2).min(2 * abreast)).max(1);
+    if some > abreast { some - some % abreast } else { some }
 }
 
 /// Filters of the highest tile.
