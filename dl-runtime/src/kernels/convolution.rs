@@ -373,9 +373,10 @@ impl Convolution2d {
     /// The axes of the forward convolution.
     fn axes(&self) -> [Axis; 2] {
         let (sources, outputs) = ([self.height, self.width], [self.output_height(), self.output_width()]);
-        [0, 1].map(|i| {
+        let axis = |i: usize| {
             Axis::forward(sources[i], outputs[i], self.kernel[i], self.stride[i], self.padding[i], self.dilation[i])
-        })
+        };
+        [axis(0), axis(1)]
     }
 
     /// The results that the axes and the geometry say, of one example after another.

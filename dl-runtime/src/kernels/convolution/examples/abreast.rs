@@ -106,8 +106,7 @@ impl Plan {
             axes.get_mut(..count)?.iter_mut().enumerate().for_each(|(residue, to)| *to = axis.backward(residue));
             Some(Residues { axes, count })
         };
-        let [vertical, horizontal] = axes.map(residues);
-        let (vertical, horizontal) = (vertical?, horizontal?);
+        let (vertical, horizontal) = (residues(axes[0])?, residues(axes[1])?);
         let source = horizontal.axes[0].source;
         let mut beside = [0, 0];
         for axis in horizontal.all().iter().filter(|axis| axis.outputs * axis.taps > 0) {

@@ -71,15 +71,42 @@ enum Plan {
 /// The stack of a correlation.
 struct Scratch<'a> {
     /// Steps in the panels of the taps at hand.
-    left: [usize; DEPTH],
+    left: Offsets,
     /// Offsets of the pixels of the taps at hand.
-    right: [usize; DEPTH],
+    right: Offsets,
     /// The taps that the tables are of, so that they are not made again for each tile.
     taps: (usize, usize),
     /// Copied rows or a packed tile; a tile of copied rows may read past the last.
     block: &'a mut [f32],
     /// The tiles at hand, side by side.
     tiles: [Tile<COLUMNS>; 2],
+}
+
+/// A table, of which nothing is written before it is needed.
+struct Offsets {
+    places: [MaybeUninit<usize>; DEPTH],
+    /// How many there are.
+    len: usize,
+}
+
+impl Offsets {
+    const NONE: Self = Offsets { places: [MaybeUninit::uninit(); DEPTH], len: 0 };
+
+    /// Another table of so many offsets, one for each tap.
+    #[inline(always)]
+    fn set(&mut self, offsets: impl Iterator<Item = usize>) {
+        self.len = 0;
+        for (place, offset) in self.places.iter_mut().zip(offsets) {
+            place.write(offset);
+            self.len += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn as_slice(&self) -> &[usize] {
+        // SAFETY: the first `len` places have been written.
+        unsafe { std::slice::from_raw_parts(self.places.as_ptr().cast(), self.len) }
+    }
 }
 
 impl Kernel for Correlation<'_> {
@@ -96,8 +123,8 @@ impl Kernel for Correlation<'_> {
         };
         let mut block = Aligned::<{ BLOCK + COLUMNS }>::uninit();
         let mut scratch = Scratch {
-            left: [0; DEPTH],
-            right: [0; DEPTH],
+            left: Offsets::NONE,
+            right: Offsets::NONE,
             taps: (0, 0),
             block: block.zeros(used),
             tiles: [Tile::empty(), Tile::empty()],
@@ -164,13 +191,13 @@ impl Correlation<'_> {
         }
         scratch.taps = (first, depth);
         let Geometry { kernel, dilation, .. } = self.geometry;
-        let mut tap = Tap::new(kernel, first);
-        let base = tap.plane;
-        for (left, right) in scratch.left[..depth].iter_mut().zip(&mut scratch.right[..depth]) {
-            *left = (tap.at[0] * kernel[1] + tap.at[1]) * self.planes + tap.plane;
-            *right = (tap.plane - base) * plane + tap.at[0] * dilation[0] * pitch + tap.at[1] * dilation[1];
-            tap = tap.next(kernel);
-        }
+        let first = Tap::new(kernel, first);
+        let taps = || std::iter::successors(Some(first), |tap| Some(tap.next(kernel))).take(depth);
+        let step = |tap: Tap| (tap.at[0] * kernel[1] + tap.at[1]) * self.planes + tap.plane;
+        let pixel =
+            |tap: Tap| (tap.plane - first.plane) * plane + tap.at[0] * dilation[0] * pitch + tap.at[1] * dilation[1];
+        scratch.left.set(taps().map(step));
+        scratch.right.set(taps().map(pixel));
     }
 
     #[inline(always)]
@@ -197,7 +224,7 @@ impl Correlation<'_> {
                         }
                     }
                     self.tables(scratch, plane * taps, count * taps, pitch, held);
-                    let reach = scratch.right[count * taps - 1] + COLUMNS;
+                    let reach = scratch.right.as_slice()[count * taps - 1] + COLUMNS;
                     let place = Place { group, example, first: plane * taps, depth: count * taps };
                     let mut row = 0;
                     while row < self.rows {
@@ -235,9 +262,9 @@ impl Correlation<'_> {
                                 starts = [starts[0].min(starts[1]); 2];
                             }
                             let (base, steps) = if copied == 1 {
-                                (scratch.block[starts[0]..].as_ptr(), &scratch.right[..place.depth])
+                                (scratch.block[starts[0]..].as_ptr(), &scratch.right.as_slice()[..place.depth])
                             } else if over(starts[1]) == 0 {
-                                (source[line * pitch + starts[0]..].as_ptr(), &scratch.right[..place.depth])
+                                (source[line * pitch + starts[0]..].as_ptr(), &scratch.right.as_slice()[..place.depth])
                             } else {
                                 let block = &mut scratch.block[..place.depth * COLUMNS];
                                 let planes = Planes { floats, example: 0 };
@@ -305,7 +332,7 @@ impl Correlation<'_> {
             row,
             rows,
             right,
-            left: &scratch.left,
+            left: scratch.left.as_slice(),
             tiles: &scratch.tiles,
         });
     }
@@ -318,7 +345,7 @@ struct Rows<'s, 'a, const P: usize> {
     row: usize,
     rows: usize,
     right: Right<Table<'s>>,
-    left: &'s [usize; DEPTH],
+    left: &'s [usize],
     tiles: &'s [Tile<COLUMNS>; 2],
 }
 
