@@ -132,8 +132,8 @@ impl Convolution2dShape {
         }
     }
 
-    /// Floats of the panels of its filters, or of those for the gradient of the input. If there is one group, those of the
-    /// direct method and of small images are there a second time, sixteen side by side.
+    /// Floats of the panels of its filters, or of those for the gradient of the input. Unless groups have fewer than eight, those
+    /// of the direct method and of small images are there a second time, sixteen side by side.
     pub fn panels(&self, transposed: bool) -> usize {
         let filters = self.filters * (self.channels / self.groups.max(1));
         let taps = self.kernel[0] * self.kernel[1];
@@ -145,7 +145,10 @@ impl Convolution2dShape {
             Method::Direct => (filters * taps, true),
             Method::Winograd => (filters * 36, is_small),
         };
-        tiles + if is_abreast && self.groups == 1 { rows.next_multiple_of(16) * planes * taps } else { 0 }
+        let groups = self.groups.max(1);
+        let (rows, planes) = (rows / groups, planes / groups);
+        let abreast = groups * rows.next_multiple_of(16) * planes * taps;
+        tiles + if is_abreast && (groups == 1 || rows >= 8) { abreast } else { 0 }
     }
 }
 

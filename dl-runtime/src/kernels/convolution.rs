@@ -413,8 +413,22 @@ impl Convolution2d {
         ending: Ending<'_>,
         y: &mut [MaybeUninit<f32>],
     ) {
-        let panels = Filters { shape: *self, transposed: plan.is_backward() }.abreast(panels);
-        dispatch(isa, Abreast { plan, n, source, panels, ending, y });
+        let filters = Filters { shape: *self, transposed: plan.is_backward() };
+        let mut panels = filters.abreast(panels);
+        if self.groups == 1 {
+            let panels = panels.next().unwrap_or_default();
+            return dispatch(isa, Abreast { plan, n, source, panels, ending, y });
+        }
+        let [source_len, rows, y_len] = plan.lens();
+        for (source, y) in
+            source.chunks_exact(self.groups * source_len).zip(y.chunks_exact_mut(self.groups * y_len)).take(n)
+        {
+            let groups = source.chunks_exact(source_len).zip(y.chunks_exact_mut(y_len)).zip(panels.clone());
+            for (group, ((source, y), panels)) in groups.enumerate() {
+                let ending = ending.from(group * rows);
+                dispatch(isa, Abreast { plan, n: 1, source, panels, ending, y });
+            }
+        }
     }
 
     /// How filters side by side compute small images of few examples, which do not fill the columns of Winograd's method.
@@ -426,13 +440,14 @@ impl Convolution2d {
     /// How filters side by side compute the results that the axes say, or the gradient of their source, if that costs less
     /// than so many products of vectors.
     fn abreast(&self, backward: bool, axes: [Axis; 2], cost: usize) -> Option<abreast::Plan> {
-        if self.groups > 1 {
+        if !(Filters { shape: *self, transposed: backward }).is_abreast() {
             return None;
         }
         let taps = [self.kernel[1], self.kernel[0] * self.kernel[1]];
         let planes = if backward { [self.filters, self.channels] } else { [self.channels, self.filters] };
+        let planes = planes.map(|planes| planes / self.groups);
         let plan = abreast::Plan::new(axes, backward, taps, planes)?;
-        (plan.cost() < cost).then_some(plan)
+        (self.groups * plan.cost() < cost).then_some(plan)
     }
 
     /// A correlation of planes by Winograd's method, in either direction.

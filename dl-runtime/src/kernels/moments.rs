@@ -13,7 +13,7 @@ use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 const ROWS: usize = 32;
 
 /// Pixels of a plane at a time, likewise.
-const PIXELS: usize = 128;
+const PIXELS: usize = 32;
 
 /// Lanes that lie side by side.
 const LANES: usize = Form::Lanes.lanes();

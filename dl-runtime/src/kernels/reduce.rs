@@ -127,10 +127,13 @@ const WORTH_A_FORK: usize = 1 << 15;
 const SPLIT: usize = 16;
 
 /// Rows that are summed before their sum is added to that of the others: long chains lose more to rounding.
-const BLOCK: usize = 32;
+const BLOCK: usize = 8;
 
 /// Lanes summed side by side, so that an addition need not wait for the one before.
 const ABREAST: usize = 4;
+
+/// Vectors of a row that are summed at a time, if it has so many.
+const WIDTH: usize = 2 * ABREAST;
 
 struct Rows<'a> {
     shape: &'a Sum,
@@ -147,6 +150,8 @@ impl Kernel for Rows<'_> {
         for (x, y) in self.x.chunks_exact(reduced * inner).zip(self.y.chunks_exact_mut(inner)) {
             if inner == 1 {
                 y[0] = total(lane, x);
+            } else if inner < WIDTH * V::LANES {
+                narrow(lane, x, inner, y);
             } else {
                 for (block, x) in x.chunks(BLOCK * inner).enumerate() {
                     columns(lane, x.chunks_exact(inner), 0, block > 0, y);
@@ -200,6 +205,28 @@ pub(super) fn total<V: Lane>(lane: V, x: &[f32]) -> f32 {
     ((sums[0] + sums[2]) + (sums[1] + sums[3])).total()
 }
 
+/// Sums rows of a few floats element by element, some blocks at a time, so that an addition need not wait for the one before.
+#[inline(always)]
+fn narrow<V: Lane>(lane: V, x: &[f32], inner: usize, y: &mut [f32]) {
+    for (strip, y) in y.chunks_mut(V::LANES).enumerate() {
+        let mut total = lane;
+        for blocks in x.chunks(ABREAST * BLOCK * inner) {
+            let mut sums = [lane; ABREAST];
+            for row in 0..BLOCK {
+                for (sum, block) in sums.iter_mut().zip(blocks.chunks(BLOCK * inner)) {
+                    if let Some(row) = block.get(row * inner..(row + 1) * inner) {
+                        *sum = *sum + load(lane, &row[strip * V::LANES..][..y.len()]);
+                    }
+                }
+            }
+            for sum in sums.into_iter().take(blocks.len().div_ceil(BLOCK * inner)) {
+                total = total + sum;
+            }
+        }
+        store(total, y);
+    }
+}
+
 /// Sums rows element by element, from element `start` on, as many as `y` has; adds them to y or writes them there.
 #[inline(always)]
 fn columns<'x, V: Lane>(
@@ -209,7 +236,6 @@ fn columns<'x, V: Lane>(
     accumulate: bool,
     y: &mut [f32],
 ) {
-    const WIDTH: usize = 2 * ABREAST;
     let mut at = 0;
     while at + WIDTH * V::LANES <= y.len() {
         let mut sums = [lane; WIDTH];

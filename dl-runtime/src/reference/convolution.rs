@@ -69,8 +69,10 @@ fn places(filters: &Filters) -> Vec<usize> {
 pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut [f32]) {
     let Convolution2d { channels, filters: all, kernel, groups, .. } = filters.shape;
     let taps = kernel[0] * kernel[1];
-    let len = all * (channels / groups) * taps;
-    let is_abreast = groups == 1 && form == Form::Examples;
+    let (channels, all_of_group) = (channels / groups, all / groups);
+    let len = all * channels * taps;
+    let rows = if filters.transposed { channels } else { all_of_group };
+    let is_abreast = (groups == 1 || rows >= 8) && form == Form::Examples;
     if is_abreast {
         panels[len..filters.len()].fill(0.0);
     }
@@ -78,12 +80,14 @@ pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut 
         panels[place] = *weight;
         if is_abreast {
             let (filter, channel, tap) = (at / taps / channels, at / taps % channels, at % taps);
+            let (group, filter) = (filter / all_of_group, filter % all_of_group);
             let (row, plane, planes, tap) = if filters.transposed {
-                (channel, filter, all, taps - 1 - tap)
+                (channel, filter, all_of_group, taps - 1 - tap)
             } else {
                 (filter, channel, channels, tap)
             };
-            panels[len + ((row / 16 * taps + tap) * planes + plane) * 16 + row % 16] = *weight;
+            let first = len + group * rows.next_multiple_of(16) * planes * taps;
+            panels[first + ((row / 16 * taps + tap) * planes + plane) * 16 + row % 16] = *weight;
         }
     }
 }

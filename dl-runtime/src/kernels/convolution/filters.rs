@@ -3,14 +3,17 @@
 //!
 //! Within a group, filters fall into tiles (16 = 6 + 6 + 4). A tile of MR filters holds for each tap, and for each channel
 //! at that tap, the MR weights side by side, so a product reads a tile from front to back, in either form of its
-//! operands. Winograd's method has 36 products of transformed weights in place of the taps. Behind the tiles, if there is
-//! one group, the weight lies a second time, for products that have sixteen filters side by side: that of the direct method,
+//! operands. Winograd's method has 36 products of transformed weights in place of the taps. Behind the tiles, unless groups
+//! have too few filters, the weight lies a second time, for products that have sixteen filters side by side: that of the direct method,
 //! and that of small images, whose tiles do not fill the columns of Winograd's. For the gradient of the input, filters and channels change places and the taps are in reverse.
 
 use super::winograd::{PLACES, transform};
 use super::{Convolution2d, Form};
 use crate::kernels::product::COLUMNS;
 use std::ops::Range;
+
+/// Fewer filters of a group leave vectors half empty.
+const FEWEST: usize = COLUMNS / 2;
 
 /// The weight of a convolution in the order its products read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +32,14 @@ impl Filters {
             return 0;
         }
         let (rows, planes) = self.rows_and_planes();
-        let abreast = rows.next_multiple_of(COLUMNS) * planes * kernel[0] * kernel[1];
+        let abreast = groups * rows.next_multiple_of(COLUMNS) * planes * kernel[0] * kernel[1];
         self.tiles_len() + if self.is_abreast() { abreast } else { 0 }
     }
 
     /// Whether the weight lies there a second time, sixteen filters side by side.
     pub(super) const fn is_abreast(&self) -> bool {
-        self.shape.groups == 1 && (!self.shape.is_winograd() || self.is_small())
+        let (rows, _) = self.rows_and_planes();
+        (self.shape.groups == 1 || rows >= FEWEST) && (!self.shape.is_winograd() || self.is_small())
     }
 
     /// Whether there are so few results in a plane that few examples do not fill the columns of Winograd's method, or that
@@ -54,9 +58,10 @@ impl Filters {
         filters * (channels / groups) * floats
     }
 
-    /// The panels of sixteen filters side by side: for each tap, and for each channel at that tap, sixteen weights.
-    pub(super) fn abreast<'a>(&self, panels: &'a [f32]) -> &'a [f32] {
-        &panels[self.tiles_len()..]
+    /// The panels of sixteen filters side by side, of each group: for each tap, and for each channel at that tap, sixteen weights.
+    pub(super) fn abreast<'a>(&self, panels: &'a [f32]) -> impl Iterator<Item = &'a [f32]> + Clone {
+        let panels = &panels[self.tiles_len()..];
+        panels.chunks_exact((panels.len() / self.shape.groups).max(1))
     }
 
     /// Whether the panels are empty.
@@ -83,13 +88,16 @@ pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut 
     let (transposed, (rows, planes)) = (filters.transposed, filters.rows_and_planes());
     let taps = filters.shape.kernel[0] * filters.shape.kernel[1];
     let (panels, abreast) = panels.split_at_mut(filters.tiles_len());
-    if filters.is_abreast() && form == Form::Examples {
-        pack_abreast(transposed, rows, planes, taps, weight, abreast);
+    let group_len = rows * planes * taps;
+    if filters.is_abreast() && form == Form::Examples && group_len > 0 {
+        let groups = abreast.chunks_exact_mut(abreast.len() / filters.shape.groups);
+        for (weight, abreast) in weight.chunks_exact(group_len).zip(groups) {
+            pack_abreast(transposed, rows, planes, taps, weight, abreast);
+        }
     }
     if filters.shape.is_winograd() {
         return pack_transformed(transposed, rows, planes, weight, panels);
     }
-    let group_len = rows * planes * taps;
     if group_len == 0 {
         return;
     }

@@ -241,6 +241,23 @@ fn check_pooled(shape: Convolution2d, window: [usize; 2], n: usize, seed: u64) {
     }
 }
 
+/// Groups of few examples have sixteen filters side by side, or fewer, where strides or small images make that the cheaper way.
+#[test]
+fn groups_of_few_examples() {
+    let strided = |channels, size, filters, groups| Convolution2d {
+        stride: [2; 2],
+        groups,
+        ..square(channels, size, filters, 3, 1)
+    };
+    for (seed, shape) in [strided(24, 9, 51, 3), strided(32, 8, 32, 2), strided(34, 7, 18, 2), strided(16, 6, 14, 2)]
+        .into_iter()
+        .enumerate()
+    {
+        check(shape, 2, seed as u64);
+        check(Convolution2d { stride: [1; 2], height: 4, width: 4, ..shape }, 3, seed as u64);
+    }
+}
+
 /// Single pixels of one example after another fill vectors, or do not; their channels fill blocks, or do not.
 #[test]
 fn single_pixels_of_few_examples() {

@@ -158,6 +158,13 @@ impl Plan {
         self.backward
     }
 
+    /// Floats of the source, planes of results, and floats of these.
+    pub(in super::super) fn lens(&self) -> [usize; 3] {
+        let results = self.vertical.axes[0].len * self.horizontal.axes[0].len;
+        let pixels = self.vertical.axes[0].source * self.horizontal.axes[0].source;
+        [pixels * self.planes, self.rows, results * self.rows]
+    }
+
     /// What it costs for each example, in products of vectors of sixteen.
     pub(in super::super) fn cost(&self) -> usize {
         let results = self.vertical.axes[0].len * self.horizontal.axes[0].len;
