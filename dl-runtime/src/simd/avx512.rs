@@ -238,7 +238,6 @@ impl Sixteen for Avx512 {
     const HEIGHT: usize = 8;
 
     // Shuffles within quarters of a register, and of quarters, are twice as fast as those by a table.
-    #[expect(clippy::needless_range_loop, reason = "iterators of arrays of vectors are not always inlined")]
     #[inline(always)]
     fn transpose(block: [Self; 16]) -> [Self; 16] {
         avx512!({
