@@ -9,7 +9,9 @@
 
 use super::winograd::{PLACES, transform};
 use super::{Convolution2d, Form};
+use crate::kernels::chunk::{load, store};
 use crate::kernels::product::COLUMNS;
+use crate::simd::{Kernel, Lane, dispatch, isa};
 use std::ops::Range;
 
 /// Fewer filters of a group leave vectors half empty.
@@ -96,7 +98,7 @@ pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut 
         }
     }
     if filters.shape.is_winograd() {
-        return pack_transformed(transposed, rows, planes, weight, panels);
+        return dispatch(isa(), Transformed { transposed, rows, planes, weight, panels });
     }
     if group_len == 0 {
         return;
@@ -141,22 +143,43 @@ fn pack_abreast(transposed: bool, rows: usize, planes: usize, taps: usize, weigh
 }
 
 /// Packs the transformed weights: for each tile of filters, for each of the 36 places, for each channel, the filters.
-fn pack_transformed(transposed: bool, rows: usize, planes: usize, weight: &[f32], panels: &mut [f32]) {
-    let mut rest = panels;
-    for Tile { first, height } in tiles(0..rows) {
-        let (tile, behind) = rest.split_at_mut(height * planes * PLACES);
-        rest = behind;
-        for (plane, row) in (0..planes).flat_map(|plane| (0..height).map(move |row| (plane, row))) {
-            let kernel = if transposed { plane * rows + first + row } else { (first + row) * planes + plane };
-            let mut taps = [0.0; 9];
-            taps.copy_from_slice(&weight[kernel * 9..][..9]);
-            if transposed {
-                taps.reverse();
+struct Transformed<'a> {
+    transposed: bool,
+    rows: usize,
+    planes: usize,
+    weight: &'a [f32],
+    panels: &'a mut [f32],
+}
+
+impl Kernel for Transformed<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let Self { transposed, rows, planes, weight, panels } = self;
+        let mut rest = panels;
+        for Tile { first, height } in tiles(0..rows) {
+            let (tile, behind) = rest.split_at_mut(height * planes * PLACES);
+            rest = behind;
+            // Kernels in the order in which a place has them, as many at a time as a vector has lanes.
+            let all = height * planes;
+            for start in (0..all).step_by(V::LANES) {
+                let some = V::LANES.min(all - start);
+                let mut taps = [[0.0; COLUMNS]; 9];
+                for (number, at) in (start..start + some).enumerate() {
+                    let (plane, row) = (at / height, first + at % height);
+                    let kernel = if transposed { plane * rows + row } else { row * planes + plane };
+                    for (tap, weight) in weight[kernel * 9..][..9].iter().enumerate() {
+                        taps[if transposed { 8 - tap } else { tap }][number] = *weight;
+                    }
+                }
+                let mut kernels = [[lane; 3]; 3];
+                for (tap, weights) in taps.iter().enumerate() {
+                    kernels[tap / 3][tap % 3] = load(lane, weights);
+                }
+                for (place, transformed) in transform(kernels).as_flattened().iter().enumerate() {
+                    store(*transformed, &mut tile[place * all + start..][..some]);
+                }
             }
-            let [a, b, c, d, e, f, g, h, i] = taps;
-            let transformed = transform([[a, b, c], [d, e, f], [g, h, i]]);
-            let to = tile[plane * height + row..].iter_mut().step_by(planes * height);
-            to.zip(transformed.as_flattened()).for_each(|(to, from)| *to = *from);
         }
     }
 }

@@ -696,13 +696,25 @@ fn back<V: Lane>(m: [V; IN]) -> [V; OUT] {
     [m[0] + a + c, two.mul_add(d, b), four.mul_add(c, a), eight.mul_add(d, b) + m[5]]
 }
 
-/// G g Gᵀ of the 3×3 weights of a filter, row by row.
-pub(super) fn transform(g: [[f32; 3]; 3]) -> [[f32; IN]; IN] {
-    let by = |[a, b, c]: [f32; 3]| {
-        let (outer, middle) = ((a + c) / -6.0, b / 6.0);
-        let (uneven, half) = (a / 24.0 + c / 6.0, b / 12.0);
-        [a / 4.0, outer - middle, outer + middle, uneven + half, uneven - half, c]
-    };
-    let columns = [0, 1, 2].map(|j| by([g[0][j], g[1][j], g[2][j]]));
-    [0, 1, 2, 3, 4, 5].map(|i| by([columns[0][i], columns[1][i], columns[2][i]]))
+/// G g Gᵀ of the 3×3 weights of as many filters as a vector has lanes, row by row.
+#[inline(always)]
+pub(super) fn transform<V: Lane>(g: [[V; 3]; 3]) -> [[V; IN]; IN] {
+    let mut columns = [[g[0][0]; IN]; 3];
+    for j in 0..3 {
+        columns[j] = forth_weights([g[0][j], g[1][j], g[2][j]]);
+    }
+    let mut rows = [[g[0][0]; IN]; IN];
+    for i in 0..IN {
+        rows[i] = forth_weights([columns[0][i], columns[1][i], columns[2][i]]);
+    }
+    rows
+}
+
+/// G by a column.
+#[inline(always)]
+fn forth_weights<V: Lane>([a, b, c]: [V; 3]) -> [V; IN] {
+    let times = |x: V, number: f32| x * x.splat(number);
+    let (outer, middle) = (times(a + c, -1.0 / 6.0), times(b, 1.0 / 6.0));
+    let (uneven, half) = (times(a, 1.0 / 24.0) + times(c, 1.0 / 6.0), times(b, 1.0 / 12.0));
+    [times(a, 0.25), outer - middle, outer + middle, uneven + half, uneven - half, c]
 }
