@@ -93,16 +93,7 @@ impl Assignment<'_> {
         // Terms are products with the gradient, so lanes without an example count nothing once it is zero there.
         if let (Kernel::Convolution2dWeight(..), true, Some(&d_y)) = (&step.kernel, in_lanes, step.operands.get(1)) {
             let floats = self.program.buffer(d_y).floats;
-            let (kernel, operands) = (Kernel::Clear(floats), Vec::new());
-            before.push(Step {
-                kernel,
-                operands,
-                result: d_y,
-                moments: None,
-                within: None,
-                small: false,
-                span: step.span,
-            });
+            before.push(Step::new(Kernel::Clear(floats), Vec::new(), d_y, step.span));
         }
     }
 
@@ -140,7 +131,7 @@ impl Assignment<'_> {
         let buffer = Buffer { name, layout, home: Home::Shard, offset: 0, ..of.clone() };
         let result = BufferId(self.program.buffers.len() as u32);
         self.program.buffers.push(buffer);
-        steps.push(Step { kernel, operands: vec![id], result, moments: None, within: None, small: false, span });
+        steps.push(Step::new(kernel, vec![id], result, span));
         self.turned.insert(id, result);
         self.turned.insert(result, id);
         result

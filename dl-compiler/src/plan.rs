@@ -254,15 +254,7 @@ fn adopt(table: &mut Table, to: &mut Program, from: &Program) {
         }
         let result = import(to, from, step.result);
         known.insert(value, result);
-        to.prepare.push(Step {
-            kernel: step.kernel.clone(),
-            operands,
-            result,
-            moments: None,
-            within: None,
-            small: false,
-            span: step.span,
-        });
+        to.prepare.push(Step::new(step.kernel.clone(), operands, result, step.span));
     }
 }
 
@@ -298,14 +290,10 @@ mod tests {
             offset: usize::MAX,
             span: Default::default(),
         });
-        let steps = steps.iter().enumerate().map(|(index, (_, reads))| Step {
-            kernel: Kernel::Sum(AxisShape { outer: 1, middle: 2, inner: 1 }),
-            operands: reads.iter().filter(|_| index > 0).map(|read| BufferId((read % index) as u32)).collect(),
-            result: BufferId(index as u32),
-            moments: None,
-            within: None,
-            small: false,
-            span: Default::default(),
+        let steps = steps.iter().enumerate().map(|(index, (_, reads))| {
+            let kernel = Kernel::Sum(AxisShape { outer: 1, middle: 2, inner: 1 });
+            let operands = reads.iter().filter(|_| index > 0).map(|read| BufferId((read % index) as u32)).collect();
+            Step::new(kernel, operands, BufferId(index as u32), Default::default())
         });
         let (buffers, mut first): (_, Vec<Step>) = (buffers.collect(), steps.collect());
         let second = first.split_off(split.min(first.len()));

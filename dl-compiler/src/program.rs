@@ -652,6 +652,11 @@ impl Kernel {
 }
 
 impl Step {
+    /// A call that stands by itself: in no loop, and writing nothing besides.
+    pub fn new(kernel: Kernel, operands: Vec<BufferId>, result: BufferId, span: Span) -> Step {
+        Step { kernel, operands, result, moments: None, within: None, small: false, span }
+    }
+
     /// All that it writes.
     pub fn results(&self) -> impl Iterator<Item = BufferId> + use<> {
         [self.result].into_iter().chain(self.moments.into_iter().flatten())

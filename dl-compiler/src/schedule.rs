@@ -427,7 +427,7 @@ impl<'a> Scheduler<'a> {
     fn push(&mut self, phase: usize, kernel: Kernel, operands: Vec<BufferId>, result: BufferId, span: Span) {
         self.ready[result.0 as usize] = phase;
         let within = self.loops.within(phase);
-        let step = Step { kernel, operands, result, moments: None, within, small: false, span };
+        let step = Step { within, ..Step::new(kernel, operands, result, span) };
         match phase {
             BEFORE => self.prepare.push(step),
             phase => self.phases.entry(phase).or_default().push(step),

@@ -174,13 +174,13 @@ impl Program {
         }
         let planned = self.shard_floats + self.fixed_floats + self.prepared_floats > 0;
         for (number, id) in step.results().enumerate() {
-            let written = self.buffer(id);
+            let result = self.buffer(id);
             // What it reads, and what it writes before.
             let others = step.operands.iter().copied().chain(step.results().take(number));
             for other in others.map(|id| self.buffer(id)) {
-                let apart = other.offset + other.extent(self.shard_examples) <= written.offset
-                    || written.offset + written.extent(self.shard_examples) <= other.offset;
-                if planned && other.home == written.home && other.home == Home::Shard && !apart {
+                let apart = other.offset + other.extent(self.shard_examples) <= result.offset
+                    || result.offset + result.extent(self.shard_examples) <= other.offset;
+                if planned && other.home == result.home && other.home == Home::Shard && !apart {
                     return fail(format!("written over {}", other.name));
                 }
             }

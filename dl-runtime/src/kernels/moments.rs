@@ -6,20 +6,14 @@
 
 use super::chunk::{filled, load, store};
 use super::form::Form;
-use super::reduce::{Sum, total};
+use super::reduce::{ABREAST, Sum, together, total};
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 
-/// Rows at a time: the first-level cache holds them when their deviations are summed.
-const ROWS: usize = 32;
-
-/// Pixels of a plane at a time, likewise.
-const PIXELS: usize = 32;
+/// Numbers of a lane at a time: the first-level cache holds them when their deviations are summed.
+const PART: usize = 32;
 
 /// Lanes that lie side by side.
 const LANES: usize = Form::Lanes.lanes();
-
-/// Sums side by side, so that an addition need not wait for the one before.
-const ABREAST: usize = 4;
 
 /// `y[o, i] = Σ_r (x[o, r, i] − mean_r x[o, r, i])²` in each example; 0 if there is nothing.
 ///
@@ -58,14 +52,8 @@ impl Kernel for Deviations<'_> {
                 continue;
             }
             for (strip, y) in y.chunks_mut(V::LANES).enumerate() {
-                let mut so_far = [lane.splat(0.0); 2];
-                for (part, rows) in x.chunks(ROWS * inner).enumerate() {
-                    let count = rows.len() / inner;
-                    let row = |i: usize| load(lane, &rows[i * inner + strip * V::LANES..][..y.len()]);
-                    let of_part = moments(lane, [1, count], |_, i| row(i));
-                    so_far = Joint::new(part * ROWS, count).of(so_far, of_part);
-                }
-                let [_, deviations] = so_far;
+                let at = |row: usize| load(lane, &x[row * inner + strip * V::LANES..][..y.len()]);
+                let [_, deviations] = in_parts(lane, [lane.splat(0.0); 2], 0, reduced, at);
                 store(deviations, y);
             }
         }
@@ -83,13 +71,12 @@ fn of_row<V: Lane>(lane: V, x: &[f32]) -> f32 {
             *sum = deviation.mul_add(deviation, *sum);
         }
     }
-    ((sums[0] + sums[2]) + (sums[1] + sums[3])).total()
+    together(sums).total()
 }
 
 /// The sum of some rows of columns, and that of the squared deviations from their mean.
 #[inline(always)]
 fn moments<V: Lane>(lane: V, [rows, columns]: [usize; 2], at: impl Fn(usize, usize) -> V) -> [V; 2] {
-    let together = |sums: [V; ABREAST]| (sums[0] + sums[2]) + (sums[1] + sums[3]);
     let mut sums = [lane.splat(0.0); ABREAST];
     for row in 0..rows {
         for column in (0..columns).step_by(ABREAST) {
@@ -137,6 +124,17 @@ impl Joint {
         let between = distance * distance * lane.splat(self.between);
         [so_far[0] + added[0], so_far[1] + added[1] + between]
     }
+}
+
+/// The moments of `before` numbers and of `count` more.
+#[inline(always)]
+fn in_parts<V: Lane>(lane: V, mut so_far: [V; 2], before: usize, count: usize, at: impl Fn(usize) -> V) -> [V; 2] {
+    for first in (0..count).step_by(PART) {
+        let some = PART.min(count - first);
+        let of_part = moments(lane, [1, some], |_, i| at(first + i));
+        so_far = Joint::new(before + first, some).of(so_far, of_part);
+    }
+    so_far
 }
 
 /// Where sums go and the sums of squared deviations, one float of each for every plane and lane; null if nowhere.
@@ -187,14 +185,10 @@ impl Moments {
     pub(super) unsafe fn add<V: Lane>(&self, lane: V, at: usize, before: usize, y: *const f32, count: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let mut so_far = self.load(lane, at, before == 0);
-            for first in (0..count).step_by(PIXELS) {
-                let some = PIXELS.min(count - first);
-                let of_part = moments(lane, [1, some], |_, i| lane.load(y.add((first + i) * LANES)));
-                so_far = Joint::new(before + first, some).of(so_far, of_part);
-            }
-            so_far[0].store(self.sums.add(at));
-            so_far[1].store(self.deviations.add(at));
+            let so_far = self.load(lane, at, before == 0);
+            let [sum, deviations] = in_parts(lane, so_far, before, count, |i| lane.load(y.add(i * LANES)));
+            sum.store(self.sums.add(at));
+            deviations.store(self.deviations.add(at));
         }
     }
 

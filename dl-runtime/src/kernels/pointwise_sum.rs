@@ -5,7 +5,7 @@
 
 use super::chunk::{load, store};
 use super::pointwise::{Laid, Operand, Pointwise, STRIP};
-use super::reduce::Sum;
+use super::reduce::{Sum, total};
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 use std::marker::PhantomData;
 
@@ -76,18 +76,6 @@ impl<F: Pointwise<N>, const N: usize> Kernel for Sums<'_, F, N> {
             }
         }
     }
-}
-
-/// The sum of all terms.
-#[inline(always)]
-fn total<V: Lane>(lane: V, terms: &[f32]) -> f32 {
-    let mut sums = [lane.splat(0.0); 4];
-    for terms in terms.chunks(4 * V::LANES) {
-        for (sum, terms) in sums.iter_mut().zip(terms.chunks(V::LANES)) {
-            *sum = *sum + load(lane, terms);
-        }
-    }
-    ((sums[0] + sums[2]) + (sums[1] + sums[3])).total()
 }
 
 /// Adds every row of terms to y.

@@ -130,7 +130,7 @@ const SPLIT: usize = 16;
 const BLOCK: usize = 8;
 
 /// Lanes summed side by side, so that an addition need not wait for the one before.
-const ABREAST: usize = 4;
+pub(super) const ABREAST: usize = 4;
 
 /// Vectors of a row that are summed at a time, if it has so many.
 const WIDTH: usize = 2 * ABREAST;
@@ -189,6 +189,12 @@ impl Kernel for Greatest<'_> {
     }
 }
 
+/// What is summed side by side, as one.
+#[inline(always)]
+pub(super) fn together<V: Lane>(sums: [V; ABREAST]) -> V {
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
+}
+
 /// The sum of a row.
 #[inline(always)]
 pub(super) fn total<V: Lane>(lane: V, x: &[f32]) -> f32 {
@@ -202,7 +208,7 @@ pub(super) fn total<V: Lane>(lane: V, x: &[f32]) -> f32 {
     for (sum, x) in sums.iter_mut().zip(chunks.remainder().chunks(V::LANES)) {
         *sum = *sum + load(lane, x);
     }
-    ((sums[0] + sums[2]) + (sums[1] + sums[3])).total()
+    together(sums).total()
 }
 
 /// Sums rows of a few floats element by element, some blocks at a time, so that an addition need not wait for the one before.

@@ -11,11 +11,11 @@ use super::winograd::{PLACES, transform};
 use super::{Convolution2d, Form};
 use crate::kernels::chunk::{load, store};
 use crate::kernels::product::COLUMNS;
-use crate::simd::{Kernel, Lane, dispatch, isa};
+use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 use std::ops::Range;
 
-/// Fewer filters of a group leave vectors half empty.
-const FEWEST: usize = COLUMNS / 2;
+/// Fewer filters of a group, or channels, leave vectors half empty.
+pub(super) const FEWEST: usize = COLUMNS / 2;
 
 /// The weight of a convolution in the order its products read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,11 @@ impl Filters {
 /// # Panics
 /// If the weight is shorter than the shape says, or `panels` shorter than [`Filters::len`].
 pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut [f32]) {
+    pack_filters_on(isa(), filters, form, weight, panels);
+}
+
+/// [`pack_filters`] on a given instruction set.
+pub(super) fn pack_filters_on(isa: Isa, filters: &Filters, form: Form, weight: &[f32], panels: &mut [f32]) {
     let [_, _, weight_len] = filters.shape.lens();
     let (weight, panels) = (&weight[..weight_len], &mut panels[..filters.len()]);
     let (transposed, (rows, planes)) = (filters.transposed, filters.rows_and_planes());
@@ -98,7 +103,7 @@ pub fn pack_filters(filters: &Filters, form: Form, weight: &[f32], panels: &mut 
         }
     }
     if filters.shape.is_winograd() {
-        return dispatch(isa(), Transformed { transposed, rows, planes, weight, panels });
+        return dispatch(isa, Transformed { transposed, rows, planes, weight, panels });
     }
     if group_len == 0 {
         return;

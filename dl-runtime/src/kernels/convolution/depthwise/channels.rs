@@ -2,7 +2,7 @@
 //! turned on the stack, computed as those of sixteen examples are, by weights that are vectors too, and turned back.
 
 use super::super::examples::turn::{MARGIN, leave, turn};
-use super::super::{Convolution2d, lanes};
+use super::super::{Convolution2d, filters::FEWEST, lanes};
 use super::lanes::Correlation;
 use super::{Along, Line, suits, taps_across};
 use crate::kernels::epilogue::Ending;
@@ -17,8 +17,6 @@ const PIXELS: usize = 12 * 1024;
 const RESULTS: usize = 8 * 1024;
 /// Taps of a kernel at most.
 const WEIGHTS: usize = 128;
-/// Fewer channels leave vectors half empty.
-const FEWEST: usize = COLUMNS / 2;
 
 /// `y = max(source ⋆ weight + bias + residual, floor)`, masked, for `n` examples; slices have exactly their lengths, none is empty.
 pub(in super::super) struct Channels<'a> {
