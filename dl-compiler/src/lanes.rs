@@ -4,7 +4,7 @@
 //! Before: `features = convolution2d (image, weight)`, each example by itself. After: `image_lanes = interleave (image)`,
 //! `features = convolution2d (image_lanes, filters)`, sixteen examples at once. Convolutions and pools want lanes;
 //! kernels that treat all places alike follow their operands; all others want one example after another. What loops
-//! touch stays as it is. It moves no other step and knows no offsets.
+//! touch stays as it is, and so does all of a program that wants channels side by side instead. It moves no other step and knows no offsets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,9 @@ enum Stance {
 
 /// Gives every buffer its layout and adds the steps that turn values round.
 pub fn lanes(program: &mut Program) {
+    if program.has_channels_last() {
+        return;
+    }
     let tied = tied(program);
     let names = program.buffers.iter().map(|buffer| buffer.name.clone()).collect();
     let mut phases = std::mem::take(&mut program.phases);

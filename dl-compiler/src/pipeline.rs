@@ -129,10 +129,12 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
         windows(program);
     }
     programs.training.iter_mut().for_each(|program| small(&model, program));
-    let examples = shards([&programs.inference, &programs.evaluation].into_iter().chain(&programs.training));
-    for program in [&mut programs.inference, &mut programs.evaluation].into_iter().chain(&mut programs.training) {
-        program.shard_examples = examples;
-    }
+    let examples = shards([&programs.inference, &programs.evaluation].into_iter());
+    [&mut programs.inference, &mut programs.evaluation]
+        .into_iter()
+        .for_each(|program| program.shard_examples = examples);
+    let examples = shards(programs.training.iter());
+    programs.training.iter_mut().for_each(|program| program.shard_examples = examples);
     plan_together(&mut programs.inference, &mut programs.evaluation);
     programs.training.iter_mut().for_each(plan);
     for (name, program) in programs.named(&model.losses) {

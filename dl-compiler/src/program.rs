@@ -313,6 +313,8 @@ pub enum Kernel {
     Convolution2d(Convolution2dShape, Epilogue),
     /// (d_y, weight, residual?, mask?) → d_x
     Convolution2dInput(Convolution2dShape, Epilogue),
+    /// (x, weight, what the epilogue reads…) → y, channels last in all: one filter for each channel.
+    Depthwise2d(Convolution2dShape, Epilogue),
     /// (x, d_y) → d_weight, summed over the batch and over as many images as each example has.
     Convolution2dWeight(Convolution2dShape, usize),
     /// (x) → y
@@ -569,6 +571,7 @@ impl Kernel {
             Kernel::Convolution2d(..) => "convolution2d",
             Kernel::Convolution2dInput(..) => "convolution2d_input",
             Kernel::Convolution2dWeight(..) => "convolution2d_weight",
+            Kernel::Depthwise2d(..) => "depthwise2d",
             Kernel::MaxPool2d(_) => "max_pool2d",
             Kernel::MaxPool2dGradient(_) => "max_pool2d_gradient",
             Kernel::AvgPool2d(_) => "avg_pool2d",
@@ -644,7 +647,8 @@ impl Kernel {
             Kernel::MatMul(_, _, epilogue)
             | Kernel::MatMulUnpacked(_, _, epilogue)
             | Kernel::Convolution2d(_, epilogue)
-            | Kernel::Convolution2dInput(_, epilogue) => place == 0 || place >= 2 + usize::from(epilogue.bias),
+            | Kernel::Convolution2dInput(_, epilogue)
+            | Kernel::Depthwise2d(_, epilogue) => place == 0 || place >= 2 + usize::from(epilogue.bias),
             _ if self.sums_over_batch() => true,
             _ => result_per_example,
         }
@@ -722,5 +726,10 @@ impl Program {
     /// All steps that run, in order, without those that prepare.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.phases.iter().flat_map(Phase::steps)
+    }
+
+    /// Whether the channels of some images come last, so that these are computed one after another and not side by side.
+    pub fn has_channels_last(&self) -> bool {
+        self.steps().any(|step| matches!(step.kernel, Kernel::Depthwise2d(..)))
     }
 }

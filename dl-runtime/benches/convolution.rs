@@ -6,7 +6,7 @@
 
 use dl_runtime::{
     Block, Convolution2d, Epilogue, Filters, Form, Isa, Method, Pool2d, Segments, Team, avg_pool2d,
-    avg_pool2d_gradient, convolution2d, convolution2d_input, convolution2d_weight, isa, max_pool2d,
+    avg_pool2d_gradient, convolution2d, convolution2d_input, convolution2d_weight, depthwise2d, isa, max_pool2d,
     max_pool2d_gradient, pack_filters,
 };
 use std::hint::black_box;
@@ -122,6 +122,10 @@ fn passes(name: &str, shape: &Convolution2d, form: Form, n: usize) {
     let [d_x, y, d_weight] = [d_x, y, d_weight].map(Block::as_mut_slice);
     let epilogue = Epilogue { bias: Some(bias), ..Epilogue::NONE };
     report(name, "forward", operations, || convolution2d(shape, form, n, x, &panels, epilogue, y));
+    if form == Form::Examples && shape.groups == shape.channels && shape.filters == shape.channels {
+        let weight = weight.as_slice();
+        report(name, "channels last", operations, || depthwise2d(shape, n, x, weight, epilogue, y));
+    }
     report(name, "input", operations, || convolution2d_input(shape, form, n, d_y, &transposed, Epilogue::NONE, d_x));
     let (x, d_y) = (Segments::of_examples(x, x_len), Segments::of_examples(d_y, y_len));
     if shape.method == Method::Direct || form == Form::Lanes {

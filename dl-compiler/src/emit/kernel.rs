@@ -186,6 +186,12 @@ impl Call<'_> {
                 let epilogue = self.epilogue(*epilogue);
                 quote!(rt::#name(#shape, #form, #n, #d_y, #weight, #epilogue, #y);)
             }
+            Kernel::Depthwise2d(shape, epilogue) => {
+                let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
+                let (x, weight) = (operands.first(), operands.get(1));
+                let epilogue = self.epilogue(*epilogue);
+                quote!(rt::#name(#shape, #n, #x, #weight, #epilogue, #y);)
+            }
             Kernel::MatMulWeights(shape) => {
                 let shape = shapes.constant(layer, false, "MatMul", matmul(shape));
                 quote!(rt::#name(#shape, #n, #(#operands),*, #y, team);)

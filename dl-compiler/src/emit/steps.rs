@@ -224,7 +224,8 @@ impl Writer<'_> {
                 Kernel::MatMul(..)
                 | Kernel::MatMulUnpacked(..)
                 | Kernel::Convolution2d(..)
-                | Kernel::Convolution2dInput(..),
+                | Kernel::Convolution2dInput(..)
+                | Kernel::Depthwise2d(..),
                 Some(&weight),
             ) => self.program.buffer(weight).name.as_str(),
             (

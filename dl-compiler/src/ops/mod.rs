@@ -329,6 +329,7 @@ ops! {
     convolution2d_input Convolution2dInput,
     convolution2d_weight Convolution2dWeight,
     convolution2d_transpose Convolution2dTranspose,
+    depthwise2d Depthwise2d,
     max_pool2d MaxPool2d,
     max_pool2d_gradient MaxPool2dGradient,
     avg_pool2d AvgPool2d,

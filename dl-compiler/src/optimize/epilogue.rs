@@ -145,6 +145,7 @@ fn absorb(product: &Node, change: impl Fn(&Epilogue) -> Option<Epilogue>) -> Opt
         Op::MatMul(op) => &mut op.epilogue,
         Op::Convolution2d(op) => &mut op.epilogue,
         Op::Convolution2dInput(op) => &mut op.epilogue,
+        Op::Depthwise2d(op) => &mut op.epilogue,
         _ => return None,
     };
     *epilogue = change(epilogue)?;

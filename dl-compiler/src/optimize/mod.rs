@@ -5,6 +5,7 @@
 use crate::graph::{Graph, Node, NodeId, Regions};
 use crate::ops::{Lowering, Op, PointwiseFn};
 
+mod channels;
 mod cheapen;
 mod dead;
 mod epilogue;
@@ -41,6 +42,8 @@ pub const STAGES: &[Stage] = &[
     ("share", share::share),
     ("dead", dead::dead),
     ("scale", scale::scale),
+    ("channels", channels::channels),
+    ("share", share::share),
     ("moments", moments::moments),
     ("dead", dead::dead),
     ("triangle", triangle::triangle),

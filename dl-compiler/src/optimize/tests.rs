@@ -481,6 +481,71 @@ fn weights_take_the_factors_of_their_products() {
     }
 }
 
+/// A separable convolution of channels last, with what else reads its values: planes of single pixels, a sum, a list that is
+/// added to each pixel, a picture, and a choice.
+#[test]
+fn channels_come_last_between_separable_convolutions() {
+    for training in [false, true] {
+        let mut graph = Graph::default();
+        let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
+        let x = add(ops::input::Input { field: 0, ty: Type::per_example([16, 5, 4]) }.into(), &[]);
+        let parameters: [&[usize]; 5] = [&[16, 1, 3, 3], &[16], &[3, 16, 1, 1], &[3, 5, 4], &[1]];
+        let parameter = |(parameter, dims): (usize, &&[usize])| {
+            add(ops::parameter::Parameter { parameter, dims: dims.to_vec() }.into(), &[])
+        };
+        let [taps, list, matrix, picture, one] = *parameters.iter().enumerate().map(parameter).collect::<Vec<_>>()
+        else {
+            panic!()
+        };
+        let plain = ops::convolution2d::Convolution2d::default();
+        let depthwise = ops::convolution2d::Convolution2d { padding: [1; 2], groups: 16, ..plain.clone() };
+        let deep = add(depthwise.into(), &[x, taps]);
+        let list = add(ops::reshape::Reshape { dims: vec![16, 1, 1] }.into(), &[list]);
+        let list = add(ops::expand::Expand { axis: 1, dims: vec![5, 4] }.into(), &[list]);
+        let shifted = add(ops::add::Add.into(), &[list, deep]);
+        let deep = add(ops::tanh::Tanh.into(), &[shifted]);
+        let single = add(plain.into(), &[deep, matrix]);
+        let one = add(ops::reshape::Reshape { dims: vec![1, 1, 1] }.into(), &[one]);
+        let one = add(ops::expand::Expand { axis: 0, dims: vec![3, 5, 4] }.into(), &[one]);
+        let zero = add(ops::constant::Splat { value: 0.0, dims: vec![3, 5, 4] }.into(), &[]);
+        let single = add(ops::multiply::Multiply.into(), &[single, one]);
+        let single = add(ops::subtract::Subtract.into(), &[picture, single]);
+        let is_positive = add(ops::greater::Greater.into(), &[single, zero]);
+        let chosen = add(ops::select::Select.into(), &[is_positive, single, zero]);
+        let sum = add(ops::sum::Sum { axis: 1, count: 2 }.into(), &[single]);
+        let part = add(ops::sum::Sum { axis: 2, count: 1 }.into(), &[single]);
+        graph.roots =
+            [single, chosen, sum, part].into_iter().enumerate().map(|(i, id)| (Role::Output(i), id)).collect();
+        if training {
+            graph.roots.push((Role::Gradient(0), taps));
+        }
+        let optimized = optimize(&graph);
+        let meaning = |graph: &Graph| {
+            let parameters: Vec<_> = (1..).zip(parameters).map(|(seed, dims)| numbers(dims, seed)).collect();
+            let context = Context {
+                batch: BATCH,
+                fields: &[numbers(&[BATCH, 16, 5, 4], 0)],
+                parameters: &parameters,
+                states: &[],
+                weights: None,
+                uniform: &|_, _, _| 0.5,
+            };
+            let values = eval(graph, &context);
+            (0..4).flat_map(|i| root(graph, &values, &context, Role::Output(i)).unwrap()).collect::<Vec<f64>>()
+        };
+        let (before, after) = (meaning(&graph), meaning(&optimized));
+        assert_eq!(before.len(), after.len());
+        assert!(before.iter().zip(&after).all(|(before, after)| (before - after).abs() < 1e-12), "{optimized}");
+        let count = |kind: fn(&Op) -> bool| optimized.nodes.iter().filter(|node| kind(&node.op)).count();
+        let found = [
+            count(|op| matches!(op, Op::Convolution2d(_))),
+            count(|op| matches!(op, Op::Depthwise2d(_))),
+            count(|op| matches!(op, Op::MatMul(_))),
+        ];
+        assert_eq!(found, if training { [2, 0, 0] } else { [0, 1, 1] }, "{optimized}");
+    }
+}
+
 /// What of a network the text says is summed by its training step: by how many sums over places, and how many over the batch.
 fn sums(layer: &str) -> (usize, usize) {
     let text =

@@ -27,7 +27,7 @@ pub(super) fn view(graph: &Graph, id: NodeId) -> (NodeId, View) {
 pub(super) fn columns(graph: &Graph, product: NodeId) -> Option<View> {
     let dims = graph.ty(product).dims.as_slice();
     match (&graph.node(product).op, dims) {
-        (Op::MatMul(_), [.., len]) => Some(View { inner: 1, len: *len }),
+        (Op::MatMul(_) | Op::Depthwise2d(_), [.., len]) => Some(View { inner: 1, len: *len }),
         (Op::Convolution2d(_), [len, pixels @ ..]) => Some(View { inner: pixels.iter().product(), len: *len }),
         _ => None,
     }

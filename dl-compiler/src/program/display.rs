@@ -117,7 +117,8 @@ impl fmt::Display for Kernel {
             Kernel::MatMul(_, _, epilogue)
             | Kernel::MatMulUnpacked(_, _, epilogue)
             | Kernel::Convolution2d(_, epilogue)
-            | Kernel::Convolution2dInput(_, epilogue) => Some(epilogue),
+            | Kernel::Convolution2dInput(_, epilogue)
+            | Kernel::Depthwise2d(_, epilogue) => Some(epilogue),
             _ => None,
         };
         match self {
@@ -134,7 +135,10 @@ impl fmt::Display for Kernel {
                 write!(f, "{}", if shape.method() == Method::Winograd { " winograd" } else { "" })?;
                 write!(f, "{}", if *transposed { " transposed" } else { "" })?;
             }
-            Kernel::Convolution2d(s, _) | Kernel::Convolution2dInput(s, _) | Kernel::Convolution2dWeight(s, _) => {
+            Kernel::Convolution2d(s, _)
+            | Kernel::Convolution2dInput(s, _)
+            | Kernel::Convolution2dWeight(s, _)
+            | Kernel::Depthwise2d(s, _) => {
                 write!(f, " {}×{}×{} filters {}", s.channels, s.height, s.width, s.filters)?;
                 write!(f, " kernel {:?} stride {:?} padding {:?}", s.kernel, s.stride, s.padding)?;
                 write!(f, " dilation {:?} groups {}", s.dilation, s.groups)?;

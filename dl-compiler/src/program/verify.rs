@@ -223,7 +223,8 @@ impl Kernel {
             Kernel::MatMul(_, _, epilogue)
             | Kernel::MatMulUnpacked(_, _, epilogue)
             | Kernel::Convolution2d(_, epilogue)
-            | Kernel::Convolution2dInput(_, epilogue) => 2 + epilogue.operands(),
+            | Kernel::Convolution2dInput(_, epilogue)
+            | Kernel::Depthwise2d(_, epilogue) => 2 + epilogue.operands(),
             Kernel::CrossEntropyGradient(_) => 3,
             Kernel::MatMulWeights(_)
             | Kernel::BatchedMatMul(..)

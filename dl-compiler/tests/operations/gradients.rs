@@ -193,6 +193,7 @@ const EXEMPT: &[&str] = &[
     "batch_share",
     "convolution2d_input",
     "convolution2d_weight",
+    "depthwise2d",
     "max_pool2d_gradient",
     "avg_pool2d_gradient",
     "softmax_gradient",

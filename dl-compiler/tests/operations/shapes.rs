@@ -70,6 +70,10 @@ fn violations() -> Vec<(Op, &'static str, usize)> {
             op.epilogue = bias;
             op.into()
         }
+        Op::Depthwise2d(mut op) => {
+            op.epilogue = bias;
+            op.into()
+        }
         Op::Convolution2dInput(mut op) => {
             op.epilogue = Epilogue { residual: true, ..Epilogue::default() };
             op.into()
@@ -159,6 +163,12 @@ fn violations() -> Vec<(Op, &'static str, usize)> {
         (convolution(&[]), "[1, 2, 8], [2, 1, 3, 3] batch-wide", 5),
         (convolution(&[("dilation", 4)]), "[1, 8, 8], [2, 1, 3, 3] batch-wide", 5),
         (with_epilogue(convolution(&[])), "[1, 8, 8], [2, 1, 3, 3] batch-wide, [2]", 6),
+        (op("depthwise2d", &[]), "[8, 8], [3, 3, 2] batch-wide", 1),
+        (op("depthwise2d", &[]), "[8, 8, 2], [3, 3, 2]", 2),
+        (op("depthwise2d", &[]), "[8, 8, 2], [3, 2] batch-wide", 2),
+        (op("depthwise2d", &[]), "[8, 8, 2], [3, 3, 1] batch-wide", 2),
+        (integers("depthwise2d", &[("dilation", 4)]), "[8, 8, 2], [3, 3, 2] batch-wide", 3),
+        (with_epilogue(op("depthwise2d", &[])), "[8, 8, 2], [3, 3, 2] batch-wide, [3] batch-wide", 4),
         (image(1, 1), "[2, 36], [2, 1, 3, 3] batch-wide", 1),
         (image(1, 1), "[2, 6, 6], [2, 1, 3, 3]", 2),
         (image(3, 2), "[2, 6, 6], [2, 1, 3, 3] batch-wide", 2),

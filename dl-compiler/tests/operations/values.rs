@@ -352,6 +352,20 @@ fn an_epilogue_is_bias_then_activation() {
 }
 
 #[test]
+fn channels_last_are_convolved_each_by_itself() {
+    let Op::Depthwise2d(mut depthwise) = op("depthwise2d", &integers(&[("stride", 2), ("padding", 1)])) else {
+        panic!()
+    };
+    depthwise.epilogue = Epilogue { bias: true, ..Epilogue::default() };
+    // Two channels: the second is the first times ten, and its taps are the first's in reverse.
+    let image = [1.0, 10.0, 2.0, 20.0, 3.0, 30.0, 4.0, 40.0, 5.0, 50.0, 6.0, 60.0];
+    let taps = [1.0, 8.0, 2.0, 4.0, 4.0, 2.0, 8.0, 1.0];
+    let y = run(&depthwise.into(), 1, "[2, 3, 2], [2, 2, 2] batch-wide, [2] batch-wide", &[&image, &taps, &[0.5, 0.0]]);
+    // The first channel: 8·1, 4·2 + 8·3, 2·4, 1·5 + 2·6; the second: the other taps, times ten.
+    assert_eq!(y, [8.5, 10.0, 32.5, 70.0, 8.5, 160.0, 17.5, 640.0]);
+}
+
+#[test]
 fn an_epilogue_adds_a_residual_and_lets_pass_what_a_mask_says() {
     let Op::MatMul(mut product) = op("matmul", &[]) else { panic!() };
     product.epilogue = Epilogue { bias: true, residual: true, activation: Activation::Relu, mask: true, pool: None };

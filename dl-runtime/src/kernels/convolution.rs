@@ -29,6 +29,7 @@ use crate::simd::{Isa, dispatch, isa};
 use crate::{Segments, Team};
 use axis::Axis;
 use depthwise::examples::Plan;
+pub use depthwise::last::depthwise2d;
 use examples::{
     abreast::{self, Abreast},
     correlation::Correlation,

@@ -133,6 +133,25 @@ pub fn convolution2d(
     }
 }
 
+/// Twin of [`crate::depthwise2d`].
+pub fn depthwise2d(shape: &Convolution2d, n: usize, x: &[f32], weight: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
+    let ((x_len, y_len), channels) = (lens(shape), shape.channels);
+    // Where number i of some planes lies if these come last.
+    let last = |i: usize, len: usize| i % (len / channels) * channels + i / (len / channels);
+    let weight_len = channels * shape.kernel[0] * shape.kernel[1];
+    for example in 0..n {
+        let mut sums = vec![0.0; y_len];
+        products(shape, |i, w, o| {
+            let x = x[example * x_len + last(i, x_len)];
+            sums[last(o, y_len)] += f64::from(x) * f64::from(weight[last(w, weight_len)]);
+        });
+        for (o, sum) in sums.into_iter().enumerate() {
+            let at = example * y_len + o;
+            y[at] = finish(&epilogue, o % channels, at, sum);
+        }
+    }
+}
+
 /// Twin of [`crate::convolution2d_moments`].
 #[expect(clippy::too_many_arguments, reason = "those of the kernel")]
 pub fn convolution2d_moments(

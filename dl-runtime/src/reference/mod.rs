@@ -16,7 +16,9 @@ mod steps;
 mod transpose;
 
 pub use constraint::{clip, max_norm, min_max_norm, non_negative, unit_norm};
-pub use convolution::{convolution2d, convolution2d_input, convolution2d_moments, convolution2d_weight, pack_filters};
+pub use convolution::{
+    convolution2d, convolution2d_input, convolution2d_moments, convolution2d_weight, depthwise2d, pack_filters,
+};
 pub use form::{deinterleave, interleave};
 pub use gather::{float, gather, gather_gradient, one_hot, range};
 pub use matmul::{batched_matmul, matmul, matmul_weights, pack};

@@ -19,6 +19,8 @@
 pub(super) mod channels;
 pub(super) mod examples;
 pub(super) mod lanes;
+pub(super) mod last;
+mod plane;
 
 use super::axis::Axis;
 use crate::simd::{Kernel, Lane, Sixteen};

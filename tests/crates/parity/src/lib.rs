@@ -20,6 +20,7 @@ dln::include_compiled!("functions");
 dln::include_compiled!("gan");
 dln::include_compiled!("gru");
 dln::include_compiled!("held");
+dln::include_compiled!("inverted");
 dln::include_compiled!("lenet");
 dln::include_compiled!("lstm");
 dln::include_compiled!("mlp");

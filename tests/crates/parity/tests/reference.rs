@@ -154,6 +154,7 @@ fixture!(
     [1, 3, 16, 17, 64]
 );
 fixture!(audio, audio, [wave, word], [wave], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(inverted, inverted, [image, class], [image], |y| [rt::flat(y)], [1, 3, 17, 37]);
 fixture!(mobile, mobile, [image, class], [image], |y| [rt::flat(y)], [3, 16, 17, 64]);
 fixture!(resnet, resnet, [image, class], [image], |y| [rt::flat(y)], [3, 17]);
 fixture!(sentiment, sentiment, [words, length, kind], [words, length], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
@@ -214,6 +215,7 @@ fn every_operation_is_in_a_fixture() {
         "functions",
         "gan",
         "held",
+        "inverted",
         "lenet",
         "lstm",
         "mlp",
@@ -229,7 +231,10 @@ fn every_operation_is_in_a_fixture() {
     let networks = names.map(network);
     let used: BTreeSet<&str> = networks
         .iter()
-        .flat_map(|network| network.gradients.iter().chain(&network.graphs.training).chain([&network.model.inference]))
+        .flat_map(|network| {
+            let optimized = network.graphs.training.iter().chain([&network.graphs.inference]);
+            network.gradients.iter().chain([&network.model.inference]).chain(optimized)
+        })
         .flat_map(|graph| &graph.nodes)
         .map(|node| node.op.name())
         .collect();

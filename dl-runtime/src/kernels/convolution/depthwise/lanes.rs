@@ -2,8 +2,8 @@
 
 use super::super::Gradient;
 use super::super::lanes;
-use super::{Along, LINES, Line, Place, Sums, TAPS, Tiles, VECTOR, most, taps_across, tiles, with_results, with_tile};
-use crate::kernels::epilogue::PlaneEnding;
+use super::plane::Plane;
+use super::{Along, LINES, Line, Sums, TAPS, VECTOR, taps_across};
 use crate::kernels::pack::Aligned;
 use crate::segments::SHARD;
 use crate::simd::{Kernel, Lane, Sixteen};
@@ -56,29 +56,20 @@ impl Correlation<'_> {
     /// # Safety
     /// The line must be readable as it says.
     #[inline(always)]
-    pub(super) unsafe fn plane<W: Sixteen>(&mut self, lane: W, line: &Line<'_>, plane: usize) {
+    pub(super) unsafe fn plane<W: Sixteen>(&mut self, lane: W, line: &Line<'_>, number: usize) {
         let [vertical, horizontal] = self.0.axes;
         let places = vertical.len * horizontal.len;
-        let y = &mut self.0.y[plane * places * SHARD..][..places * SHARD];
-        let ending = self.0.ending.of_plane(plane);
-        let every = line.along.every();
-        for residue in 0..every.min(horizontal.outputs) {
-            let (along, shift) = line.along.of_residue(residue);
-            let line = Line { pixels: line.pixels.wrapping_add(shift), along, ..*line };
-            let results = (horizontal.outputs - residue).div_ceil(every);
-            let apart = every * horizontal.step * SHARD;
-            for row in 0..vertical.outputs {
-                let across = row * vertical.stride;
-                let start = vertical.place(row) * horizontal.len + horizontal.place(residue);
-                for Tiles { first, size, count } in tiles(most::<W>(), results) {
-                    let place = Place { along: first, across, pixels: across * horizontal.source * SHARD };
-                    let y = y.as_mut_ptr().cast::<f32>().wrapping_add(start * SHARD + first * apart);
-                    let tile = Tile { y, apart, ending };
-                    // SAFETY: the caller's promise; the results are some of the plane.
-                    unsafe { with_tile!(size, along.shared(), write::<W>(lane, &line, place, tile, count)) }
-                }
-            }
-        }
+        let y = &mut self.0.y[number * places * SHARD..][..places * SHARD];
+        let first = vertical.place(0) * horizontal.len + horizontal.place(0);
+        let plane = Plane {
+            line: *line,
+            size: [vertical.outputs, horizontal.outputs],
+            stride: [1, horizontal.source * SHARD].map(|row| vertical.stride * row),
+            y: y.as_mut_ptr().cast::<f32>().wrapping_add(first * SHARD),
+            step: [vertical.step * horizontal.len, horizontal.step].map(|step| step * SHARD),
+        };
+        // SAFETY: the caller's promise; the results are those of the plane.
+        unsafe { plane.write(lane, &self.0.ending, number) }
     }
 }
 
@@ -87,66 +78,6 @@ impl Correlation<'_> {
 fn halves<V: Lane>() -> impl Iterator<Item = usize> + use<V> {
     const { assert!(SHARD.is_multiple_of(V::LANES)) };
     (0..SHARD).step_by(V::LANES)
-}
-
-/// Tiles of C results, one after another.
-///
-/// # Safety
-/// The line must be readable as it says, and the results of `count` tiles writable.
-#[inline(always)]
-unsafe fn write<W: Sixteen, const C: usize, const S: usize>(
-    lane: W,
-    line: &Line<'_>,
-    place: Place,
-    tile: Tile,
-    count: usize,
-) {
-    lane.apart(Row::<C, S> { line, place, tile, count });
-}
-
-/// The arguments of [`write`], whose promises are kept.
-struct Row<'a, const C: usize, const S: usize> {
-    line: &'a Line<'a>,
-    place: Place,
-    tile: Tile,
-    count: usize,
-}
-
-impl<const C: usize, const S: usize> Kernel for Row<'_, C, S> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Lane>(self, lane: V) {
-        let Self { line, mut place, mut tile, count } = self;
-        for _ in 0..count {
-            // SAFETY: what was promised to `write`.
-            unsafe { tile.write::<_, C, S>(lane.sixteen(), line, place) }
-            place.along += C;
-            tile.y = tile.y.wrapping_add(C * tile.apart);
-        }
-    }
-}
-
-/// Where the results of a tile go.
-struct Tile {
-    y: *mut f32,
-    /// Floats from one to the next.
-    apart: usize,
-    ending: PlaneEnding,
-}
-
-impl Tile {
-    /// # Safety
-    /// The line must be readable as it says, and C results writable.
-    #[inline(always)]
-    unsafe fn write<V: Lane, const C: usize, const S: usize>(&self, lane: V, line: &Line<'_>, place: Place) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let acc = line.tile::<V, C, S>(lane, place);
-            for i in 0..C {
-                self.ending.store(self.y.add(i * self.apart), acc[i]);
-            }
-        }
-    }
 }
 
 /// Writes some kernels of d_weight.

@@ -1,0 +1,188 @@
+//! Lays the channels of separable convolutions side by side, for inference: products of pixels are then those of a matrix, and
+//! convolutions of each channel by itself read vectors of channels.
+//!
+//! Before: `%2 = convolution2d groups: 32 (%0, %1), %4 = relu (%2), %6 = convolution2d (%4, %5)` of single pixels. After:
+//! `%7 = transpose [1, 2, 0] (%0), %8 = depthwise2d (%7, …), %9 = relu (%8), %10 = matmul (%9, …), %11 = transpose [2, 0, 1] (%10)`.
+//! Where nobody reads the planes, the last transpose is left for `dead`; the weights are turned once, when they are prepared.
+//! What is computed place by place follows its operands. Gradients want images side by side, so training is left alone.
+
+use std::collections::BTreeMap;
+
+use super::{function, rewrite, view};
+use crate::expression::View;
+use crate::graph::{Element, Graph, Node, NodeId, Regions, Role, Type};
+use crate::ops::Op;
+use crate::ops::constant::Splat;
+use crate::ops::convolution2d::Convolution2d;
+use crate::ops::depthwise2d::Depthwise2d;
+use crate::ops::expand::Expand;
+use crate::ops::matmul::MatMul;
+use crate::ops::reshape::Reshape;
+use crate::ops::sum::Sum;
+use crate::ops::transpose::Transpose;
+use crate::program::Epilogue;
+
+/// The fewest channels, and the most taps along an axis, that the runtime's kernel takes.
+const CHANNELS: usize = 16;
+const TAPS: usize = 32;
+
+/// The same graph with channels last from one separable convolution to the next.
+pub(super) fn channels(graph: &Graph) -> Graph {
+    if graph.roots.iter().any(|(role, _)| matches!(role, Role::Gradient(_))) {
+        return graph.clone();
+    }
+    let wanted = wanted(graph);
+    let regions = Regions::new(graph);
+    let mut last = Last::default();
+    rewrite(graph, |new, id, node| {
+        let turned = match &node.op {
+            _ if regions.of(id).is_some() => None,
+            Op::Convolution2d(op) => last.convolution(new, op, &node, wanted[id.index()]),
+            Op::Sum(sum) => last.sum(new, sum, &node),
+            _ if function(graph, id).is_some() => last.pointwise(new, &node),
+            _ => None,
+        };
+        turned.unwrap_or_else(|| new.push(node))
+    })
+}
+
+/// How a convolution is computed if channels come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Each channel by itself.
+    Depthwise,
+    /// As a product of all pixels with a matrix.
+    Product,
+}
+
+fn kind(graph: &Graph, op: &Convolution2d, operands: &[NodeId]) -> Option<Kind> {
+    let &[x, weight] = operands else { return None };
+    let shape = op.shape(&graph.ty(x).dims, &graph.ty(weight).dims);
+    let is_depthwise = shape.groups == shape.channels && shape.filters == shape.channels;
+    let fits = shape.channels >= CHANNELS && shape.kernel.iter().all(|taps| *taps <= TAPS);
+    let is_single = (shape.kernel, shape.stride, shape.padding, shape.groups) == ([1, 1], [1, 1], [0, 0], 1);
+    match op.epilogue == Epilogue::default() {
+        true if is_depthwise && fits => Some(Kind::Depthwise),
+        true if is_single => Some(Kind::Product),
+        _ => None,
+    }
+}
+
+/// Which values go into a convolution of each channel by itself, as they are or after functions of single numbers.
+fn wanted(graph: &Graph) -> Vec<bool> {
+    let mut wanted = vec![false; graph.nodes.len()];
+    for (id, node) in graph.iter().rev() {
+        let is_depthwise = match &node.op {
+            Op::Convolution2d(op) => kind(graph, op, &node.operands) == Some(Kind::Depthwise),
+            _ => wanted[id.index()] && function(graph, id).is_some(),
+        };
+        let read = if matches!(node.op, Op::Convolution2d(_)) { 1 } else { node.operands.len() };
+        node.operands[..read].iter().for_each(|operand| wanted[operand.index()] |= is_depthwise);
+    }
+    wanted
+}
+
+/// Values of the new graph, `[channels, height, width]`, and the same with channels last.
+#[derive(Default)]
+struct Last(BTreeMap<NodeId, NodeId>);
+
+impl Last {
+    /// A convolution with channels last, back in planes; of single pixels if its result is wanted so or x is there.
+    fn convolution(&mut self, graph: &mut Graph, op: &Convolution2d, node: &Node, wanted: bool) -> Option<NodeId> {
+        let &[x, weight] = node.operands.as_slice() else { return None };
+        let kind = kind(graph, op, &node.operands)?;
+        if kind == Kind::Product && !wanted && !self.0.contains_key(&x) {
+            return None;
+        }
+        let x = self.image(graph, x, node)?;
+        let [filters, depth, height, width] = *graph.ty(weight).dims.as_slice() else { return None };
+        let result = match kind {
+            Kind::Product => {
+                let matrix = add(graph, Reshape { dims: vec![filters, depth] }, &[weight], node)?;
+                add(graph, MatMul { transposed: true, epilogue: Epilogue::default() }, &[x, matrix], node)?
+            }
+            Kind::Depthwise => {
+                let planes = add(graph, Reshape { dims: vec![filters, height, width] }, &[weight], node)?;
+                let taps = add(graph, to_last(), &[planes], node)?;
+                let Convolution2d { stride, padding, dilation, .. } = *op;
+                let op = Depthwise2d { stride, padding, dilation, epilogue: Epilogue::default() };
+                add(graph, op, &[x, taps], node)?
+            }
+        };
+        self.planes(graph, result, node)
+    }
+
+    /// A function of single numbers, if one of its operands is there with channels last.
+    fn pointwise(&mut self, graph: &mut Graph, node: &Node) -> Option<NodeId> {
+        let is_number = node.ty.element == Element::F32;
+        if !is_number || !node.operands.iter().any(|operand| self.0.contains_key(operand)) {
+            return None;
+        }
+        let operands: Option<Vec<NodeId>> =
+            node.operands.iter().map(|&operand| self.operand(graph, operand, node)).collect();
+        let result = add(graph, node.op.clone(), &operands?, node)?;
+        self.planes(graph, result, node)
+    }
+
+    /// The sum of each channel's pixels.
+    fn sum(&self, graph: &mut Graph, sum: &Sum, node: &Node) -> Option<NodeId> {
+        let x = *self.0.get(node.operands.first()?)?;
+        if (sum.axis, sum.count) != (1, 2) {
+            return None;
+        }
+        let sums = add(graph, Sum { axis: 0, count: 2 }, &[x], node)?;
+        add(graph, Reshape { dims: node.ty.dims.clone() }, &[sums], node)
+    }
+
+    /// What a function of images with channels last reads in place of an operand: copies of a list with a number for each channel
+    /// are copied the other way.
+    fn operand(&mut self, graph: &mut Graph, id: NodeId, node: &Node) -> Option<NodeId> {
+        if self.0.contains_key(&id) {
+            return self.image(graph, id, node);
+        }
+        let &[channels, height, width] = node.ty.dims.as_slice() else { return None };
+        if let Op::Splat(splat) = &graph.node(id).op {
+            let splat = Splat { value: splat.value, dims: vec![height, width, channels] };
+            return add(graph, splat, &[], node);
+        }
+        let (source, view) = view::view(graph, id);
+        let pixels = height * width;
+        let (ones, copies) = match graph.ty(source).len() {
+            1 => (vec![1; 3], vec![height, width, channels]),
+            _ if view == (View { inner: pixels, len: channels }) => (vec![1, 1, channels], vec![height, width]),
+            _ => return self.image(graph, id, node),
+        };
+        let list = add(graph, Reshape { dims: ones }, &[source], node)?;
+        add(graph, Expand { axis: 0, dims: copies }, &[list], node)
+    }
+
+    /// An image with channels last.
+    fn image(&mut self, graph: &mut Graph, id: NodeId, node: &Node) -> Option<NodeId> {
+        if let Some(&last) = self.0.get(&id) {
+            return Some(last);
+        }
+        let Type { element: Element::F32, dims, .. } = graph.ty(id) else { return None };
+        if dims.len() != 3 {
+            return None;
+        }
+        let last = add(graph, to_last(), &[id], node)?;
+        self.0.insert(id, last);
+        Some(last)
+    }
+
+    /// The planes of an image with channels last.
+    fn planes(&mut self, graph: &mut Graph, last: NodeId, node: &Node) -> Option<NodeId> {
+        let planes = add(graph, to_last().inverse(), &[last], node)?;
+        self.0.insert(planes, last);
+        Some(planes)
+    }
+}
+
+/// From `[channels, height, width]` to `[height, width, channels]`.
+fn to_last() -> Transpose {
+    Transpose { axes: vec![1, 2, 0] }
+}
+
+fn add(graph: &mut Graph, op: impl Into<Op>, operands: &[NodeId], of: &Node) -> Option<NodeId> {
+    graph.add(op.into(), operands, of.origin.clone()).ok()
+}
