@@ -18,9 +18,10 @@ pub(super) fn halve_plane<V: Lane, W: Window>(lane: V, _: W, width: usize, x: &[
     for row in 0..y.len() / half {
         let (upper, lower) = (&x[2 * row * width..], &x[(2 * row + 1) * width..]);
         for start in blocks::<V>(half) {
-            let (a, b) = pairs(lane, &upper[2 * start..]);
-            let (c, d) = pairs(lane, &lower[2 * start..]);
-            let joined = W::join(W::join(a, b), W::join(c, d));
+            // The rows are joined first: that leaves half as much to sort.
+            let [a, b] = below::<V, W>(lane, &upper[2 * start..], &lower[2 * start..]);
+            let (even, odd) = a.deinterleave(b);
+            let joined = W::join(even, odd);
             store(if W::AVERAGES { joined * quarter } else { joined }, &mut y[row * half + start..]);
         }
     }
@@ -67,11 +68,29 @@ fn blocks<V: Lane>(len: usize) -> impl Iterator<Item = usize> {
     (0..len).step_by(V::LANES).map(move |start| start.min(len.saturating_sub(V::LANES)))
 }
 
+/// The first two lanes of two rows, joined.
+#[inline(always)]
+fn below<V: Lane, W: Window>(lane: V, upper: &[f32], lower: &[f32]) -> [V; 2] {
+    let ([a, b], [c, d]) = (two(lane, upper), two(lane, lower));
+    [W::join(a, c), W::join(b, d)]
+}
+
 /// The even and the odd elements of the first two lanes of a slice.
 #[inline(always)]
 fn pairs<V: Lane>(lane: V, from: &[f32]) -> (V, V) {
+    let [front, back] = two(lane, from);
+    front.deinterleave(back)
+}
+
+/// The first two lanes of a slice; past its end they are 0.
+#[inline(always)]
+fn two<V: Lane>(lane: V, from: &[f32]) -> [V; 2] {
+    if from.len() >= 2 * V::LANES {
+        // SAFETY: the slice holds two lanes.
+        return unsafe { [lane.load(from.as_ptr()), lane.load(from.as_ptr().add(V::LANES))] };
+    }
     let (front, back) = from.split_at(from.len().min(V::LANES));
-    load(lane, front).deinterleave(load(lane, back))
+    [load(lane, front), load(lane, back)]
 }
 
 /// Writes even and odd elements to the start of a slice, as many as fit.

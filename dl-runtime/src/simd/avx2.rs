@@ -111,6 +111,14 @@ impl Lane for Avx2 {
             _mm256_blendv_ps(b.0, a.0, chosen)
         }))
     }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.at_most(other).unless_nan(other)
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.at_least(other).unless_nan(other)
+    }
 }
 
 /// Eight set words, then eight clear ones: a mask of `count` lanes starts at 8 − count.
@@ -125,6 +133,14 @@ unsafe fn mask(count: usize) -> __m256i {
     let start = 8 - count.min(8);
     // SAFETY: start is at most 8, so eight words follow it; the caller guarantees AVX2.
     unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(start).cast()) }
+}
+
+impl Avx2 {
+    /// `other` where that is NaN, without a mask of floats in between.
+    #[inline(always)]
+    fn unless_nan(self, other: Self) -> Self {
+        Avx2(avx2!(_mm256_blendv_ps(self.0, other.0, _mm256_cmp_ps::<_CMP_UNORD_Q>(other.0, other.0))))
+    }
 }
 
 impl Vector for Avx2 {

@@ -56,7 +56,7 @@ impl<V: Eight> Lane for Pair<V> {
     }
     by_halves! {
         mul_add(factor, addend)  abs()  sqrt()  floor()  greater(other)  greater_equal(other)  less(other)
-        less_equal(other)  equal(other)  not_equal(other)  select(a, b)
+        less_equal(other)  equal(other)  not_equal(other)  select(a, b)  min(other)  max(other)
     }
 }
 

@@ -13,6 +13,8 @@ use crate::simd::Isa;
 
 /// Floats of results on the stack at most.
 const MOST: usize = 32 * 1024;
+/// Those of a small block.
+const SMALL: usize = 6 * 1024;
 /// Floats of results at a time, if a row of windows is not more.
 const USUAL: usize = 12 * 1024;
 
@@ -44,12 +46,36 @@ impl Convolution2d {
         window: [usize; 2],
         y: &mut [f32],
     ) {
+        let floats = self.filters * window[0] * self.output_width() * form.lanes();
+        let windows = self.output_height() / window[0];
+        // A small block is not only less to fetch: every page of a large one is touched as it is laid out.
+        if windows * floats <= SMALL {
+            self.pooled_in::<SMALL>(isa, form, n, x, panels, ending, window, y);
+        } else {
+            self.pooled_in::<MOST>(isa, form, n, x, panels, ending, window, y);
+        }
+    }
+
+    /// [`pooled`](Self::pooled) with a block of so many floats.
+    #[expect(clippy::too_many_arguments, reason = "those of the convolution, and the window")]
+    #[inline(never)]
+    fn pooled_in<const FLOATS: usize>(
+        &self,
+        isa: Isa,
+        form: Form,
+        n: usize,
+        x: &[f32],
+        panels: &[f32],
+        ending: Ending<'_>,
+        window: [usize; 2],
+        y: &mut [f32],
+    ) {
         let (lanes, filters, width) = (form.lanes(), self.filters, self.output_width());
         let [windows, columns] = [self.output_height() / window[0], width / window[1]];
         let floats_of_a_row = filters * window[0] * width * lanes;
         let at_once = (USUAL / floats_of_a_row).clamp(1, windows);
         let ([vertical, horizontal], geometry) = (self.axes(), self.geometry());
-        let mut block = Aligned::<MOST>::uninit();
+        let mut block = Aligned::<FLOATS>::uninit();
         let block = block.places(at_once * floats_of_a_row);
         let examples = form.blocks(n);
         let planes = windows * columns * lanes;
