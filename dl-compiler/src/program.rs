@@ -728,6 +728,11 @@ impl Program {
         self.phases.iter().flat_map(Phase::steps)
     }
 
+    /// Whether all is computed shard by shard, so that nothing of a shard is asked afterwards but its results.
+    pub fn goes_by_shards(&self) -> bool {
+        matches!(self.phases.as_slice(), [Phase::Shards(_)])
+    }
+
     /// Whether the channels of some images come last, so that these are computed one after another and not side by side.
     pub fn has_channels_last(&self) -> bool {
         self.steps().any(|step| matches!(step.kernel, Kernel::Depthwise2d(..)))

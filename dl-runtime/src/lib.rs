@@ -36,5 +36,5 @@ pub use random::{Draw, Rng, bernoulli, draw_bits, normal, philox, uniform};
 pub use schedule::{Plateau, PlateauState, Schedule, Shape, WarmUp};
 pub use segments::{SHARD, Segments, Shards};
 pub use simd::{Isa, Lane, isa};
-pub use team::{Shard, Team};
+pub use team::{Kept, Shard, Team};
 pub use tensor::{Tensor, flat, view, view_mut, views};

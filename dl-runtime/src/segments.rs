@@ -21,6 +21,12 @@ impl Shards {
     pub const fn room(self, n: usize) -> usize {
         n.div_ceil(self.examples).saturating_mul(self.floats)
     }
+
+    /// Floats of the shards that so many threads need which take those of `n` examples in turn; saturates.
+    pub const fn room_in_turn(self, threads: usize, n: usize) -> usize {
+        let (shards, threads) = (n.div_ceil(self.examples), if threads == 0 { 1 } else { threads });
+        (if threads < shards { threads } else { shards }).saturating_mul(self.floats)
+    }
 }
 
 /// `len` floats for each example; those of the examples of one shard lie in a row.
@@ -132,16 +138,6 @@ impl<'a> Segments<'a> {
         let start = self.shard_start(index);
         &self.floats[start..start + rows * self.len]
     }
-
-    /// Copies the first `y.len() / len` examples into y, one after another.
-    ///
-    /// # Panics
-    /// If there are fewer examples, or y does not end with one.
-    pub fn copy_to(&self, y: &mut [f32]) {
-        for (shard, y) in y.chunks_mut(self.rows * self.len).enumerate() {
-            y.copy_from_slice(self.shard(shard, y.len() / self.len));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -169,11 +165,6 @@ mod tests {
             for (shard, flat) in flat.chunks(examples * len).enumerate() {
                 assert_eq!(sharded.shard(shard, flat.len() / len), flat);
             }
-            for n in [1, 15, 16, 17, 32, 37] {
-                let mut y = vec![f32::NAN; n * len];
-                sharded.copy_to(&mut y);
-                assert_eq!(y, flat[..n * len], "{n} examples");
-            }
             let parts = sharded.parts(5);
             assert_eq!((parts.shard_rows(), parts.example_len()), (5 * examples, 1));
             for part in 0..n * len {
@@ -183,9 +174,6 @@ mod tests {
             for (shard, flat) in flat.chunks(examples * len).enumerate() {
                 assert_eq!(parts.shard(shard, flat.len()), flat);
             }
-            let mut y = vec![f32::NAN; 83];
-            parts.copy_to(&mut y);
-            assert_eq!(y, flat[..83]);
         }
     }
 
@@ -224,6 +212,11 @@ mod tests {
         let shards = Shards { examples: 4, floats: 10 };
         assert_eq!([0, 1, 4, 5, 8].map(|n| shards.room(n)), [0, 10, 10, 20, 20]);
         assert_eq!(shards.room(usize::MAX), usize::MAX);
+        assert_eq!(
+            [(1, 0), (0, 5), (1, 5), (2, 5), (3, 5)].map(|(t, n)| shards.room_in_turn(t, n)),
+            [0, 10, 10, 20, 20]
+        );
+        assert_eq!(shards.room_in_turn(usize::MAX, usize::MAX), usize::MAX);
     }
 
     #[test]

@@ -44,6 +44,17 @@ pub struct Shard<'a> {
     pub floats: &'a mut [f32],
 }
 
+/// What remains of the shards of [`Team::shards_in_turn`].
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// Where it begins in the floats of a shard.
+    pub start: usize,
+    /// How many floats each example has.
+    pub len: usize,
+    /// Where those of all examples go, one after another.
+    pub to: &'a mut [f32],
+}
+
 impl Team {
     /// A team of the caller alone.
     pub const fn serial() -> Self {
@@ -103,6 +114,53 @@ impl Team {
                 // `run` returns; shards do not overlap, and every index belongs to one part and is visited once.
                 let floats = unsafe { arena.slice(index * shard_len, shard_len) };
                 body(Shard { first, rows: examples.min(n - first), floats });
+            }
+        });
+    }
+
+    /// [`shards`](Self::shards) of which nothing is asked afterwards but what is kept: each thread computes its own in the same
+    /// floats, one after another, while the caches hold them. The arena has room for as many as [`Shards::room_in_turn`] says.
+    ///
+    /// # Panics
+    /// As [`Team::shards`], for one shard of each thread; if what is kept leaves a shard, or is more than it goes to.
+    pub fn shards_in_turn<F, const K: usize>(
+        &self,
+        arena: &mut [f32],
+        shards: Shards,
+        n: usize,
+        kept: [Kept<'_>; K],
+        body: F,
+    ) where
+        F: Fn(Shard<'_>) + Sync,
+    {
+        let Shards { examples, floats: shard_len } = shards;
+        assert!(examples > 0, "a shard of no example");
+        let count = n.div_ceil(examples);
+        let parts = self.threads().min(count);
+        let fits = |count: usize, len: usize, start: usize, room: usize| {
+            count.checked_mul(len).and_then(|floats| floats.checked_add(start)).is_some_and(|end| end <= room)
+        };
+        let room = arena.len();
+        assert!(fits(parts, shard_len, 0, room), "{parts} shards of {shard_len} floats in an arena of {room}");
+        let kept = kept.map(|Kept { start, len, to }| {
+            let is_there = fits(examples, len, start, shard_len) && fits(n, len, 0, to.len());
+            assert!(is_there, "{len} floats of each example from {start} on, of {shard_len}, to {} of {n}", to.len());
+            (start, len, Pointer::new(to))
+        });
+        let arena = Pointer::new(arena);
+        self.run(parts, &|part| {
+            // SAFETY: the arena, which is borrowed exclusively until `run` returns, holds a shard for each part.
+            let floats = unsafe { arena.slice(part * shard_len, shard_len) };
+            for index in bounds(part, parts, count)..bounds(part + 1, parts, count) {
+                let first = index * examples;
+                let rows = examples.min(n - first);
+                body(Shard { first, rows, floats: &mut *floats });
+                for (start, len, to) in kept {
+                    // SAFETY: there is room for `n` examples, borrowed exclusively until `run` returns, and every index
+                    // belongs to one part and is visited once.
+                    let to = unsafe { to.slice(first * len, rows * len) };
+                    to.copy_from_slice(&floats[start..][..rows * len]);
+                }
             }
         });
     }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dl_runtime::{Shards, Team};
+use dl_runtime::{Kept, Shards, Team};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -70,6 +70,50 @@ fn every_shard_is_visited_once_with_its_rows() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_kept_of_shards_in_turn_is_that_of_all() {
+    let _alone = alone();
+    for threads in THREADS {
+        let team = Team::new(threads);
+        for (n, examples) in [0, 1, 15, 16, 17, 64, 100, 161].into_iter().flat_map(|n| [(n, 1), (n, 3), (n, 16)]) {
+            let shards = Shards { examples, floats: 3 * examples + 1 };
+            let room = shards.room_in_turn(threads, n);
+            assert_eq!(room, threads.min(n.div_ceil(examples)) * shards.floats);
+            let mut arena = vec![-1.0; room];
+            // Room for an example more than there are: it stays untouched.
+            let (mut ones, mut twos) = (vec![-1.0; n + 1], vec![-1.0; 2 * (n + 1)]);
+            let kept = [Kept { start: 0, len: 1, to: &mut ones }, Kept { start: examples + 1, len: 2, to: &mut twos }];
+            team.shards_in_turn(&mut arena, shards, n, kept, |shard| {
+                assert_eq!(shard.first % examples, 0);
+                assert_eq!(shard.rows, examples.min(n - shard.first));
+                for row in 0..shard.rows {
+                    let number = (shard.first + row) as f32;
+                    shard.floats[row] = number;
+                    shard.floats[examples + 1 + 2 * row..][..2].copy_from_slice(&[number, -number]);
+                }
+            });
+            let numbers = (0..n).map(|number| number as f32);
+            assert!(ones.iter().copied().eq(numbers.clone().chain([-1.0])), "{threads} threads, {n}: {ones:?}");
+            let twos_expected = numbers.flat_map(|number| [number, -number]).chain([-1.0; 2]);
+            assert!(twos.iter().copied().eq(twos_expected), "{threads} threads, {n}: {twos:?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused() {
+    let _alone = alone();
+    let shards = Shards { examples: 2, floats: 4 };
+    let refused = |arena: usize, start: usize, len: usize, room: usize| {
+        let (mut arena, mut to) = (vec![0.0; arena], vec![0.0; room]);
+        let kept = [Kept { start, len, to: &mut to }];
+        catch_unwind(AssertUnwindSafe(|| Team::serial().shards_in_turn(&mut arena, shards, 5, kept, |_| {}))).is_err()
+    };
+    assert!(!refused(4, 0, 2, 10));
+    // A shard's floats, its end, and where they go.
+    assert!(refused(3, 0, 2, 10) && refused(4, 1, 2, 10) && refused(4, 0, 2, 9));
 }
 
 #[test]

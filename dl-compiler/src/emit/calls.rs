@@ -9,7 +9,7 @@ use super::Module;
 use super::layout::Layout;
 use super::steps::{Function, mentions};
 use crate::graph::{Element, Role};
-use crate::program::{Phase, Program};
+use crate::program::{BufferId, Phase, Program};
 
 /// One program with its names and the functions of its phases.
 pub(super) struct Routine<'a> {
@@ -20,6 +20,9 @@ pub(super) struct Routine<'a> {
     /// The functions of each phase.
     pub(super) phases: Vec<Vec<Function>>,
 }
+
+/// A value of each example that is kept: which, how many floats, and the block that it goes to.
+type Kept = (BufferId, usize, TokenStream);
 
 impl Routine<'_> {
     /// Whether it draws random numbers.
@@ -33,20 +36,37 @@ impl Routine<'_> {
         for (phase, functions) in self.program.phases.iter().zip(&self.phases) {
             let calls: Vec<TokenStream> =
                 functions.iter().map(|function| call(function, functions.len() > 1)).collect();
-            code.extend(match (phase, calls.as_slice()) {
-                (Phase::Batch(_), _) => quote!(#(#calls;)*),
-                (Phase::Shards(_), [call]) => {
-                    quote!(team.shards(shards, layout::SHARDS, n, |shard| #call);)
+            code.extend(match phase {
+                Phase::Batch(_) => quote!(#(#calls;)*),
+                Phase::Shards(_) => {
+                    let body = of_shard(&calls);
+                    quote!(team.shards(shards, layout::SHARDS, n, #body);)
                 }
-                (Phase::Shards(_), _) => quote! {
-                    team.shards(shards, layout::SHARDS, n, |shard| {
-                        let rt::Shard { first, rows, floats } = shard;
-                        #(#calls;)*
-                    });
-                },
             });
         }
         code
+    }
+
+    /// Runs the only phase, each thread in the floats of one shard.
+    fn run_in_turn(&self, kept: &[Kept]) -> TokenStream {
+        let functions = self.phases.iter().flatten();
+        let is_split = self.phases.iter().flatten().count() > 1;
+        let calls: Vec<TokenStream> = functions.map(|function| call(function, is_split)).collect();
+        let body = of_shard(&calls);
+        let kept = kept.iter().map(|(id, len, to)| {
+            let range = self.layout.range(*id);
+            quote!(rt::Kept { start: #range.start, len: #len, to: #to.as_mut_slice() })
+        });
+        quote!(team.shards_in_turn(shards, layout::SHARDS, n, [#(#kept),*], #body);)
+    }
+
+    /// The values that the report is made of, those that the program computes, and a variable for the block of each.
+    pub(super) fn measured(&self, module: &Module<'_>) -> Vec<(Role, BufferId, Ident)> {
+        let computed = |(field, role)| {
+            let id = self.program.result(role)?;
+            Some((role, id, format_ident!("{field}_of_examples")))
+        };
+        module.measures().filter_map(computed).collect()
     }
 
     /// The report, each value the mean over the batch; `weights` is the code of the weights and their sum. What the
@@ -67,6 +87,19 @@ impl Routine<'_> {
             };
         };
         (helper, quote!(Report { #(#values),* }))
+    }
+}
+
+/// The closure that computes a shard by these calls.
+fn of_shard(calls: &[TokenStream]) -> TokenStream {
+    match calls {
+        [call] => quote!(|shard| #call),
+        _ => quote! {
+            |shard| {
+                let rt::Shard { first, rows, floats } = shard;
+                #(#calls;)*
+            }
+        },
     }
 }
 
@@ -122,30 +155,24 @@ pub(super) fn forward(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream
     let (names, types): (Vec<&Ident>, Vec<&Ident>) = module.interface.outputs.iter().map(|(a, b)| (a, b)).unzip();
     let given: Vec<usize> = (0..module.model.fields.len()).filter(|&field| !module.model.fields[field].label).collect();
     let checks = checks(module, &given, |name| quote!(#name));
-    let run = routine.run();
     let lens: Vec<TokenStream> = module
         .model
         .outputs
         .iter()
         .map(|output| super::kernel::count(output.dims.iter().product(), Some(&quote!(n))))
         .collect();
-    let gathers =
-        names.iter().zip(&module.model.outputs).zip(&lens).enumerate().map(|(place, ((name, output), len))| {
-            let range = routine.program.result(Role::Output(place)).map(|id| routine.layout.range(id));
-            let floats = output.dims.iter().product::<usize>();
-            quote! {
-                let values = rt::Segments::of_shards(shards, layout::SHARDS, #range.start, #floats);
-                values.copy_to(&mut workspace.#name.as_mut_slice()[..#len]);
-            }
-        });
-    let gathers: TokenStream = gathers.collect();
+    // An output asks nothing of other examples, so there is one phase.
+    let kept = names.iter().zip(&module.model.outputs).enumerate().filter_map(|(place, (name, output))| {
+        let id = routine.program.result(Role::Output(place))?;
+        Some((id, output.dims.iter().product(), quote!(workspace.#name)))
+    });
+    let body = routine.run_in_turn(&kept.collect::<Vec<Kept>>());
     let views: Vec<TokenStream> =
         names.iter().zip(&lens).map(|(name, len)| quote!(rt::views(&workspace.#name.as_slice()[..#len]))).collect();
     let (output, value) = match (types.as_slice(), views.as_slice()) {
         ([ty], [view]) => (quote!(&'w [#ty]), quote!(#view)),
         _ => (quote!(Outputs<'w>), quote!(Outputs { #(#names: #views),* })),
     };
-    let body = quote!(#run #gathers);
     let draws = routine.draws();
     let blocks = inference_blocks(&body, if draws { quote!(seed) } else { quote!(seed: 0) });
     let (seed_doc, seed) = if draws {
@@ -267,9 +294,28 @@ pub(super) fn used_or_not(code: &TokenStream, name: &str) -> Ident {
 pub(super) fn evaluate(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream {
     let all: Vec<usize> = (0..module.model.fields.len()).collect();
     let checks = checks(module, &all, |name| quote!(batch.#name));
-    let run = routine.run();
-    let (mean, report) = routine.report(module, &quote!(None, n as f32));
-    let body = quote!(#run #mean Ok(#report));
+    let body = if routine.program.goes_by_shards() {
+        let measured = routine.measured(module);
+        let variables: Vec<&Ident> = measured.iter().map(|(.., variable)| variable).collect();
+        let kept: Vec<Kept> = measured.iter().map(|(_, id, variable)| (*id, 1, quote!(#variable))).collect();
+        let run = routine.run_in_turn(&kept);
+        let values = module.measures().map(|(field, role)| match measured.iter().find(|(of, ..)| *of == role) {
+            Some((.., variable)) => quote!(#field: mean(#variable)),
+            None => quote!(#field: f32::NAN),
+        });
+        quote! {
+            let [#(#variables),*] = &mut workspace.measures;
+            #run
+            let mean = |values: &rt::Block| {
+                rt::mean(n, rt::Segments::of_examples(values.as_slice(), 1), None, n as f32)
+            };
+            Ok(Report { #(#values),* })
+        }
+    } else {
+        let run = routine.run();
+        let (mean, report) = routine.report(module, &quote!(None, n as f32));
+        quote!(#run #mean Ok(#report))
+    };
     let blocks = inference_blocks(&body, quote!(seed: 0));
     let prepared = used_or_not(&blocks, "prepared");
     quote! {

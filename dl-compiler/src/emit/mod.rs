@@ -140,7 +140,9 @@ pub fn emit(model: &Model, programs: &Three<Program>, sources: &Sources, options
 
     let (prepared, prepare_method) = storage::prepared(&programs.inference, &prepare);
     let tensors = types::tensors(module, &prepare_method);
-    let workspace = storage::workspace(module, sharing);
+    let kept = evaluate.as_ref().filter(|evaluate| evaluate.program.goes_by_shards());
+    let measures = kept.map_or(0, |evaluate| evaluate.measured(module).len());
+    let workspace = storage::workspace(module, sharing, measures);
     let mut calls = TokenStream::new();
     let mut storage = quote!(#prepared #workspace);
     let mut batches = TokenStream::new();

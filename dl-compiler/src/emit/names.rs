@@ -264,6 +264,7 @@ pub(super) const VARIABLES: &[&str] = &[
     "form",
     "gradients",
     "layout",
+    "measures",
     "n",
     "one",
     "operands",

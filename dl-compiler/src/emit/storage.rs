@@ -52,8 +52,8 @@ pub(super) fn prepared(program: &Program, functions: &[Function]) -> (TokenStrea
     (ty, method)
 }
 
-/// `Workspace`: storage of inference and evaluation.
-pub(super) fn workspace(module: &Module<'_>, programs: &[(&str, &Program)]) -> TokenStream {
+/// `Workspace`: storage of inference and evaluation, which keeps so many measures of each example.
+pub(super) fn workspace(module: &Module<'_>, programs: &[(&str, &Program)], measures: usize) -> TokenStream {
     let outputs = module.model.outputs.iter().zip(&module.interface.outputs).map(|(output, (name, _))| {
         let len = count(output.dims.iter().product(), Some(&quote!(capacity)));
         let len = if output.dims.iter().product::<usize>() == 1 {
@@ -64,9 +64,14 @@ pub(super) fn workspace(module: &Module<'_>, programs: &[(&str, &Program)]) -> T
         };
         (quote!(#name: rt::Block,), quote!(#name: rt::Block::zeroed(#len),))
     });
-    let (fields, values): (TokenStream, TokenStream) = outputs.unzip();
+    let (mut fields, mut values): (TokenStream, TokenStream) = outputs.unzip();
+    if measures > 0 {
+        fields.extend(quote!(measures: [rt::Block; #measures],));
+        values.extend(quote!(measures: ::core::array::from_fn(|_| rt::Block::zeroed(capacity)),));
+    }
     let doc = " Storage of one inference or evaluation call; one for each thread that calls.";
-    arena(doc, "Workspace", programs, &fields, &values)
+    let in_turn = programs.iter().all(|(_, program)| program.goes_by_shards());
+    arena(doc, "Workspace", programs, in_turn, &fields, &values)
 }
 
 /// `TrainingWorkspace`: storage of a training step, as large as the largest needs it.
@@ -83,7 +88,7 @@ pub(super) fn training_workspace(programs: &[(&str, &Program)]) -> TokenStream {
     };
     let fields = quote!(#prepared gradients: Gradients, #updates);
     let values = quote!(#prepared_value gradients: <Gradients as rt::Tensors>::zeros(), #updates_value);
-    arena(" Storage of one training step.", "TrainingWorkspace", programs, &fields, &values)
+    arena(" Storage of one training step.", "TrainingWorkspace", programs, false, &fields, &values)
 }
 
 /// Which sizes of the program `name` become those of the workspace that `programs` share.
@@ -104,26 +109,36 @@ fn largest(programs: &[(&str, &Program)], floats: fn(&Program) -> usize, constan
     (floats(program) > 0).then(|| quote!(#module::#constant))
 }
 
-/// A workspace: a row of shards, what the batch has once, and more fields.
+/// A workspace: a row of shards, of all examples or one for each thread, what the batch has once, and more fields.
 fn arena(
     doc: &str,
     name: &str,
     programs: &[(&str, &Program)],
+    in_turn: bool,
     fields: &TokenStream,
     values: &TokenStream,
 ) -> TokenStream {
     let name = super::names::plain(name);
     let shards = largest(programs, |program| program.shard_floats, "SHARDS");
-    let shards = shards.map_or_else(|| quote!(0), |shards| quote!(#shards.room(capacity)));
+    let shards = match shards {
+        Some(shards) if in_turn => quote!(#shards.room_in_turn(threads, capacity)),
+        Some(shards) => quote!(#shards.room(capacity)),
+        None => quote!(0),
+    };
     let (fixed, fixed_value) = match largest(programs, |program| program.fixed_floats, "FIXED_FLOATS") {
         Some(floats) => (quote!(fixed: rt::Block,), quote!(fixed: rt::Block::zeroed(#floats),)),
         None => Default::default(),
     };
     let largest = programs.iter().map(|(_, program)| program).max_by_key(|program| program.shard_floats);
     let (examples, floats) = largest.map_or((1, 0), |program| (program.shard_examples, program.shard_floats));
-    let every = if examples == 1 { "example".to_owned() } else { format!("{examples} examples") };
+    let every = match examples {
+        _ if in_turn => "each thread".to_owned(),
+        1 => "every example of capacity".to_owned(),
+        examples => format!("every {examples} examples of capacity"),
+    };
     let bytes = crate::summary::grouped(4 * floats);
-    let size = format!(" {bytes} bytes for every {every} of capacity, and what is there once.");
+    let once = if in_turn { "what is kept of each example" } else { "what is there once" };
+    let size = format!(" {bytes} bytes for {every}, and {once}.");
     quote! {
         #[doc = #doc]
         #[doc = #size]

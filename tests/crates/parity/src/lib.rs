@@ -45,6 +45,7 @@ dln::include_compiled!("transformer");
 dln::include_compiled!("translation");
 dln::include_compiled!("unet");
 dln::include_compiled!("vae");
+dln::include_compiled!("variance");
 dln::include_compiled!("video");
 dln::include_compiled!("volumes");
 

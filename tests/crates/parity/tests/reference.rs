@@ -168,6 +168,7 @@ fixture!(
 );
 fixture!(tagger, tagger, [words, letters, tags], [words, letters], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(translation, translation, [source, before, target], [source, before], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(variance, variance, [left, right], [left, right], |y| [rt::flat(y)], [2, 3, 16, 17, 64]);
 fixture!(unet, unet, [image, mask], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 
 /// The fields and outputs are those that all random programs have.
