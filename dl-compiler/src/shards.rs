@@ -55,7 +55,7 @@ fn cached(program: &Program) -> usize {
     };
     let most: usize = program.steps().map(floats).max().unwrap_or(1);
     let examples = (CACHE / most.max(1)).clamp(1, SHARD);
-    examples.next_power_of_two() >> usize::from(!examples.is_power_of_two())
+    1 << examples.ilog2()
 }
 
 /// How often a loop's body runs for an example.

@@ -96,14 +96,15 @@ impl Last {
         }
         let x = self.image(graph, x, node)?;
         let [filters, depth, height, width] = *graph.ty(weight).dims.as_slice() else { return None };
+        let of_weight = graph.node(weight).clone();
         let result = match kind {
             Kind::Product => {
-                let matrix = add(graph, Reshape { dims: vec![filters, depth] }, &[weight], node)?;
+                let matrix = add(graph, Reshape { dims: vec![filters, depth] }, &[weight], &of_weight)?;
                 add(graph, MatMul { transposed: true, epilogue: Epilogue::default() }, &[x, matrix], node)?
             }
             Kind::Depthwise => {
-                let planes = add(graph, Reshape { dims: vec![filters, height, width] }, &[weight], node)?;
-                let taps = add(graph, to_last(), &[planes], node)?;
+                let planes = add(graph, Reshape { dims: vec![filters, height, width] }, &[weight], &of_weight)?;
+                let taps = add(graph, to_last(), &[planes], &of_weight)?;
                 let Convolution2d { stride, padding, dilation, .. } = *op;
                 let op = Depthwise2d { stride, padding, dilation, epilogue: Epilogue::default() };
                 add(graph, op, &[x, taps], node)?
