@@ -86,6 +86,8 @@ pub struct Convolution2dShape {
     pub dilation: [usize; 2],
     /// How many groups the channels fall into.
     pub groups: usize,
+    /// Whether the channels of the result come last.
+    pub last: bool,
 }
 
 /// How a convolution is computed.
@@ -100,7 +102,8 @@ pub enum Method {
 impl Convolution2dShape {
     /// The faster method for a shape: Winograd's where it can be used and its transforms pay for themselves.
     pub fn method(&self) -> Method {
-        let fits = self.kernel == [3, 3] && self.stride == [1, 1] && self.dilation == [1, 1] && self.groups == 1;
+        let fits =
+            self.kernel == [3, 3] && self.stride == [1, 1] && self.dilation == [1, 1] && self.groups == 1 && !self.last;
         let outputs = self.outputs();
         // Tiles of four by four, of which results fill half at least.
         let filled = outputs.map(|outputs| outputs.next_multiple_of(4)).iter().product::<usize>()

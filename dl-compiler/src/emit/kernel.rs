@@ -167,10 +167,12 @@ impl Call<'_> {
                 quote!(rt::pack_filters(#shape, form, #(#operands),*, #y);)
             }
             Kernel::Convolution2d(shape, epilogue) => {
+                let last = shape.last;
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
                 let (x, weight) = (operands.first(), operands.get(1));
                 let epilogue = self.epilogue(*epilogue);
                 match &self.moments {
+                    _ if last => quote!(rt::convolution2d_last(#shape, #n, #x, #weight, #epilogue, #y);),
                     None => quote!(rt::convolution2d(#shape, #form, #n, #x, #weight, #epilogue, #y);),
                     Some(moments) => {
                         let moments = moments.iter().map(Piece::write);

@@ -24,6 +24,8 @@ pub struct Convolution2d {
     pub dilation: [usize; 2],
     /// How many groups channels and filters fall into.
     pub groups: usize,
+    /// Whether the channels of the result come last; set by the optimizer.
+    pub last: bool,
     /// What is done to each result; set by the optimizer.
     pub epilogue: Epilogue,
 }
@@ -32,7 +34,7 @@ impl Default for Convolution2d {
     /// Every place once, without padding.
     fn default() -> Convolution2d {
         let epilogue = Epilogue::default();
-        Convolution2d { stride: [1; 2], padding: [0; 2], dilation: [1; 2], groups: 1, epilogue }
+        Convolution2d { stride: [1; 2], padding: [0; 2], dilation: [1; 2], groups: 1, last: false, epilogue }
     }
 }
 
@@ -70,13 +72,14 @@ impl Operation for Convolution2d {
     fn build(attributes: &[AttributeValue]) -> Result<Self, (usize, String)> {
         let Steps { stride, padding, dilation, groups } = Steps::build(attributes, 0)?;
         let epilogue = Epilogue::default();
-        Ok(Convolution2d { stride, padding, dilation, groups, epilogue })
+        Ok(Convolution2d { stride, padding, dilation, groups, last: false, epilogue })
     }
 
     fn show(&self) -> String {
         let epilogue = epilogue::show(&self.epilogue);
         let separator = if epilogue.is_empty() { "" } else { ", " };
-        format!("{}{separator}{epilogue}", self.steps().show())
+        let last = if self.last { ", channels last" } else { "" };
+        format!("{}{last}{separator}{epilogue}", self.steps().show())
     }
 
     fn arity(&self) -> usize {
@@ -108,14 +111,14 @@ impl Operation for Convolution2d {
             );
             return Err(Violation::new(5, 0, message));
         };
-        let result = Type::per_example(dims);
+        let result = Type::per_example(self.ordered(dims));
         epilogue::infer(&self.epilogue, 6, filters, &result, operands)?;
-        Ok(Type::per_example(epilogue::pooled(&self.epilogue, dims)))
+        Ok(if self.last { result } else { Type::per_example(epilogue::pooled(&self.epilogue, dims)) })
     }
 
-    /// Convolutions with an epilogue are made after differentiation, so no gradient flows through one.
+    /// Those with an epilogue or with channels last are made after differentiation, so no gradient flows through one.
     fn vjp(&self, rule: &mut Rule<'_>) -> Vec<Option<NodeId>> {
-        if self.epilogue != Epilogue::default() {
+        if self.last || self.epilogue != Epilogue::default() {
             return vec![None; self.arity()];
         }
         let (x, weight, d) = (rule.operand(0), rule.operand(1), rule.d());
@@ -137,6 +140,16 @@ impl Operation for Convolution2d {
         window::taps(&shape, context.batch, |in_x, in_weight, in_y| {
             results[in_y] += x[in_x] * weight[in_weight];
         });
+        if self.last {
+            let pixels = dims[1] * dims[2];
+            let turned = (0..results.len()).map(|at| {
+                let (example, pixel, filter) = (at / dims[0] / pixels, at / dims[0] % pixels, at % dims[0]);
+                results[(example * dims[0] + filter) * pixels + pixel]
+            });
+            let mut results: Vec<f64> = turned.collect();
+            epilogue::eval(&self.epilogue, &mut results, operands, context.batch, 1);
+            return array::per_example(context.batch, &self.ordered(dims), results);
+        }
         epilogue::eval(&self.epilogue, &mut results, operands, context.batch, dims[1] * dims[2]);
         let results = epilogue::pool(&self.epilogue, results, dims, context.batch);
         array::per_example(context.batch, &epilogue::pooled(&self.epilogue, dims), results)
@@ -160,9 +173,14 @@ impl Convolution2d {
         Steps { stride, padding, dilation, groups }
     }
 
+    /// The dimensions of the result, in order.
+    fn ordered(&self, [filters, height, width]: [usize; 3]) -> [usize; 3] {
+        if self.last { [height, width, filters] } else { [filters, height, width] }
+    }
+
     /// The whole shape of a convolution of x by the weight, by their dimensions.
     pub(crate) fn shape(&self, x: &[usize], weight: &[usize]) -> Convolution2dShape {
         let [filters, _, kernel @ ..] = shape::fixed::<4>(weight);
-        self.steps().shape(shape::fixed(x), filters, kernel)
+        Convolution2dShape { last: self.last, ..self.steps().shape(shape::fixed(x), filters, kernel) }
     }
 }

@@ -120,7 +120,7 @@ impl Operation for Convolution2dTranspose {
         let Convolution2dTranspose { stride, padding, dilation, groups, .. } = *self;
         let [_, _, kernel @ ..] = shape::fixed::<4>(&rule.ty(weight).dims);
         let epilogue = Epilogue::default();
-        let d_x = Convolution2d { stride, padding, dilation, groups, epilogue };
+        let d_x = Convolution2d { stride, padding, dilation, groups, last: false, epilogue };
         let d_weight = Convolution2dWeight { kernel, stride, padding, dilation, groups };
         // Image and result have changed places.
         vec![Some(rule.apply(d_x, &[d, weight])), Some(rule.apply(d_weight, &[d, x]))]

@@ -67,7 +67,8 @@ impl Steps {
         kernel: [usize; 2],
     ) -> Convolution2dShape {
         let Steps { stride, padding, dilation, groups } = *self;
-        Convolution2dShape { channels, height, width, filters, kernel, stride, padding, dilation, groups }
+        let last = false;
+        Convolution2dShape { channels, height, width, filters, kernel, stride, padding, dilation, groups, last }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Lays the channels of separable convolutions side by side, for inference: products of pixels are then those of a matrix, and
-//! convolutions of each channel by itself read vectors of channels.
+//! convolutions of each channel by itself read vectors of channels. The convolution of a picture that comes first leads there.
 //!
 //! Before: `%2 = convolution2d groups: 32 (%0, %1), %4 = relu (%2), %6 = convolution2d (%4, %5)` of single pixels. After:
 //! `%7 = transpose [1, 2, 0] (%0), %8 = depthwise2d (%7, …), %9 = relu (%8), %10 = matmul (%9, …), %11 = transpose [2, 0, 1] (%10)`.
@@ -20,11 +20,15 @@ use crate::ops::matmul::MatMul;
 use crate::ops::reshape::Reshape;
 use crate::ops::sum::Sum;
 use crate::ops::transpose::Transpose;
-use crate::program::Epilogue;
+use crate::program::{Convolution2dShape, Epilogue};
 
 /// The fewest channels, and the most taps along an axis, that the runtime's kernel takes.
 const CHANNELS: usize = 16;
 const TAPS: usize = 32;
+/// The most channels of a convolution that leads to channels last: with more, others are faster and a copy is a small part.
+const FEW: usize = 4;
+/// The most floats that a row of its results meets, which the runtime keeps on the stack.
+const MET: usize = 12 * 1024;
 
 /// The same graph with channels last from one separable convolution to the next.
 pub(super) fn channels(graph: &Graph) -> Graph {
@@ -53,6 +57,8 @@ enum Kind {
     Depthwise,
     /// As a product of all pixels with a matrix.
     Product,
+    /// As it is, from planes.
+    First,
 }
 
 fn kind(graph: &Graph, op: &Convolution2d, operands: &[NodeId]) -> Option<Kind> {
@@ -64,20 +70,32 @@ fn kind(graph: &Graph, op: &Convolution2d, operands: &[NodeId]) -> Option<Kind> 
     match op.epilogue == Epilogue::default() {
         true if is_depthwise && fits => Some(Kind::Depthwise),
         true if is_single => Some(Kind::Product),
+        true if shape.groups == 1 && shape.channels <= FEW && met(&shape) <= MET => Some(Kind::First),
         _ => None,
     }
 }
 
-/// Which values go into a convolution of each channel by itself, as they are or after functions of single numbers.
+/// Floats that a row of results meets, with what lies beside them.
+fn met(shape: &Convolution2dShape) -> usize {
+    let rows = shape.kernel[0].saturating_sub(1).saturating_mul(shape.dilation[0]).saturating_add(1);
+    let width = shape.padding[1].saturating_mul(2).saturating_add(shape.width);
+    rows.saturating_mul(width).saturating_mul(shape.channels)
+}
+
+/// Which values are read with channels last: by convolutions of each channel by itself and by products before these, as they are
+/// or after functions of single numbers.
 fn wanted(graph: &Graph) -> Vec<bool> {
     let mut wanted = vec![false; graph.nodes.len()];
     for (id, node) in graph.iter().rev() {
-        let is_depthwise = match &node.op {
-            Op::Convolution2d(op) => kind(graph, op, &node.operands) == Some(Kind::Depthwise),
-            _ => wanted[id.index()] && function(graph, id).is_some(),
+        let (reads, operands) = match &node.op {
+            Op::Convolution2d(op) => match kind(graph, op, &node.operands) {
+                Some(Kind::Depthwise) => (true, 1),
+                Some(Kind::Product) => (wanted[id.index()], 1),
+                _ => continue,
+            },
+            _ => (wanted[id.index()] && function(graph, id).is_some(), node.operands.len()),
         };
-        let read = if matches!(node.op, Op::Convolution2d(_)) { 1 } else { node.operands.len() };
-        node.operands[..read].iter().for_each(|operand| wanted[operand.index()] |= is_depthwise);
+        node.operands[..operands].iter().for_each(|operand| wanted[operand.index()] |= reads);
     }
     wanted
 }
@@ -87,28 +105,31 @@ fn wanted(graph: &Graph) -> Vec<bool> {
 struct Last(BTreeMap<NodeId, NodeId>);
 
 impl Last {
-    /// A convolution with channels last, back in planes; of single pixels if its result is wanted so or x is there.
+    /// A convolution with channels last, back in planes, if its result is wanted so or x, of single pixels, is there.
     fn convolution(&mut self, graph: &mut Graph, op: &Convolution2d, node: &Node, wanted: bool) -> Option<NodeId> {
         let &[x, weight] = node.operands.as_slice() else { return None };
         let kind = kind(graph, op, &node.operands)?;
-        if kind == Kind::Product && !wanted && !self.0.contains_key(&x) {
-            return None;
+        match kind {
+            Kind::First if wanted => {
+                let last = add(graph, Convolution2d { last: true, ..op.clone() }, &[x, weight], node)?;
+                return self.planes(graph, last, node);
+            }
+            Kind::First => return None,
+            Kind::Product if !wanted && !self.0.contains_key(&x) => return None,
+            Kind::Product | Kind::Depthwise => {}
         }
         let x = self.image(graph, x, node)?;
         let [filters, depth, height, width] = *graph.ty(weight).dims.as_slice() else { return None };
         let of_weight = graph.node(weight).clone();
-        let result = match kind {
-            Kind::Product => {
-                let matrix = add(graph, Reshape { dims: vec![filters, depth] }, &[weight], &of_weight)?;
-                add(graph, MatMul { transposed: true, epilogue: Epilogue::default() }, &[x, matrix], node)?
-            }
-            Kind::Depthwise => {
-                let planes = add(graph, Reshape { dims: vec![filters, height, width] }, &[weight], &of_weight)?;
-                let taps = add(graph, to_last(), &[planes], &of_weight)?;
-                let Convolution2d { stride, padding, dilation, .. } = *op;
-                let op = Depthwise2d { stride, padding, dilation, epilogue: Epilogue::default() };
-                add(graph, op, &[x, taps], node)?
-            }
+        let result = if kind == Kind::Product {
+            let matrix = add(graph, Reshape { dims: vec![filters, depth] }, &[weight], &of_weight)?;
+            add(graph, MatMul { transposed: true, epilogue: Epilogue::default() }, &[x, matrix], node)?
+        } else {
+            let planes = add(graph, Reshape { dims: vec![filters, height, width] }, &[weight], &of_weight)?;
+            let taps = add(graph, to_last(), &[planes], &of_weight)?;
+            let Convolution2d { stride, padding, dilation, .. } = *op;
+            let op = Depthwise2d { stride, padding, dilation, epilogue: Epilogue::default() };
+            add(graph, op, &[x, taps], node)?
         };
         self.planes(graph, result, node)
     }

@@ -442,6 +442,7 @@ fn weights_take_the_factors_of_their_products() {
             padding: [0; 2],
             dilation: [1; 2],
             groups: 1,
+            last: false,
             epilogue: Epilogue::default(),
         };
         let mut y = add(if convolution { window.into() } else { plain.into() }, &[x, weight]);
@@ -481,24 +482,27 @@ fn weights_take_the_factors_of_their_products() {
     }
 }
 
-/// A separable convolution of channels last, with what else reads its values: planes of single pixels, a sum, a list that is
+/// A separable convolution of channels last behind another, with what else reads its values: planes of single pixels, a sum, a list that is
 /// added to each pixel, a picture, and a choice.
 #[test]
 fn channels_come_last_between_separable_convolutions() {
     for training in [false, true] {
         let mut graph = Graph::default();
         let mut add = |op: Op, operands: &[NodeId]| graph.add(op, operands, Origin::default()).unwrap();
-        let x = add(ops::input::Input { field: 0, ty: Type::per_example([16, 5, 4]) }.into(), &[]);
-        let parameters: [&[usize]; 5] = [&[16, 1, 3, 3], &[16], &[3, 16, 1, 1], &[3, 5, 4], &[1]];
+        let x = add(ops::input::Input { field: 0, ty: Type::per_example([2, 6, 5]) }.into(), &[]);
+        let parameters: [&[usize]; 6] = [&[16, 1, 3, 3], &[16], &[3, 16, 1, 1], &[3, 5, 4], &[1], &[16, 2, 2, 2]];
         let parameter = |(parameter, dims): (usize, &&[usize])| {
             add(ops::parameter::Parameter { parameter, dims: dims.to_vec() }.into(), &[])
         };
-        let [taps, list, matrix, picture, one] = *parameters.iter().enumerate().map(parameter).collect::<Vec<_>>()
+        let [taps, list, matrix, picture, one, first] =
+            *parameters.iter().enumerate().map(parameter).collect::<Vec<_>>()
         else {
             panic!()
         };
         let plain = ops::convolution2d::Convolution2d::default();
         let depthwise = ops::convolution2d::Convolution2d { padding: [1; 2], groups: 16, ..plain.clone() };
+        let x = add(plain.clone().into(), &[x, first]);
+        let x = add(ops::relu::Relu.into(), &[x]);
         let deep = add(depthwise.into(), &[x, taps]);
         let list = add(ops::reshape::Reshape { dims: vec![16, 1, 1] }.into(), &[list]);
         let list = add(ops::expand::Expand { axis: 1, dims: vec![5, 4] }.into(), &[list]);
@@ -524,7 +528,7 @@ fn channels_come_last_between_separable_convolutions() {
             let parameters: Vec<_> = (1..).zip(parameters).map(|(seed, dims)| numbers(dims, seed)).collect();
             let context = Context {
                 batch: BATCH,
-                fields: &[numbers(&[BATCH, 16, 5, 4], 0)],
+                fields: &[numbers(&[BATCH, 2, 6, 5], 0)],
                 parameters: &parameters,
                 states: &[],
                 weights: None,
@@ -538,11 +542,12 @@ fn channels_come_last_between_separable_convolutions() {
         assert!(before.iter().zip(&after).all(|(before, after)| (before - after).abs() < 1e-12), "{optimized}");
         let count = |kind: fn(&Op) -> bool| optimized.nodes.iter().filter(|node| kind(&node.op)).count();
         let found = [
-            count(|op| matches!(op, Op::Convolution2d(_))),
+            count(|op| matches!(op, Op::Convolution2d(of) if !of.last)),
+            count(|op| matches!(op, Op::Convolution2d(of) if of.last)),
             count(|op| matches!(op, Op::Depthwise2d(_))),
             count(|op| matches!(op, Op::MatMul(_))),
         ];
-        assert_eq!(found, if training { [2, 0, 0] } else { [0, 1, 1] }, "{optimized}");
+        assert_eq!(found, if training { [3, 0, 0, 0] } else { [0, 1, 1, 1] }, "{optimized}");
     }
 }
 

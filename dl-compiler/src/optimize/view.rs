@@ -28,6 +28,7 @@ pub(super) fn columns(graph: &Graph, product: NodeId) -> Option<View> {
     let dims = graph.ty(product).dims.as_slice();
     match (&graph.node(product).op, dims) {
         (Op::MatMul(_) | Op::Depthwise2d(_), [.., len]) => Some(View { inner: 1, len: *len }),
+        (Op::Convolution2d(op), [.., len]) if op.last => Some(View { inner: 1, len: *len }),
         (Op::Convolution2d(_), [len, pixels @ ..]) => Some(View { inner: pixels.iter().product(), len: *len }),
         _ => None,
     }

@@ -366,6 +366,17 @@ fn channels_last_are_convolved_each_by_itself() {
 }
 
 #[test]
+fn results_with_channels_last_are_those_of_planes() {
+    let Op::Convolution2d(mut convolution) = op("convolution2d", &[]) else { panic!() };
+    convolution.epilogue = Epilogue { bias: true, residual: true, ..Epilogue::default() };
+    convolution.last = true;
+    let operands = "[1, 1, 2], [3, 1, 1, 1] batch-wide, [3] batch-wide, [1, 2, 3]";
+    let residual = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
+    let y = run(&convolution.into(), 1, operands, &[&[1.0, 2.0], &[1.0, -1.0, 4.0], &[10.0, 20.0, 30.0], &residual]);
+    close(&y, &[11.1, 19.2, 34.3, 12.4, 18.5, 38.6]);
+}
+
+#[test]
 fn an_epilogue_adds_a_residual_and_lets_pass_what_a_mask_says() {
     let Op::MatMul(mut product) = op("matmul", &[]) else { panic!() };
     product.epilogue = Epilogue { bias: true, residual: true, activation: Activation::Relu, mask: true, pool: None };

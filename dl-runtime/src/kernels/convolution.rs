@@ -257,6 +257,51 @@ fn convolution2d_on(
     }
 }
 
+/// [`convolution2d`] of one example after another to y [output height, output width, filters], the channels of the next
+/// convolution [last](depthwise2d). Its panels are those of [`Method::Direct`].
+///
+/// # Panics
+/// As [`convolution2d`]; if there are groups, or results are to be pooled, or the stack does not hold what a row of results meets: at
+/// least 16384 floats of one channel.
+pub fn convolution2d_last(
+    shape: &Convolution2d,
+    n: usize,
+    x: &[f32],
+    panels: &[f32],
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
+    convolution2d_last_on(isa(), shape, n, x, panels, epilogue, y);
+}
+
+/// [`convolution2d_last`] on a given instruction set.
+fn convolution2d_last_on(
+    isa: Isa,
+    shape: &Convolution2d,
+    n: usize,
+    x: &[f32],
+    panels: &[f32],
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
+) {
+    let [x_len, y_len, _] = shape.lens();
+    let (source, y) = (&x[..n * x_len], &mut y[..n * y_len]);
+    let filters = Filters { shape: *shape, transposed: false };
+    let panels = &panels[..filters.len()];
+    if y.is_empty() {
+        return;
+    }
+    let plan = shape.abreast(false, shape.axes(), usize::MAX);
+    let (Some(plan), 1, None, Method::Direct) = (&plan, shape.groups, epilogue.pool, shape.method) else {
+        panic!("no convolution to channels last: {shape:?}, pooled by {:?}", epilogue.pool)
+    };
+    let ending = epilogue.ending(shape.filters, y);
+    let panels = filters.abreast(panels).next().unwrap_or_default();
+    // SAFETY: the results are floats.
+    dispatch(isa, Abreast { plan, n, source, panels, ending, last: true, y: unsafe { places(y) } });
+    epilogue.finish(isa, y);
+}
+
 /// `d_x`, the gradient of the input of a convolution, overwritten: each pixel of d_y goes back through the taps it came
 /// by. The panels are the transposed ones. Of the epilogue, residual and mask are heeded.
 ///
@@ -418,7 +463,7 @@ impl Convolution2d {
         let mut panels = filters.abreast(panels);
         if self.groups == 1 {
             let panels = panels.next().unwrap_or_default();
-            return dispatch(isa, Abreast { plan, n, source, panels, ending, y });
+            return dispatch(isa, Abreast { plan, n, source, panels, ending, last: false, y });
         }
         let [source_len, rows, y_len] = plan.lens();
         for (source, y) in
@@ -427,7 +472,7 @@ impl Convolution2d {
             let groups = source.chunks_exact(source_len).zip(y.chunks_exact_mut(y_len)).zip(panels.clone());
             for (group, ((source, y), panels)) in groups.enumerate() {
                 let ending = ending.from(group * rows);
-                dispatch(isa, Abreast { plan, n: 1, source, panels, ending, y });
+                dispatch(isa, Abreast { plan, n: 1, source, panels, ending, last: false, y });
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Convolutions against their twins, by adjointness, by published examples, and bit against bit.
 
+mod last;
+
 use super::super::form::{clear, deinterleave, interleave};
 use super::*;
 use crate::segments::{SHARD, Shards};
@@ -464,40 +466,6 @@ fn depthwise_ones_of_every_width() {
     }
 }
 
-/// A depthwise convolution with channels last against its twin, on all instruction sets.
-fn check_last(shape: Convolution2d, n: usize, seed: u64) {
-    let [x_len, y_len, weight_len] = shape.lens();
-    let (x, weight, bias) = (values(n * x_len, seed), values(weight_len, seed + 1), values(shape.filters, seed + 2));
-    let beside = Beside::new(n, y_len, seed + 3);
-    let activation = ACTIVATIONS[seed as usize % if beside.mask.is_some() { 2 } else { 4 }];
-    let bias = (!seed.is_multiple_of(3)).then_some(&bias[..]);
-    let epilogue = beside.epilogue(Epilogue { bias, activation, ..Epilogue::NONE });
-    let mut expected = vec![f32::NAN; n * y_len];
-    reference::depthwise2d(&shape, n, &x, &weight, epilogue, &mut expected);
-    for isa in available() {
-        let mut y = vec![f32::NAN; n * y_len];
-        depthwise::last::depthwise2d_on(*isa, &shape, n, &x, &weight, epilogue, &mut y);
-        close(&y, &expected, tolerance(shape.kernel[0] * shape.kernel[1]), &(isa, shape, n, seed));
-    }
-}
-
-#[test]
-fn depthwise_ones_with_channels_last_of_every_width() {
-    for (width, channels) in (1..=20).flat_map(|width| [16, 24, 33].map(|channels| (width, channels))) {
-        let shape = Convolution2d { width, groups: channels, ..square(channels, 6, channels, 3, 1) };
-        for (stride, dilation) in [([1, 1], 1), ([2, 2], 1), ([1, 2], 1), ([3, 3], 1), ([1, 1], 2), ([1, 1], 3)] {
-            check_last(Convolution2d { stride, dilation: [dilation; 2], ..shape }, 2, width as u64);
-        }
-    }
-}
-
-#[test]
-#[should_panic(expected = "channels last")]
-fn few_channels_last_are_refused() {
-    let shape = Convolution2d { groups: 15, ..square(15, 3, 15, 1, 0) };
-    depthwise2d(&shape, 1, &[0.0; 135], &[0.0; 15], Epilogue::NONE, &mut [0.0; 135]);
-}
-
 #[test]
 fn filters_side_by_side_of_planes_larger_than_the_stack() {
     // Rows that the stack holds some of, and channels.
@@ -602,13 +570,6 @@ proptest! {
     #[test]
     fn depthwise_ones_agree_with_their_twins(shape in any_depthwise_shape(), n in 1usize..18, seed in 0u64..1000) {
         check(shape, n, seed);
-    }
-
-    #[test]
-    fn depthwise_ones_with_channels_last_agree_with_their_twin(
-        shape in any_depthwise_shape(), channels in 16usize..50, n in 1usize..4, seed in 0u64..1000,
-    ) {
-        check_last(Convolution2d { channels, filters: channels, groups: channels, ..shape }, n, seed);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 use super::super::super::pack::Aligned;
 use super::super::super::product::COLUMNS;
 use super::super::axis::Axis;
-use super::turn::{MARGIN, leave, turn};
+use super::turn::{MARGIN, leave, leave_last, turn};
 use crate::kernels::epilogue::Ending;
 use crate::simd::{Kernel, Lane, Sixteen};
 use std::mem::MaybeUninit;
@@ -41,6 +41,8 @@ pub(in super::super) struct Abreast<'a> {
     pub(in super::super) panels: &'a [f32],
     /// What is done to the sums; its bias has a float for each plane of results.
     pub(in super::super) ending: Ending<'a>,
+    /// Whether the results of a pixel lie side by side, and not those of a plane.
+    pub(in super::super) last: bool,
     /// Places for the results, which need not hold any.
     pub(in super::super) y: &'a mut [MaybeUninit<f32>],
 }
@@ -244,11 +246,19 @@ impl Kernel for Abreast<'_> {
                             self.multiply(lane, &part, [&lines, &columns], first, pixels, results);
                         }
                     }
-                    let y = y.wrapping_add(example * y_len + line * width + column);
+                    let (y, pixel) = (y.wrapping_add(example * y_len), line * width + column);
                     let (filters, count) = (first..plan.rows.min(first + FILTERS), lines.len() * columns.len());
-                    // SAFETY: all results of these filters have been computed, which are neighbours in their planes, and y has
-                    // room for them.
-                    unsafe { leave(lane, count, height * width, filters, FILTERS, results, self.ending, y) }
+                    // SAFETY: all results of these filters have been computed, whose pixels are neighbours, and y has room for
+                    // them.
+                    unsafe {
+                        if self.last {
+                            let y = y.wrapping_add(pixel * plan.rows);
+                            leave_last(lane.sixteen(), count, plan.rows, filters, FILTERS, results, self.ending, y);
+                        } else {
+                            let y = y.wrapping_add(pixel);
+                            leave(lane, count, height * width, filters, FILTERS, results, self.ending, y);
+                        }
+                    }
                 }
             }
         }

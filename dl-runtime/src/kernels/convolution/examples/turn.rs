@@ -2,6 +2,7 @@
 //! would lie in memory.
 
 use crate::kernels::epilogue::Ending;
+use crate::kernels::product::COLUMNS;
 use crate::simd::{Eight, Lane, Sixteen, Vector};
 use std::ops::Range;
 
@@ -126,5 +127,44 @@ pub(in super::super) unsafe fn leave<V: Lane>(
         leave!(lane.sixteen(), 16, Sixteen::transpose);
     } else {
         leave!(lane.eight(), 8, Eight::transpose);
+    }
+}
+
+/// Writes the results of `count` neighbouring pixels as they lie: those of some planes side by side, `pitch` floats from one pixel
+/// to the next, and `row` floats in y.
+///
+/// # Safety
+/// The results must be there, of as many planes as are a multiple of sixteen, and y have room for them.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "where the results lie, and where they go")]
+pub(in super::super) unsafe fn leave_last<W: Sixteen>(
+    lane: W,
+    count: usize,
+    row: usize,
+    planes: Range<usize>,
+    pitch: usize,
+    results: *const f32,
+    ending: Ending<'_>,
+    y: *mut f32,
+) {
+    let floor = lane.splat(ending.floor);
+    for first in planes.clone().step_by(COLUMNS) {
+        let some = COLUMNS.min(planes.end - first);
+        // SAFETY: the bias has a float for each plane.
+        let bias = ending
+            .bias
+            .map_or(lane.splat(0.0), |bias| unsafe { lane.load_first(bias[first..][..some].as_ptr(), some) });
+        for pixel in 0..count {
+            let y = y.wrapping_add(pixel * row + first);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let result = lane.load(results.add(pixel * pitch + first - planes.start)) + bias;
+                if some == COLUMNS {
+                    ending.beside.finish(y, result, floor).store(y);
+                } else {
+                    ending.beside.finish_first(y, some, result, floor).store_first(y, some);
+                }
+            }
+        }
     }
 }
