@@ -108,7 +108,8 @@ impl Transpose {
         false
     }
 
-    fn dims(&self, x: &[usize]) -> Vec<usize> {
+    /// The dimensions of the result.
+    pub fn dims(&self, x: &[usize]) -> Vec<usize> {
         self.axes.iter().map(|&axis| x.get(axis).copied().unwrap_or(1)).collect()
     }
 

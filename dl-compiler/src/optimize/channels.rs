@@ -43,6 +43,7 @@ pub(super) fn channels(graph: &Graph) -> Graph {
             _ if regions.of(id).is_some() => None,
             Op::Convolution2d(op) => last.convolution(new, op, &node, wanted[id.index()]),
             Op::Sum(sum) => last.sum(new, sum, &node),
+            Op::Reshape(_) => last.reshape(new, &node),
             _ if function(graph, id).is_some() => last.pointwise(new, &node),
             _ => None,
         };
@@ -93,6 +94,7 @@ fn wanted(graph: &Graph) -> Vec<bool> {
                 Some(Kind::Product) => (wanted[id.index()], 1),
                 _ => continue,
             },
+            Op::Reshape(_) => (wanted[id.index()] && keeps_channels(graph, node.operands[0], &node.ty), 1),
             _ => (wanted[id.index()] && function(graph, id).is_some(), node.operands.len()),
         };
         node.operands[..operands].iter().for_each(|operand| wanted[operand.index()] |= reads);
@@ -100,7 +102,13 @@ fn wanted(graph: &Graph) -> Vec<bool> {
     wanted
 }
 
-/// Values of the new graph, `[channels, height, width]`, and the same with channels last.
+/// Whether an image stays one under other dimensions, of as many channels: that of a sequence, as one of a single row.
+fn keeps_channels(graph: &Graph, of: NodeId, to: &Type) -> bool {
+    let (before, after) = (graph.ty(of).dims.as_slice(), to.dims.as_slice());
+    before.len() > 1 && after.len() > 1 && before.first() == after.first()
+}
+
+/// Values of the new graph, `[channels, height, width]` or as many axes as there are, and the same with channels last.
 #[derive(Default)]
 struct Last(BTreeMap<NodeId, NodeId>);
 
@@ -126,7 +134,7 @@ impl Last {
             add(graph, MatMul { transposed: true, epilogue: Epilogue::default() }, &[x, matrix], node)?
         } else {
             let planes = add(graph, Reshape { dims: vec![filters, height, width] }, &[weight], &of_weight)?;
-            let taps = add(graph, to_last(), &[planes], &of_weight)?;
+            let taps = add(graph, to_last(3), &[planes], &of_weight)?;
             let Convolution2d { stride, padding, dilation, .. } = *op;
             let op = Depthwise2d { stride, padding, dilation, epilogue: Epilogue::default() };
             add(graph, op, &[x, taps], node)?
@@ -149,11 +157,23 @@ impl Last {
     /// The sum of each channel's pixels.
     fn sum(&self, graph: &mut Graph, sum: &Sum, node: &Node) -> Option<NodeId> {
         let x = *self.0.get(node.operands.first()?)?;
-        if (sum.axis, sum.count) != (1, 2) {
+        if (sum.axis, sum.count + 1) != (1, node.ty.dims.len()) {
             return None;
         }
-        let sums = add(graph, Sum { axis: 0, count: 2 }, &[x], node)?;
+        let sums = add(graph, Sum { axis: 0, count: sum.count }, &[x], node)?;
         add(graph, Reshape { dims: node.ty.dims.clone() }, &[sums], node)
+    }
+
+    /// The same image under other dimensions.
+    fn reshape(&mut self, graph: &mut Graph, node: &Node) -> Option<NodeId> {
+        let &x = node.operands.first()?;
+        let last = *self.0.get(&x)?;
+        if !keeps_channels(graph, x, &node.ty) {
+            return None;
+        }
+        let dims = to_last(node.ty.dims.len()).dims(&node.ty.dims);
+        let last = add(graph, Reshape { dims }, &[last], node)?;
+        self.planes(graph, last, node)
     }
 
     /// What a function of images with channels last reads in place of an operand: copies of a list with a number for each channel
@@ -162,16 +182,19 @@ impl Last {
         if self.0.contains_key(&id) {
             return self.image(graph, id, node);
         }
-        let &[channels, height, width] = node.ty.dims.as_slice() else { return None };
+        let (&channels, pixels) = node.ty.dims.split_first()?;
+        let dims = to_last(node.ty.dims.len()).dims(&node.ty.dims);
         if let Op::Splat(splat) = &graph.node(id).op {
-            let splat = Splat { value: splat.value, dims: vec![height, width, channels] };
-            return add(graph, splat, &[], node);
+            return add(graph, Splat { value: splat.value, dims }, &[], node);
         }
         let (source, view) = view::view(graph, id);
-        let pixels = height * width;
-        let (ones, copies) = match graph.ty(source).len() {
-            1 => (vec![1; 3], vec![height, width, channels]),
-            _ if view == (View { inner: pixels, len: channels }) => (vec![1, 1, channels], vec![height, width]),
+        let mut ones = vec![1; dims.len()];
+        let copies = match graph.ty(source).len() {
+            1 => dims,
+            _ if view == (View { inner: pixels.iter().product(), len: channels }) => {
+                ones[pixels.len()] = channels;
+                pixels.to_vec()
+            }
             _ => return self.image(graph, id, node),
         };
         let list = add(graph, Reshape { dims: ones }, &[source], node)?;
@@ -184,25 +207,23 @@ impl Last {
             return Some(last);
         }
         let Type { element: Element::F32, dims, .. } = graph.ty(id) else { return None };
-        if dims.len() != 3 {
-            return None;
-        }
-        let last = add(graph, to_last(), &[id], node)?;
+        let last = add(graph, to_last(dims.len()), &[id], node)?;
         self.0.insert(id, last);
         Some(last)
     }
 
     /// The planes of an image with channels last.
     fn planes(&mut self, graph: &mut Graph, last: NodeId, node: &Node) -> Option<NodeId> {
-        let planes = add(graph, to_last().inverse(), &[last], node)?;
+        let axes = graph.ty(last).dims.len();
+        let planes = add(graph, to_last(axes).inverse(), &[last], node)?;
         self.0.insert(planes, last);
         Some(planes)
     }
 }
 
-/// From `[channels, height, width]` to `[height, width, channels]`.
-fn to_last() -> Transpose {
-    Transpose { axes: vec![1, 2, 0] }
+/// From `[channels, height, width]`, or so many axes, to `[height, width, channels]`.
+fn to_last(axes: usize) -> Transpose {
+    Transpose { axes: (1..axes).chain([0]).collect() }
 }
 
 fn add(graph: &mut Graph, op: impl Into<Op>, operands: &[NodeId], of: &Node) -> Option<NodeId> {

@@ -5,6 +5,7 @@
 use crate::graph::{Graph, Node, NodeId, Regions};
 use crate::ops::{Lowering, Op, PointwiseFn};
 
+mod behind;
 mod channels;
 mod cheapen;
 mod dead;
@@ -40,6 +41,8 @@ pub const STAGES: &[Stage] = &[
     ("gathered", gathered::gathered),
     ("cheapen", cheapen::cheapen),
     ("share", share::share),
+    ("dead", dead::dead),
+    ("behind", behind::behind),
     ("dead", dead::dead),
     ("scale", scale::scale),
     ("channels", channels::channels),

@@ -551,6 +551,26 @@ fn channels_come_last_between_separable_convolutions() {
     }
 }
 
+/// A convolution of sequences is one of images under other dimensions, which hide it from nothing: it takes batch normalization,
+/// activation and pool as any.
+#[test]
+fn dimensions_of_sequences_hide_no_convolution() {
+    let text =
+        "network N { input x: [3, 9]; output y = x |> conv1d(4, kernel: 2) |> batch_norm |> relu |> max_pool1d(2); }";
+    let found = crate::pipeline::run(dl_grammar::Source::new("n.dln", text), None);
+    assert_eq!(found.diagnostics, []);
+    let graph = &found.networks[0].graphs.inference;
+    let each: Vec<&Op> = graph
+        .nodes
+        .iter()
+        .filter(|node| node.ty.per_example && !matches!(node.op, Op::Input(_) | Op::Reshape(_)))
+        .map(|node| &node.op)
+        .collect();
+    let [Op::Convolution2d(convolution)] = each.as_slice() else { panic!("{graph}") };
+    let epilogue = Epilogue { bias: true, activation: Activation::Relu, pool: Some([1, 2]), ..Epilogue::default() };
+    assert_eq!(convolution.epilogue, epilogue);
+}
+
 /// What of a network the text says is summed by its training step: by how many sums over places, and how many over the batch.
 fn sums(layer: &str) -> (usize, usize) {
     let text =

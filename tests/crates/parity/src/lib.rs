@@ -35,6 +35,7 @@ dln::include_compiled!("residual");
 dln::include_compiled!("resnet");
 dln::include_compiled!("sampling");
 dln::include_compiled!("sentiment");
+dln::include_compiled!("separable");
 dln::include_compiled!("sequence");
 dln::include_compiled!("siamese");
 dln::include_compiled!("small");

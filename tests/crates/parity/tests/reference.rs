@@ -155,6 +155,7 @@ fixture!(
 );
 fixture!(audio, audio, [wave, word], [wave], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(inverted, inverted, [image, class], [image], |y| [rt::flat(y)], [1, 3, 17, 37]);
+fixture!(separable, separable, [wave, word], [wave], |y| [rt::flat(y)], [1, 3, 17, 37]);
 fixture!(mobile, mobile, [image, class], [image], |y| [rt::flat(y)], [3, 16, 17, 64]);
 fixture!(resnet, resnet, [image, class], [image], |y| [rt::flat(y)], [3, 17]);
 fixture!(sentiment, sentiment, [words, length, kind], [words, length], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
