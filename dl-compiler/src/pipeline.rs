@@ -129,12 +129,8 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
         windows(program);
     }
     programs.training.iter_mut().for_each(|program| small(&model, program));
-    let examples = shards([&programs.inference, &programs.evaluation].into_iter());
-    [&mut programs.inference, &mut programs.evaluation]
-        .into_iter()
-        .for_each(|program| program.shard_examples = examples);
-    let examples = shards(programs.training.iter());
-    programs.training.iter_mut().for_each(|program| program.shard_examples = examples);
+    shards([&mut programs.inference, &mut programs.evaluation]);
+    shards(&mut programs.training);
     plan_together(&mut programs.inference, &mut programs.evaluation);
     programs.training.iter_mut().for_each(plan);
     for (name, program) in programs.named(&model.losses) {

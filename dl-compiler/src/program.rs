@@ -731,9 +731,10 @@ impl Program {
         self.phases.iter().flat_map(Phase::steps)
     }
 
-    /// Whether all is computed shard by shard, so that nothing of a shard is asked afterwards but its results.
+    /// Whether shards are computed once and last, so that nothing of one is asked afterwards but its results.
     pub fn goes_by_shards(&self) -> bool {
-        matches!(self.phases.as_slice(), [Phase::Shards(_)])
+        let once = |before: &[Phase]| before.iter().all(|phase| matches!(phase, Phase::Batch(_)));
+        matches!(self.phases.split_last(), Some((Phase::Shards(_), before)) if once(before))
     }
 
     /// Whether the channels of some images come last, so that these are computed one after another and not side by side.

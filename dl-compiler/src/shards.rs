@@ -13,9 +13,11 @@ const ROWS: usize = 128;
 /// Floats of which a second-level cache holds some times as many.
 const CACHE: usize = 64 * 1024;
 
-/// Examples in a shard of programs that share their shards: as many as any of them wants.
-pub fn shards<'a>(programs: impl Iterator<Item = &'a Program>) -> usize {
-    programs.filter_map(examples).max().unwrap_or(SHARD)
+/// Gives programs that share their shards as many examples in one as any of them wants.
+pub fn shards<'a>(programs: impl IntoIterator<Item = &'a mut Program>) {
+    let mut programs: Vec<&mut Program> = programs.into_iter().collect();
+    let most = programs.iter().filter_map(|program| examples(program)).max().unwrap_or(SHARD);
+    programs.iter_mut().for_each(|program| program.shard_examples = most);
 }
 
 /// What one program wants, a power of two; nothing if it has no products, as the evaluation of a network without losses.

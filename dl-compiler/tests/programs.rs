@@ -345,6 +345,7 @@ fn a_value_of_the_batch_stands_between_phases_of_shards() {
     let code = emit(&network.model, &network.programs, &Sources::default(), &Options::default());
     let text = dl_compiler::emit::text(&code);
     assert!(text.contains("forward_batch(n, fixed, team, x);"), "{text}");
+    assert!(text.contains("|shard| forward_shard(fixed, x, shard)"), "{text}");
     assert!(text.contains("fn forward_batch(n: usize, fixed: &mut [f32], team: &rt::Team, x: &[X]) {"), "{text}");
     assert!(text.contains("fn forward_shard(fixed: &[f32], x: &[X], shard: rt::Shard<'_>) {"), "{text}");
 }

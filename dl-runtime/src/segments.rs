@@ -29,6 +29,11 @@ impl Shards {
     }
 }
 
+/// Whether `count` times `len` floats from `start` on end within `room`, even if they are more than can be counted.
+pub(crate) fn fits(count: usize, len: usize, start: usize, room: usize) -> bool {
+    count.checked_mul(len).and_then(|floats| floats.checked_add(start)).is_some_and(|end| end <= room)
+}
+
 /// `len` floats for each example; those of the examples of one shard lie in a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Segments<'a> {
@@ -55,8 +60,7 @@ impl<'a> Segments<'a> {
     pub fn of_shards(arena: &'a [f32], shards: Shards, offset: usize, len: usize) -> Self {
         let Shards { examples, floats } = shards;
         assert!(
-            examples > 0
-                && len.checked_mul(examples).and_then(|room| room.checked_add(offset)).is_some_and(|end| end <= floats),
+            examples > 0 && fits(examples, len, offset, floats),
             "{examples} × {len} floats at {offset} leave a shard of {floats}"
         );
         let arena = arena.get(offset..).unwrap_or(&[]);

@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, slice};
 
-use crate::segments::Shards;
+use crate::segments::{Shards, fits};
 
 /// The most threads a team has, whatever is asked for.
 const MAX_THREADS: usize = 256;
@@ -101,7 +101,7 @@ impl Team {
         assert!(examples > 0, "a shard of no example");
         let shards = n.div_ceil(examples);
         assert!(
-            shards.checked_mul(shard_len).is_some_and(|floats| floats <= arena.len()),
+            fits(shards, shard_len, 0, arena.len()),
             "{shards} shards of {shard_len} floats in an arena of {}",
             arena.len()
         );
@@ -137,9 +137,6 @@ impl Team {
         assert!(examples > 0, "a shard of no example");
         let count = n.div_ceil(examples);
         let parts = self.threads().min(count);
-        let fits = |count: usize, len: usize, start: usize, room: usize| {
-            count.checked_mul(len).and_then(|floats| floats.checked_add(start)).is_some_and(|end| end <= room)
-        };
         let room = arena.len();
         assert!(fits(parts, shard_len, 0, room), "{parts} shards of {shard_len} floats in an arena of {room}");
         let kept = kept.map(|Kept { start, len, to }| {

@@ -22,7 +22,7 @@ pub(super) struct Routine<'a> {
 }
 
 /// A value of each example that is kept: which, how many floats, and the block that it goes to.
-type Kept = (BufferId, usize, TokenStream);
+pub(super) type Kept = (BufferId, usize, TokenStream);
 
 impl Routine<'_> {
     /// Whether it draws random numbers.
@@ -30,34 +30,32 @@ impl Routine<'_> {
         self.program.steps().any(|step| step.kernel.draws())
     }
 
-    /// Runs all phases; `shards`, `n` and whatever the functions take are variables at hand.
-    pub(super) fn run(&self) -> TokenStream {
+    /// Runs all phases; `shards`, `n` and whatever the functions take are variables at hand. With `kept`, all
+    /// that remains of shards which are computed once, each thread computes its own in the floats of one.
+    pub(super) fn run(&self, kept: Option<&[Kept]>) -> TokenStream {
         let mut code = TokenStream::new();
         for (phase, functions) in self.program.phases.iter().zip(&self.phases) {
-            let calls: Vec<TokenStream> =
-                functions.iter().map(|function| call(function, functions.len() > 1)).collect();
             code.extend(match phase {
-                Phase::Batch(_) => quote!(#(#calls;)*),
+                Phase::Batch(_) => {
+                    let calls = calls(functions);
+                    quote!(#(#calls;)*)
+                }
                 Phase::Shards(_) => {
-                    let body = of_shard(&calls);
-                    quote!(team.shards(shards, layout::SHARDS, n, #body);)
+                    let body = of_shard(functions);
+                    match kept {
+                        None => quote!(team.shards(shards, layout::SHARDS, n, #body);),
+                        Some(kept) => {
+                            let kept = kept.iter().map(|(id, len, to)| {
+                                let range = self.layout.range(*id);
+                                quote!(rt::Kept { start: #range.start, len: #len, to: #to.as_mut_slice() })
+                            });
+                            quote!(team.shards_in_turn(shards, layout::SHARDS, n, [#(#kept),*], #body);)
+                        }
+                    }
                 }
             });
         }
         code
-    }
-
-    /// Runs the only phase, each thread in the floats of one shard.
-    fn run_in_turn(&self, kept: &[Kept]) -> TokenStream {
-        let functions = self.phases.iter().flatten();
-        let is_split = self.phases.iter().flatten().count() > 1;
-        let calls: Vec<TokenStream> = functions.map(|function| call(function, is_split)).collect();
-        let body = of_shard(&calls);
-        let kept = kept.iter().map(|(id, len, to)| {
-            let range = self.layout.range(*id);
-            quote!(rt::Kept { start: #range.start, len: #len, to: #to.as_mut_slice() })
-        });
-        quote!(team.shards_in_turn(shards, layout::SHARDS, n, [#(#kept),*], #body);)
     }
 
     /// The values that the report is made of, those that the program computes, and a variable for the block of each.
@@ -69,30 +67,37 @@ impl Routine<'_> {
         module.measures().filter_map(computed).collect()
     }
 
-    /// The report, each value the mean over the batch; `weights` is the code of the weights and their sum. What the
-    /// program does not compute is NaN.
+    /// The report, each value the mean over the batch; `weights` is the code of the weights and their sum.
     pub(super) fn report(&self, module: &Module<'_>, weights: &TokenStream) -> (TokenStream, TokenStream) {
-        let mean = |(field, role): (&Ident, Role)| match self.program.result(role) {
-            Some(id) => {
-                let range = self.layout.range(id);
-                quote!(#field: mean(#range))
-            }
-            None => quote!(#field: f32::NAN),
-        };
-        let values = module.measures().map(mean);
         let helper = quote! {
             let mean = |range: ::core::ops::Range<usize>| {
                 let values = rt::Segments::of_shards(shards, layout::SHARDS, range.start, 1);
                 rt::mean(n, values, #weights)
             };
         };
-        (helper, quote!(Report { #(#values),* }))
+        let range = |role| self.program.result(role).map(|id| self.layout.range(id).clone());
+        (helper, means(module, range))
     }
 }
 
-/// The closure that computes a shard by these calls.
-fn of_shard(calls: &[TokenStream]) -> TokenStream {
-    match calls {
+/// The report of means, each of what `of` gives for a value. What the program does not compute is NaN.
+fn means(module: &Module<'_>, of: impl Fn(Role) -> Option<TokenStream>) -> TokenStream {
+    let values = module.measures().map(|(field, role)| match of(role) {
+        Some(values) => quote!(#field: mean(#values)),
+        None => quote!(#field: f32::NAN),
+    });
+    quote!(Report { #(#values),* })
+}
+
+/// The calls of a phase.
+fn calls(functions: &[Function]) -> Vec<TokenStream> {
+    functions.iter().map(|function| call(function, functions.len() > 1)).collect()
+}
+
+/// The closure that computes a shard.
+fn of_shard(functions: &[Function]) -> TokenStream {
+    let calls = calls(functions);
+    match calls.as_slice() {
         [call] => quote!(|shard| #call),
         _ => quote! {
             |shard| {
@@ -161,12 +166,12 @@ pub(super) fn forward(module: &Module<'_>, routine: &Routine<'_>) -> TokenStream
         .iter()
         .map(|output| super::kernel::count(output.dims.iter().product(), Some(&quote!(n))))
         .collect();
-    // An output asks nothing of other examples, so there is one phase.
+    // An output asks nothing of other examples, so their shards are computed once.
     let kept = names.iter().zip(&module.model.outputs).enumerate().filter_map(|(place, (name, output))| {
         let id = routine.program.result(Role::Output(place))?;
         Some((id, output.dims.iter().product(), quote!(workspace.#name)))
     });
-    let body = routine.run_in_turn(&kept.collect::<Vec<Kept>>());
+    let body = routine.run(Some(&kept.collect::<Vec<Kept>>()));
     let views: Vec<TokenStream> =
         names.iter().zip(&lens).map(|(name, len)| quote!(rt::views(&workspace.#name.as_slice()[..#len]))).collect();
     let (output, value) = match (types.as_slice(), views.as_slice()) {
@@ -298,21 +303,19 @@ pub(super) fn evaluate(module: &Module<'_>, routine: &Routine<'_>) -> TokenStrea
         let measured = routine.measured(module);
         let variables: Vec<&Ident> = measured.iter().map(|(.., variable)| variable).collect();
         let kept: Vec<Kept> = measured.iter().map(|(_, id, variable)| (*id, 1, quote!(#variable))).collect();
-        let run = routine.run_in_turn(&kept);
-        let values = module.measures().map(|(field, role)| match measured.iter().find(|(of, ..)| *of == role) {
-            Some((.., variable)) => quote!(#field: mean(#variable)),
-            None => quote!(#field: f32::NAN),
-        });
+        let run = routine.run(Some(&kept));
+        let report =
+            means(module, |role| measured.iter().find(|(of, ..)| *of == role).map(|(.., variable)| quote!(#variable)));
         quote! {
             let [#(#variables),*] = &mut workspace.measures;
             #run
             let mean = |values: &rt::Block| {
                 rt::mean(n, rt::Segments::of_examples(values.as_slice(), 1), None, n as f32)
             };
-            Ok(Report { #(#values),* })
+            Ok(#report)
         }
     } else {
-        let run = routine.run();
+        let run = routine.run(None);
         let (mean, report) = routine.report(module, &quote!(None, n as f32));
         quote!(#run #mean Ok(#report))
     };

@@ -185,7 +185,7 @@ impl Step<'_> {
 
     fn gradients(&self, module: &Module<'_>) -> TokenStream {
         let checks = checks(module, &self.writes.fields, |name| quote!(batch.#name));
-        let run = self.routine.run();
+        let run = self.routine.run(None);
         let prepare: Vec<TokenStream> = self.prepare.iter().map(|function| call(function, false)).collect();
         let (mean, report) = self.routine.report(module, &quote!(weights, total));
         let others = (!self.writes.others.is_empty())

@@ -113,7 +113,7 @@ impl Operation for Convolution2d {
         };
         let result = Type::per_example(self.ordered(dims));
         epilogue::infer(&self.epilogue, 6, filters, &result, operands)?;
-        Ok(if self.last { result } else { Type::per_example(epilogue::pooled(&self.epilogue, dims)) })
+        Ok(Type::per_example(self.ordered(epilogue::pooled(&self.epilogue, dims))))
     }
 
     /// Those with an epilogue or with channels last are made after differentiation, so no gradient flows through one.
@@ -137,22 +137,15 @@ impl Operation for Convolution2d {
         let x = array::batched(operands[0], context.batch);
         let weight = array::numbers(operands[1]);
         let mut results = vec![0.0; context.batch * shape::product(&dims)];
+        let pixels = dims[1] * dims[2];
+        let place = |at| if self.last { window::last(at, dims[0], pixels) } else { at };
         window::taps(&shape, context.batch, |in_x, in_weight, in_y| {
-            results[in_y] += x[in_x] * weight[in_weight];
+            results[place(in_y)] += x[in_x] * weight[in_weight];
         });
-        if self.last {
-            let pixels = dims[1] * dims[2];
-            let turned = (0..results.len()).map(|at| {
-                let (example, pixel, filter) = (at / dims[0] / pixels, at / dims[0] % pixels, at % dims[0]);
-                results[(example * dims[0] + filter) * pixels + pixel]
-            });
-            let mut results: Vec<f64> = turned.collect();
-            epilogue::eval(&self.epilogue, &mut results, operands, context.batch, 1);
-            return array::per_example(context.batch, &self.ordered(dims), results);
-        }
-        epilogue::eval(&self.epilogue, &mut results, operands, context.batch, dims[1] * dims[2]);
+        let alike = if self.last { 1 } else { pixels };
+        epilogue::eval(&self.epilogue, &mut results, operands, context.batch, alike);
         let results = epilogue::pool(&self.epilogue, results, dims, context.batch);
-        array::per_example(context.batch, &epilogue::pooled(&self.epilogue, dims), results)
+        array::per_example(context.batch, &self.ordered(epilogue::pooled(&self.epilogue, dims)), results)
     }
 
     fn lower(&self, operands: &[&Type], _: &Type) -> Lowering {

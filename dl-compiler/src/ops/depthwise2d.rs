@@ -88,11 +88,7 @@ impl Operation for Depthwise2d {
         let x = array::batched(operands[0], context.batch);
         let weight = array::numbers(operands[1]);
         let mut results = vec![0.0; context.batch * channels * height * width];
-        // Where a number of planes lies if these come last; `pixels` of each plane.
-        let last = |at: usize, pixels: usize| {
-            let (example, at) = (at / (channels * pixels), at % (channels * pixels));
-            (example * pixels + at % pixels) * channels + at / pixels
-        };
+        let last = |at, pixels| window::last(at, channels, pixels);
         let taps = shape.kernel[0] * shape.kernel[1];
         window::taps(&shape, context.batch, |in_x, in_weight, in_y| {
             let product = x[last(in_x, shape.height * shape.width)] * weight[last(in_weight, taps)];

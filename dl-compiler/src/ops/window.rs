@@ -129,6 +129,12 @@ pub(super) fn taps(shape: &Convolution2dShape, batch: usize, mut visit: impl FnM
     }
 }
 
+/// Where number `at` of the planes of all examples, of so many pixels each, lies if the channels come last.
+pub(super) fn last(at: usize, channels: usize, pixels: usize) -> usize {
+    let (example, at) = (at / (channels * pixels), at % (channels * pixels));
+    (example * pixels + at % pixels) * channels + at / pixels
+}
+
 /// Visits every window of a pooling: its place in `y` and the places in `x` it holds, both row-major over all examples.
 pub(super) fn windows(shape: &Pool2dShape, batch: usize, mut visit: impl FnMut(usize, &[usize])) {
     let Pool2dShape { kernel, stride, padding, .. } = *shape;

@@ -4,15 +4,15 @@
 //! Before: `%2 = convolution2d (%0, %1), %3 = reshape (%2), %5 = relu (add (%3, %4))`. After: `%6 = reshape (%4),
 //! %7 = relu (add (%2, %6)), %5 = reshape (%7)`. A reshape moves no number. Training is left alone.
 
-use super::{function, rewrite};
-use crate::graph::{Graph, Node, NodeId, Role};
+use super::{add, function, rewrite, trains};
+use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::constant::Splat;
 use crate::ops::reshape::Reshape;
 
 /// The same graph with reshapes later.
 pub(super) fn behind(graph: &Graph) -> Graph {
-    if graph.roots.iter().any(|(role, _)| matches!(role, Role::Gradient(_))) {
+    if trains(graph) {
         return graph.clone();
     }
     // Whether a value of the new graph is a convolution's, or computed of such place by place.
@@ -41,7 +41,7 @@ fn again(graph: &mut Graph, node: &Node) -> Option<NodeId> {
     if graph.ty(first) == &node.ty {
         return Some(first);
     }
-    graph.add(node.op.clone(), &[first], node.origin.clone()).ok()
+    add(graph, node.op.clone(), &[first], node)
 }
 
 /// A function of single numbers of an image before the reshape of it.
@@ -50,8 +50,8 @@ fn before(graph: &mut Graph, of_image: &[bool], node: &Node) -> Option<NodeId> {
         let of = graph.node(id);
         matches!(of.op, Op::Reshape(_)).then(|| of.operands.first().copied()).flatten()
     };
-    let images = node.operands.iter().filter_map(|&operand| reshaped(graph, operand));
-    let image = images.into_iter().find(|image| of_image[image.index()])?;
+    let mut images = node.operands.iter().filter_map(|&operand| reshaped(graph, operand));
+    let image = images.find(|image| of_image[image.index()])?;
     let dims = graph.ty(image).dims.clone();
     let mut operands = Vec::with_capacity(node.operands.len());
     for &operand in &node.operands {
@@ -60,11 +60,11 @@ fn before(graph: &mut Graph, of_image: &[bool], node: &Node) -> Option<NodeId> {
             (Some(same), _) => same,
             (None, Op::Splat(splat)) => {
                 let splat = Splat { value: splat.value, dims: dims.clone() };
-                graph.add(splat.into(), &[], node.origin.clone()).ok()?
+                add(graph, splat, &[], node)?
             }
-            (None, _) => graph.add(Reshape { dims: dims.clone() }.into(), &[operand], node.origin.clone()).ok()?,
+            (None, _) => add(graph, Reshape { dims: dims.clone() }, &[operand], node)?,
         });
     }
-    let value = graph.add(node.op.clone(), &operands, node.origin.clone()).ok()?;
-    graph.add(Reshape { dims: node.ty.dims.clone() }.into(), &[value], node.origin.clone()).ok()
+    let value = add(graph, node.op.clone(), &operands, node)?;
+    add(graph, Reshape { dims: node.ty.dims.clone() }, &[value], node)
 }

@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{function, rewrite, view};
+use super::{add, function, rewrite, trains, view};
 use crate::expression::View;
-use crate::graph::{Element, Graph, Node, NodeId, Regions, Role, Type};
+use crate::graph::{Element, Graph, Node, NodeId, Regions, Type};
 use crate::ops::Op;
 use crate::ops::constant::Splat;
 use crate::ops::convolution2d::Convolution2d;
@@ -32,7 +32,7 @@ const MET: usize = 12 * 1024;
 
 /// The same graph with channels last from one separable convolution to the next.
 pub(super) fn channels(graph: &Graph) -> Graph {
-    if graph.roots.iter().any(|(role, _)| matches!(role, Role::Gradient(_))) {
+    if trains(graph) {
         return graph.clone();
     }
     let wanted = wanted(graph);
@@ -224,8 +224,4 @@ impl Last {
 /// From `[channels, height, width]`, or so many axes, to `[height, width, channels]`.
 fn to_last(axes: usize) -> Transpose {
     Transpose { axes: (1..axes).chain([0]).collect() }
-}
-
-fn add(graph: &mut Graph, op: impl Into<Op>, operands: &[NodeId], of: &Node) -> Option<NodeId> {
-    graph.add(op.into(), operands, of.origin.clone()).ok()
 }

@@ -7,7 +7,7 @@
 //! found to be the same. Before: `sum (subtract (%0, expand (%1)))`, where `%1` is the mean of `%0`. After: `constant 0`.
 //! It changes roundings, not values: other sums that cancel are not taken apart.
 
-use super::{rewrite, view};
+use super::{add, rewrite, view};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::constant::Splat;
@@ -352,8 +352,4 @@ fn sum_of(graph: &mut Graph, node: &Node, terms: NodeId) -> Option<NodeId> {
     let ty = node.op.infer(&[graph.ty(terms)]).ok()?;
     let inner = Node { op: node.op.clone(), operands: vec![terms], ty, origin: node.origin.clone() };
     Some(sum(graph, &inner).unwrap_or_else(|| graph.push(inner)))
-}
-
-fn add(graph: &mut Graph, op: impl Into<Op>, operands: &[NodeId], of: &Node) -> Option<NodeId> {
-    graph.add(op.into(), operands, of.origin.clone()).ok()
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{alone, relu_gradient, rewrite};
+use super::{add, alone, relu_gradient, rewrite};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::constant::Splat;
@@ -65,8 +65,4 @@ fn masked(
         masked = add(graph, Reshape { dims: view.ty.dims.clone() }, &[masked], &view)?;
     }
     add(graph, gradient.op, &[x, masked], node)
-}
-
-fn add(graph: &mut Graph, op: impl Into<Op>, operands: &[NodeId], of: &Node) -> Option<NodeId> {
-    graph.add(op.into(), operands, of.origin.clone()).ok()
 }

@@ -2,7 +2,7 @@
 //!
 //! One stage, one file. Every stage is handed an arranged Graph and need not leave one. [`STAGES`] is their order; every stage is followed by `verify` in debug builds.
 
-use crate::graph::{Graph, Node, NodeId, Regions};
+use crate::graph::{Graph, Node, NodeId, Regions, Role};
 use crate::ops::{Lowering, Op, PointwiseFn};
 
 mod behind;
@@ -46,7 +46,6 @@ pub const STAGES: &[Stage] = &[
     ("dead", dead::dead),
     ("scale", scale::scale),
     ("channels", channels::channels),
-    ("share", share::share),
     ("moments", moments::moments),
     ("dead", dead::dead),
     ("triangle", triangle::triangle),
@@ -86,6 +85,16 @@ fn rewrite(graph: &Graph, mut rule: impl FnMut(&mut Graph, NodeId, Node) -> Node
     }
     new.roots = graph.roots.iter().map(|&(role, id)| (role, now[id.index()])).collect();
     new
+}
+
+/// Appends an operation that stands for a node, or for a part of it.
+fn add(graph: &mut Graph, op: impl Into<Op>, operands: &[NodeId], of: &Node) -> Option<NodeId> {
+    graph.add(op.into(), operands, of.origin.clone()).ok()
+}
+
+/// Whether gradients are wanted, so that it is no graph of inference or evaluation.
+fn trains(graph: &Graph) -> bool {
+    graph.roots.iter().any(|(role, _)| matches!(role, Role::Gradient(_)))
 }
 
 /// How often each value is used, roots included.

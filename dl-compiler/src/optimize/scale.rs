@@ -5,8 +5,8 @@
 //! `%5 = multiply (%1, expand (%scale)), %6 = convolution2d (%0, %5), %7 = add (%6, expand (multiply (negate (%mean), %scale)))`:
 //! the weights are scaled once, when they are prepared. Training is left alone, since it prepares in every step.
 
-use super::{alone, rewrite, view};
-use crate::graph::{Graph, Node, NodeId, Role};
+use super::{add, alone, rewrite, trains, view};
+use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::add::Add;
 use crate::ops::expand::Expand;
@@ -18,7 +18,7 @@ use crate::program::Epilogue;
 
 /// The same graph with scaled weights.
 pub(super) fn scale(graph: &Graph) -> Graph {
-    if graph.roots.iter().any(|(role, _)| matches!(role, Role::Gradient(_))) {
+    if trains(graph) {
         return graph.clone();
     }
     let alone = alone(graph);
@@ -168,8 +168,4 @@ fn with_bias(graph: &mut Graph, node: &Node, product: NodeId, bias: NodeId) -> O
     };
     let bias = along(graph, node, bias, axis, &dims)?;
     add(graph, Add, &[product, bias], node)
-}
-
-fn add(graph: &mut Graph, op: impl Into<Op>, operands: &[NodeId], of: &Node) -> Option<NodeId> {
-    graph.add(op.into(), operands, of.origin.clone()).ok()
 }

@@ -141,13 +141,8 @@ impl fmt::Display for Kernel {
             | Kernel::Depthwise2d(s, _) => {
                 write!(f, " {}×{}×{} filters {}", s.channels, s.height, s.width, s.filters)?;
                 write!(f, " kernel {:?} stride {:?} padding {:?}", s.kernel, s.stride, s.padding)?;
-                write!(
-                    f,
-                    " dilation {:?} groups {}{}",
-                    s.dilation,
-                    s.groups,
-                    if s.last { " channels last" } else { "" }
-                )?;
+                write!(f, " dilation {:?} groups {}", s.dilation, s.groups)?;
+                f.write_str(if s.last { " channels last" } else { "" })?;
                 if let Kernel::Convolution2dWeight(_, images @ 2..) = self {
                     write!(f, " of {images} images")?;
                 }

@@ -111,14 +111,6 @@ impl Lane for Avx2 {
             _mm256_blendv_ps(b.0, a.0, chosen)
         }))
     }
-    #[inline(always)]
-    fn min(self, other: Self) -> Self {
-        self.at_most(other).unless_nan(other)
-    }
-    #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        self.at_least(other).unless_nan(other)
-    }
 }
 
 /// Eight set words, then eight clear ones: a mask of `count` lanes starts at 8 − count.
@@ -133,14 +125,6 @@ unsafe fn mask(count: usize) -> __m256i {
     let start = 8 - count.min(8);
     // SAFETY: start is at most 8, so eight words follow it; the caller guarantees AVX2.
     unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(start).cast()) }
-}
-
-impl Avx2 {
-    /// `other` where that is NaN, without a mask of floats in between.
-    #[inline(always)]
-    fn unless_nan(self, other: Self) -> Self {
-        Avx2(avx2!(_mm256_blendv_ps(self.0, other.0, _mm256_cmp_ps::<_CMP_UNORD_Q>(other.0, other.0))))
-    }
 }
 
 impl Vector for Avx2 {
@@ -248,6 +232,11 @@ impl Vector for Avx2 {
     fn at_least(self, low: Self) -> Self {
         // The instruction returns its second operand if either is NaN.
         Avx2(avx2!(_mm256_max_ps(low.0, self.0)))
+    }
+    #[inline(always)]
+    fn unless_nan(self, other: Self) -> Self {
+        // Without a mask of floats in between.
+        Avx2(avx2!(_mm256_blendv_ps(self.0, other.0, _mm256_cmp_ps::<_CMP_UNORD_Q>(other.0, other.0))))
     }
     #[inline(always)]
     fn at_most(self, high: Self) -> Self {

@@ -93,14 +93,6 @@ impl Lane for Avx512 {
             _mm512_mask_blend_ps(chosen, b.0, a.0)
         }))
     }
-    #[inline(always)]
-    fn min(self, other: Self) -> Self {
-        self.at_most(other).unless_nan(other)
-    }
-    #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        self.at_least(other).unless_nan(other)
-    }
 }
 
 /// The mask of the first `count` lanes.
@@ -189,6 +181,14 @@ impl Vector for Avx512 {
         Avx512(avx512!(_mm512_max_ps(low.0, self.0)))
     }
     #[inline(always)]
+    fn unless_nan(self, other: Self) -> Self {
+        // Without a mask of floats in between.
+        Avx512(avx512!({
+            let strange = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other.0, other.0);
+            _mm512_mask_blend_ps(strange, self.0, other.0)
+        }))
+    }
+    #[inline(always)]
     fn at_most(self, high: Self) -> Self {
         Avx512(avx512!(_mm512_min_ps(high.0, self.0)))
     }
@@ -233,14 +233,6 @@ impl Vector for Avx512 {
 }
 
 impl Avx512 {
-    /// `other` where that is NaN, without a mask of floats in between.
-    #[inline(always)]
-    fn unless_nan(self, other: Self) -> Self {
-        Avx512(avx512!({
-            let strange = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other.0, other.0);
-            _mm512_mask_blend_ps(strange, self.0, other.0)
-        }))
-    }
     /// The first and the last eight floats.
     #[inline(always)]
     fn halves(self) -> (Avx2, Avx2) {

@@ -44,12 +44,12 @@ pub trait Lane:
     /// The lesser; NaN if either is NaN.
     #[inline(always)]
     fn min(self, other: Self) -> Self {
-        other.not_equal(other).select(other, self.at_most(other))
+        self.at_most(other).unless_nan(other)
     }
     /// The greater; NaN if either is NaN.
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        other.not_equal(other).select(other, self.at_least(other))
+        self.at_least(other).unless_nan(other)
     }
     /// `max(self, 0)`; NaN stays NaN.
     #[inline(always)]
@@ -175,6 +175,14 @@ pub trait Vector: Copy {
     fn at_least(self, low: Self) -> Self;
     /// The lesser of both; `self` where it is NaN, and where `high` is.
     fn at_most(self, high: Self) -> Self;
+    /// `other` where that is NaN, else `self`.
+    #[inline(always)]
+    fn unless_nan(self, other: Self) -> Self
+    where
+        Self: Lane,
+    {
+        other.not_equal(other).select(other, self)
+    }
     /// 0 in place of what is too small to be normal; NaN stays.
     #[inline(always)]
     fn normal_or_zero(self) -> Self

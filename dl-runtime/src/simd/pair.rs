@@ -56,7 +56,7 @@ impl<V: Eight> Lane for Pair<V> {
     }
     by_halves! {
         mul_add(factor, addend)  abs()  sqrt()  floor()  greater(other)  greater_equal(other)  less(other)
-        less_equal(other)  equal(other)  not_equal(other)  select(a, b)  min(other)  max(other)
+        less_equal(other)  equal(other)  not_equal(other)  select(a, b)
     }
 }
 
@@ -141,7 +141,7 @@ impl<V: Eight> Vector for Pair<V> {
         let ((a, b), (c, d)) = (self.0.interleave(odd.0), self.1.interleave(odd.1));
         (Pair(a, b), Pair(c, d))
     }
-    by_halves! { at_least(low)  at_most(high)  with_sign_of(other)  nearest()  power_of_two()  times_power_of_two(n) }
+    by_halves! { at_least(low)  at_most(high)  unless_nan(other)  with_sign_of(other)  nearest()  power_of_two()  times_power_of_two(n) }
     #[inline(always)]
     fn split_exponent(self) -> (Self, Self) {
         let ((a, b), (c, d)) = (self.0.split_exponent(), self.1.split_exponent());

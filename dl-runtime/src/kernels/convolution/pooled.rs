@@ -10,6 +10,7 @@ use super::super::pool::{Pool2d, max_pool2d_apart};
 use super::{Convolution2d, winograd};
 use crate::SHARD;
 use crate::simd::Isa;
+use std::mem::MaybeUninit;
 
 /// Floats of results on the stack at most.
 const MOST: usize = 32 * 1024;
@@ -46,59 +47,45 @@ impl Convolution2d {
         window: [usize; 2],
         y: &mut [f32],
     ) {
-        let floats = self.filters * window[0] * self.output_width() * form.lanes();
-        let windows = self.output_height() / window[0];
-        // A small block is not only less to fetch: every page of a large one is touched as it is laid out.
-        if windows * floats <= SMALL {
-            self.pooled_in::<SMALL>(isa, form, n, x, panels, ending, window, y);
-        } else {
-            self.pooled_in::<MOST>(isa, form, n, x, panels, ending, window, y);
-        }
-    }
-
-    /// [`pooled`](Self::pooled) with a block of so many floats.
-    #[expect(clippy::too_many_arguments, reason = "those of the convolution, and the window")]
-    #[inline(never)]
-    fn pooled_in<const FLOATS: usize>(
-        &self,
-        isa: Isa,
-        form: Form,
-        n: usize,
-        x: &[f32],
-        panels: &[f32],
-        ending: Ending<'_>,
-        window: [usize; 2],
-        y: &mut [f32],
-    ) {
         let (lanes, filters, width) = (form.lanes(), self.filters, self.output_width());
         let [windows, columns] = [self.output_height() / window[0], width / window[1]];
         let floats_of_a_row = filters * window[0] * width * lanes;
         let at_once = (USUAL / floats_of_a_row).clamp(1, windows);
         let ([vertical, horizontal], geometry) = (self.axes(), self.geometry());
-        let mut block = Aligned::<FLOATS>::uninit();
-        let block = block.places(at_once * floats_of_a_row);
         let examples = form.blocks(n);
         let planes = windows * columns * lanes;
-        for (x, y) in x.chunks_exact(x.len() / examples).zip(y.chunks_exact_mut(filters * planes)) {
-            for first in (0..windows).step_by(at_once) {
-                let count = at_once.min(windows - first);
-                let height = count * window[0];
-                let block = &mut block[..count * floats_of_a_row];
-                let axes = [vertical.part(first * window[0], height), horizontal];
-                match form {
-                    Form::Examples => {
-                        let geometry = geometry.part(first * window[0], height);
-                        self.of_examples(isa, axes, geometry, 1, x, panels, ending, block);
+        let compute = |block: &mut [MaybeUninit<f32>]| {
+            for (x, y) in x.chunks_exact(x.len() / examples).zip(y.chunks_exact_mut(filters * planes)) {
+                for first in (0..windows).step_by(at_once) {
+                    let count = at_once.min(windows - first);
+                    let height = count * window[0];
+                    let block = &mut block[..count * floats_of_a_row];
+                    let axes = [vertical.part(first * window[0], height), horizontal];
+                    match form {
+                        Form::Examples => {
+                            let geometry = geometry.part(first * window[0], height);
+                            self.of_examples(isa, axes, geometry, 1, x, panels, ending, block);
+                        }
+                        Form::Lanes => {
+                            self.in_lanes(isa, axes, [self.channels, filters], x, panels, ending, block);
+                        }
                     }
-                    Form::Lanes => {
-                        self.in_lanes(isa, axes, [self.channels, filters], x, panels, ending, block);
-                    }
+                    // SAFETY: the results of these rows are all that the block has room for.
+                    let block = unsafe { std::slice::from_raw_parts(block.as_ptr().cast::<f32>(), block.len()) };
+                    let pool =
+                        Pool2d { channels: filters, height, width, kernel: window, stride: window, padding: [0, 0] };
+                    max_pool2d_apart(isa, &pool, form, block, &mut y[first * columns * lanes..], planes);
                 }
-                // SAFETY: the results of these rows are all that the block has room for.
-                let block = unsafe { std::slice::from_raw_parts(block.as_ptr().cast::<f32>(), block.len()) };
-                let pool = Pool2d { channels: filters, height, width, kernel: window, stride: window, padding: [0, 0] };
-                max_pool2d_apart(isa, &pool, form, block, &mut y[first * columns * lanes..], planes);
             }
-        }
+        };
+        let needed = at_once * floats_of_a_row;
+        // A small block is not only less to fetch: every page of a large one is touched as it is laid out.
+        if needed <= SMALL { on_stack::<SMALL>(needed, compute) } else { on_stack::<MOST>(needed, compute) }
     }
+}
+
+/// Runs a function with the first `needed` of so many places on the stack; apart, so that none but these are laid out.
+#[inline(never)]
+fn on_stack<const FLOATS: usize>(needed: usize, function: impl FnOnce(&mut [MaybeUninit<f32>])) {
+    function(Aligned::<FLOATS>::uninit().places(needed));
 }

@@ -1,7 +1,7 @@
 //! A plane of results by tiles that lie along its rows: what images in lanes and images with channels last have in common.
 
 use super::{Line, Place, Tiles, most, tiles, with_results, with_tile};
-use crate::kernels::epilogue::{Beside, Ending};
+use crate::kernels::epilogue::Ending;
 use crate::simd::{Kernel, Lane, Sixteen};
 
 /// A plane of vectors of results.
@@ -26,7 +26,7 @@ impl Plane<'_> {
     /// made, which has a bias for the plane or, if weights are [vectors](Line::each), for each lane.
     #[inline(always)]
     pub(super) unsafe fn write<W: Sixteen>(&self, lane: W, ending: &Ending<'_>, first: usize) {
-        let bias = ending.bias.map(|bias| bias[first..].as_ptr());
+        let ending = &ending.from(first);
         let [_, results] = self.size;
         let every = self.line.along.every();
         for residue in 0..every.min(results) {
@@ -38,17 +38,7 @@ impl Plane<'_> {
                     continue;
                 }
                 let y = self.y.wrapping_add(residue * self.step[1] + first * apart);
-                let rows = Rows {
-                    plane: self,
-                    line: &line,
-                    first,
-                    count,
-                    y,
-                    apart,
-                    bias,
-                    floor: ending.floor,
-                    beside: ending.beside,
-                };
+                let rows = Rows { plane: self, line: &line, first, count, y, apart, ending };
                 // SAFETY: the caller's promise; the tiles are some of each row.
                 unsafe { with_tile!(size, along.shared(), write::<W>(lane, rows)) }
             }
@@ -68,10 +58,8 @@ struct Rows<'a> {
     y: *mut f32,
     /// Floats from one result of a tile to the next.
     apart: usize,
-    /// A float for all lanes or, as weights are, for each.
-    bias: Option<*const f32>,
-    floor: f32,
-    beside: Beside,
+    /// What is done to the results; its bias has a float for all lanes or, as weights are, for each.
+    ending: &'a Ending<'a>,
 }
 
 /// Tiles of C results.
@@ -97,10 +85,10 @@ impl<const C: usize, const S: usize> Kernel for RowsOf<'_, C, S> {
 impl<const C: usize, const S: usize> RowsOf<'_, C, S> {
     #[inline(always)]
     fn over<W: Sixteen>(self, lane: W) {
-        let Rows { plane, line, first, count, y, apart, bias, floor, beside } = self.0;
-        let floor = lane.splat(floor);
+        let Rows { plane, line, first, count, y, apart, ending } = self.0;
+        let (floor, beside) = (lane.splat(ending.floor), ending.beside);
         // SAFETY: what was promised to `write`.
-        let bias = bias.map_or(lane.splat(0.0), |bias| unsafe { line.weight(lane, bias) });
+        let bias = ending.bias.map_or(lane.splat(0.0), |bias| unsafe { line.weight(lane, bias.as_ptr()) });
         for row in 0..plane.size[0] {
             let [across, pixels] = plane.stride.map(|step| row * step);
             let y = y.wrapping_add(row * plane.step[0]);

@@ -252,7 +252,7 @@ impl Kernel for Abreast<'_> {
                     // them.
                     unsafe {
                         if self.last {
-                            let y = y.wrapping_add(pixel * plan.rows);
+                            let y = y.wrapping_add(pixel * plan.rows + first);
                             leave_last(lane.sixteen(), count, plan.rows, filters, FILTERS, results, self.ending, y);
                         } else {
                             let y = y.wrapping_add(pixel);

@@ -2,7 +2,7 @@
 //! would lie in memory.
 
 use crate::kernels::epilogue::Ending;
-use crate::kernels::product::COLUMNS;
+use crate::kernels::product::{COLUMNS, Rows, Sink};
 use crate::simd::{Eight, Lane, Sixteen, Vector};
 use std::ops::Range;
 
@@ -147,24 +147,12 @@ pub(in super::super) unsafe fn leave_last<W: Sixteen>(
     ending: Ending<'_>,
     y: *mut f32,
 ) {
-    let floor = lane.splat(ending.floor);
-    for first in planes.clone().step_by(COLUMNS) {
-        let some = COLUMNS.min(planes.end - first);
-        // SAFETY: the bias has a float for each plane.
-        let bias = ending
-            .bias
-            .map_or(lane.splat(0.0), |bias| unsafe { lane.load_first(bias[first..][..some].as_ptr(), some) });
+    let columns = planes.len();
+    let rows = Rows { base: y, row, columns, accumulate: false, ending: ending.from(planes.start) };
+    for panel in 0..columns.div_ceil(COLUMNS) {
         for pixel in 0..count {
-            let y = y.wrapping_add(pixel * row + first);
             // SAFETY: the caller's promise.
-            unsafe {
-                let result = lane.load(results.add(pixel * pitch + first - planes.start)) + bias;
-                if some == COLUMNS {
-                    ending.beside.finish(y, result, floor).store(y);
-                } else {
-                    ending.beside.finish_first(y, some, result, floor).store_first(y, some);
-                }
-            }
+            unsafe { rows.write(pixel, panel, [lane.load(results.add(pixel * pitch + panel * COLUMNS))]) }
         }
     }
 }
