@@ -165,8 +165,11 @@ pub(crate) unsafe fn copy<V: Lane>(lane: V, from: *const f32, to: *mut f32, len:
             lane.load(from.add(i)).store(to.add(i));
             i += V::LANES;
         }
-        if i < len {
-            lane.load_first(from.add(i), len - i).store_first(to.add(i), len - i);
+        if i < len && i > 0 {
+            // The last vector steps back to end with them: masked stores are slow.
+            lane.load(from.add(len - V::LANES)).store(to.add(len - V::LANES));
+        } else if i < len {
+            lane.load_first(from, len).store_first(to, len);
         }
     }
 }

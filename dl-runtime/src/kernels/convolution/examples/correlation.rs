@@ -14,6 +14,7 @@ use super::geometry::{Geometry, Piece, Planes, Tap, Tile};
 use crate::kernels::epilogue::Ending;
 use crate::simd::{Kernel, Lane, Sixteen, Vector};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Taps that a tile runs through at a time.
 const DEPTH: usize = 512;
@@ -224,7 +225,6 @@ impl Correlation<'_> {
                         }
                     }
                     self.tables(scratch, plane * taps, count * taps, pitch, held);
-                    let reach = scratch.right.as_slice()[count * taps - 1] + COLUMNS;
                     let place = Place { group, example, first: plane * taps, depth: count * taps };
                     let mut row = 0;
                     while row < self.rows {
@@ -234,53 +234,19 @@ impl Correlation<'_> {
                             .take_while(|tile| tile.first < row + most)
                             .map(|tile| tile.height)
                             .sum::<usize>();
-                        let walk = Walk::new(end - line, width, pitch, panels_at_once::<W>(2 * COLUMNS));
-                        let mut at = 0;
-                        while at < walk.count {
-                            let mut count = walk.at_once.min(walk.count - at);
-                            for (tile, at) in scratch.tiles[..count].iter_mut().zip(at..) {
-                                let [row, column] = walk.place(at);
-                                let cell = Piece { example: 0, row: line + row, column, ..Piece::default() };
-                                let end = if walk.aligned { line + row + 1 } else { end };
-                                tile.set_from([usize::MAX, width], pitch, cell, end);
-                            }
-                            // Tiles at once read the same offsets, so many floats on. What would read past the source begins
-                            // earlier, if its last lanes are free; else the first tile is computed alone.
-                            let over = |start: usize| match copied {
-                                1 => 0,
-                                _ => (line * pitch + start + reach).saturating_sub(source.len()),
-                            };
-                            let mut starts = [walk.offset(at), walk.offset(at + count - 1)];
-                            let (back, room) =
-                                (over(starts[1]), if count == 1 { starts[0] } else { starts[1] - starts[0] });
-                            if back <= room && scratch.tiles[count - 1].shift(back) {
-                                starts[1] -= back;
-                            } else {
-                                count = 1;
-                            }
-                            if count == 1 {
-                                starts = [starts[0].min(starts[1]); 2];
-                            }
-                            let (base, steps) = if copied == 1 {
-                                (scratch.block[starts[0]..].as_ptr(), &scratch.right.as_slice()[..place.depth])
-                            } else if over(starts[1]) == 0 {
-                                (source[line * pitch + starts[0]..].as_ptr(), &scratch.right.as_slice()[..place.depth])
-                            } else {
-                                let block = &mut scratch.block[..place.depth * COLUMNS];
-                                let planes = Planes { floats, example: 0 };
-                                geometry.pack(lane, planes, &scratch.tiles[0], place.first, block);
-                                (scratch.block.as_ptr(), &PACKED[..place.depth])
-                            };
-                            let right = Right { base, steps: Table(steps), pitch: starts[1] - starts[0] };
-                            // SAFETY: the furthest pixel that the last tile reads lies `reach` after its start, which is within
-                            // the source, as checked, or within the block of copies and its margin; a packed tile holds
-                            // place.depth rows of 16. The tables hold place.depth offsets.
-                            unsafe {
-                                let columns = count * COLUMNS;
-                                with_panels!(W, columns, self.tile::<W>(lane, place, row, height, right, scratch));
-                            }
-                            at += count;
-                        }
+                        let lines = Lines {
+                            correlation: self,
+                            place,
+                            row,
+                            rows: height,
+                            floats,
+                            source,
+                            lines: line..end,
+                            walk: Walk::new(end - line, width, pitch, panels_at_once::<W>(2 * COLUMNS)),
+                            copied: copied == 1,
+                            scratch,
+                        };
+                        with_panels!(W, 2 * COLUMNS, lines.compute::<W>(lane));
                         row += height;
                     }
                 }
@@ -307,38 +273,124 @@ impl Correlation<'_> {
                 let right = Right { base: scratch.block.as_ptr(), steps, pitch: 0 };
                 // SAFETY: the block holds place.depth rows of 16; the tables hold place.depth offsets of weights of
                 // this group.
-                unsafe { self.tile::<_, 1>(lane.sixteen(), place, 0, self.rows, right, scratch) }
+                unsafe { self.tile(lane, place, 0, self.rows, right, scratch) }
             }
         }
     }
 
-    /// Rows `row..row + rows` of P tiles at hand.
+    /// Rows `row..row + rows` of the first tile at hand.
     ///
     /// # Safety
-    /// `right` must be readable for place.depth steps of P panels, and `scratch.left` hold as many offsets of weights.
+    /// `right` must be readable for place.depth steps, and `scratch.left` hold as many offsets of weights.
     #[inline(always)]
-    unsafe fn tile<W: Sixteen, const P: usize>(
+    unsafe fn tile<V: Vector>(
         &mut self,
-        lane: W,
+        lane: V,
         place: Place,
         row: usize,
         rows: usize,
         right: Right<Table<'_>>,
         scratch: &Scratch<'_>,
     ) {
-        lane.apart(Rows::<P> {
-            correlation: self,
-            place,
-            row,
-            rows,
-            right,
-            left: scratch.left.as_slice(),
-            tiles: &scratch.tiles,
-        });
+        let (left, tiles) = (scratch.left.as_slice(), &scratch.tiles);
+        lane.apart(Rows::<1> { correlation: self, place, row, rows, right, left, tiles });
     }
 }
 
-/// The arguments of [`Correlation::tile`], whose promises are kept.
+/// All tiles of some rows of results, for rows `row..row + rows` of weights.
+struct Lines<'k, 's, 'a> {
+    correlation: &'k mut Correlation<'a>,
+    place: Place,
+    row: usize,
+    rows: usize,
+    /// The planes of the group.
+    floats: &'k [f32],
+    /// Those at hand.
+    source: &'k [f32],
+    lines: Range<usize>,
+    walk: Walk,
+    /// Whether the pixels are in the block, or the planes themselves.
+    copied: bool,
+    scratch: &'k mut Scratch<'s>,
+}
+
+impl Lines<'_, '_, '_> {
+    /// P tiles at once.
+    #[inline(always)]
+    fn compute<W: Sixteen, const P: usize>(self, lane: W) {
+        lane.apart(LinesBy::<P>(self));
+    }
+}
+
+/// [`Lines`] by P tiles at once.
+struct LinesBy<'k, 's, 'a, const P: usize>(Lines<'k, 's, 'a>);
+
+impl<const P: usize> Kernel for LinesBy<'_, '_, '_, P> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let Lines { correlation, place, row, rows, floats, source, lines, walk, copied, scratch } = self.0;
+        let reach = scratch.right.as_slice()[place.depth - 1] + COLUMNS;
+        let width = walk.width;
+        let (mut next, mut at) = ([0, 0], 0);
+        while at < walk.count {
+            let mut count = P.min(walk.count - at);
+            let (first, mut last) = (next, next);
+            for tile in &mut scratch.tiles[..count] {
+                last = next;
+                let [row, column] = [lines.start + next[0], next[1]];
+                let cell = Piece { row, column, ..Piece::default() };
+                if walk.aligned {
+                    tile.set_one(Piece { len: COLUMNS.min(width - column), ..cell });
+                } else {
+                    tile.set_from([usize::MAX, width], walk.pitch, cell, lines.end);
+                }
+                next = walk.after(next);
+            }
+            // Tiles at once read the same offsets, so many floats on. What would read past the source begins
+            // earlier, if its last lanes are free; else the first tile is computed alone.
+            let base = lines.start * walk.pitch;
+            let over = |start: usize| if copied { 0 } else { (base + start + reach).saturating_sub(source.len()) };
+            let mut starts = [walk.offset(first), walk.offset(last)];
+            let (back, room) = (over(starts[1]), if count == 1 { starts[0] } else { starts[1] - starts[0] });
+            if back <= room && scratch.tiles[count - 1].shift(back) {
+                starts[1] -= back;
+            } else {
+                count = 1;
+                next = walk.after(first);
+            }
+            if count == 1 {
+                starts = [starts[0].min(starts[1]); 2];
+            }
+            let (base, steps) = if copied {
+                (scratch.block[starts[0]..].as_ptr(), &scratch.right.as_slice()[..place.depth])
+            } else if over(starts[1]) == 0 {
+                (source[base + starts[0]..].as_ptr(), &scratch.right.as_slice()[..place.depth])
+            } else {
+                let block = &mut scratch.block[..place.depth * COLUMNS];
+                let planes = Planes { floats, example: 0 };
+                correlation.geometry.pack(lane, planes, &scratch.tiles[0], place.first, block);
+                (scratch.block.as_ptr(), &PACKED[..place.depth])
+            };
+            let right = Right { base, steps: Table(steps), pitch: starts[1] - starts[0] };
+            // SAFETY: the furthest pixel that the last tile reads lies `reach` after its start, which is within
+            // the source, as checked, or within the block of copies and its margin; a packed tile holds
+            // place.depth rows of 16. The tables hold place.depth offsets.
+            unsafe {
+                if count == P {
+                    let (left, tiles) = (scratch.left.as_slice(), &scratch.tiles);
+                    Rows::<P> { correlation, place, row, rows, right, left, tiles }.over(lane.sixteen());
+                } else {
+                    correlation.tile(lane, place, row, rows, right, scratch);
+                }
+            }
+            at += count;
+        }
+    }
+}
+
+/// The product of some rows of weights and P tiles of pixels. `right` must be readable for place.depth steps of P panels, and
+/// `left` hold as many offsets of weights.
 struct Rows<'s, 'a, const P: usize> {
     correlation: &'s mut Correlation<'a>,
     place: Place,
@@ -353,6 +405,16 @@ impl<const P: usize> Kernel for Rows<'_, '_, P> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
+        // SAFETY: what was promised where it was made.
+        unsafe { self.over(lane.sixteen()) }
+    }
+}
+
+impl<const P: usize> Rows<'_, '_, P> {
+    /// # Safety
+    /// What [`Rows`] asks.
+    #[inline(always)]
+    unsafe fn over<W: Sixteen>(self, lane: W) {
         let Self { correlation, place, row, rows, right, left: table, tiles: pieces } = self;
         let [_, y_example] = correlation.example_lens();
         let output_len = correlation.geometry.output_len();
@@ -374,7 +436,7 @@ impl<const P: usize> Kernel for Rows<'_, '_, P> {
             let left = Left { base: correlation.panels[first_row * plane_depth..].as_ptr(), rows: Every::<1>, steps };
             // SAFETY: the panel holds `height` weights for each step, and the pieces of the tile lie in y, by the shape's
             // lengths; the rest was promised.
-            unsafe { product_within::<_, _, _, _, _, P>(lane.sixteen(), tile.height, place.depth, left, right, &sink) }
+            unsafe { product_within::<_, _, _, _, _, P>(lane, tile.height, place.depth, left, right, &sink) }
         }
     }
 }
@@ -387,8 +449,6 @@ struct Walk {
     pitch: usize,
     /// How many there are.
     count: usize,
-    /// How many are computed at once.
-    at_once: usize,
 }
 
 impl Walk {
@@ -397,24 +457,25 @@ impl Walk {
         let counts = [((rows - 1) * pitch + width).div_ceil(COLUMNS), rows * width.div_ceil(COLUMNS)];
         let [across, within] = counts.map(|count| count.div_ceil(at_once));
         let aligned = within <= across;
-        Walk { aligned, width, pitch, count: counts[usize::from(aligned)], at_once }
+        Walk { aligned, width, pitch, count: counts[usize::from(aligned)] }
     }
 
-    /// The row and the column at which a tile starts.
+    /// Where the tile starts that follows one that starts there: row and column.
     #[inline(always)]
-    fn place(&self, tile: usize) -> [usize; 2] {
+    fn after(&self, [mut row, mut column]: [usize; 2]) -> [usize; 2] {
+        column += COLUMNS;
         if self.aligned {
-            let tiles = self.width.div_ceil(COLUMNS);
-            [tile / tiles, tile % tiles * COLUMNS]
-        } else {
-            [tile * COLUMNS / self.pitch, tile * COLUMNS % self.pitch]
+            return if column < self.width { [row, column] } else { [row + 1, 0] };
         }
+        while column >= self.pitch {
+            (row, column) = (row + 1, column - self.pitch);
+        }
+        [row, column]
     }
 
     /// The same in floats.
     #[inline(always)]
-    fn offset(&self, tile: usize) -> usize {
-        let [row, column] = self.place(tile);
+    fn offset(&self, [row, column]: [usize; 2]) -> usize {
         row * self.pitch + column
     }
 }
@@ -469,6 +530,15 @@ impl Sink for Pixels<'_> {
         let (lane, pieces) = (acc[0], self.tiles[panel].pieces());
         if let [Piece { lane: 0, len, .. }] = *pieces {
             let rows = self.rows(row, &pieces[0]);
+            if COLUMNS <= rows.room && !self.accumulate {
+                for (i, acc) in acc.into_iter().enumerate() {
+                    let ending = self.ending.of_plane(row + i);
+                    // SAFETY: the plane has as many places from here on. What is too much belongs to pixels whose turn is
+                    // yet to come.
+                    unsafe { ending.store(rows.y.wrapping_add(i * self.plane), acc) }
+                }
+                return;
+            }
             for (i, acc) in acc.into_iter().enumerate() {
                 // SAFETY: the piece lies within y by the caller's promise; masked accesses touch no other floats.
                 unsafe { rows.put(row, i, len, acc) }

@@ -80,12 +80,18 @@ impl Geometry {
                 continue;
             }
             let from = &plane[(row * width + skip) as usize..][..count];
-            let (before, rest) = to.split_at_mut(left);
-            let (now, after) = rest.split_at_mut(count);
-            before.fill(0.0);
+            if pitch >= V::LANES && left.max(pitch - left - count) <= V::LANES {
+                // SAFETY: the row holds a vector.
+                unsafe {
+                    lane.splat(0.0).store(to.as_mut_ptr());
+                    lane.splat(0.0).store(to[pitch - V::LANES..].as_mut_ptr());
+                }
+            } else {
+                to.fill(0.0);
+            }
+            let to = &mut to[left..left + count];
             // SAFETY: both slices have `count` floats.
-            unsafe { copy(lane, from.as_ptr(), now.as_mut_ptr(), count) }
-            after.fill(0.0);
+            unsafe { copy(lane, from.as_ptr(), to.as_mut_ptr(), count) }
         }
     }
 }
@@ -116,6 +122,13 @@ impl<const L: usize> Tile<L> {
     /// A tile without pixels.
     pub(in super::super) fn empty() -> Self {
         Tile { pieces: [Piece::default(); L], count: 0 }
+    }
+
+    /// Takes the pixels of one piece.
+    #[inline(always)]
+    pub(in super::super) fn set_one(&mut self, piece: Piece) {
+        self.pieces[0] = piece;
+        self.count = 1;
     }
 
     /// The pieces in the order of their lanes.
