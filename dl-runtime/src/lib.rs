@@ -29,8 +29,8 @@ pub use initializer::Initializer;
 pub use kernels::*;
 pub use network::{Examples, Network, Report, Settings, TensorInfo, Tensors};
 pub use optimizer::{
-    AdaDelta, AdaGrad, Adam, AdamW, AmsGrad, Clip, Decay, Ftrl, Gradients, Lion, MAX_SLOTS, NAdam, Optimizer, Options,
-    OutOfRange, Part, ProximalAdaGrad, ProximalGradient, RmsProp, Rule, SettingError, Sgd, path_matches,
+    AdaDelta, AdaGrad, Adam, AdamW, AmsGrad, Clip, Dealing, Decay, Ftrl, Gradients, Lion, MAX_SLOTS, NAdam, Optimizer,
+    Options, OutOfRange, Part, ProximalAdaGrad, ProximalGradient, RmsProp, Rule, SettingError, Sgd, path_matches,
 };
 pub use random::{Draw, Rng, bernoulli, draw_bits, normal, philox, uniform};
 pub use schedule::{Plateau, PlateauState, Schedule, Shape, WarmUp};

@@ -172,29 +172,51 @@ impl Team {
     where
         F: Fn(usize, &mut [f32]) + Sync,
     {
-        self.split_all([out], unit, |start, [part]| body(start, part));
+        assert!(unit != 0, "a split into units of 0 floats");
+        let len = out.len();
+        let units = len.div_ceil(unit);
+        let parts = self.threads().min(units);
+        let out = Pointer::new(out);
+        self.run(parts, &|part| {
+            let start = bounds(part, parts, units) * unit;
+            let end = (bounds(part + 1, parts, units) * unit).min(len);
+            // SAFETY: start ≤ end ≤ len, and the buffer is borrowed exclusively until `run` returns; the parts meet at
+            // their bounds without overlap, and each is run once.
+            body(start, unsafe { out.slice(start, end - start) });
+        });
     }
 
-    /// As [`Team::split`], for several buffers of one length that are cut at the same places.
+    /// As [`Team::split`], for several buffers of one length that are cut at the same places: each of some blocks of them by itself,
+    /// at multiples of 16 floats from its first, so that every thread has its part of every block. There are no more parts than
+    /// the buffers have units.
     ///
     /// # Panics
-    /// As [`Team::split`], and if the lengths differ.
-    pub fn split_all<F, const N: usize>(&self, outs: [&mut [f32]; N], unit: usize, body: F)
+    /// As [`Team::split`], if the lengths differ, and if the blocks overlap, are not in order, or leave the buffers.
+    pub fn split_blocks<F, const N: usize>(&self, outs: [&mut [f32]; N], blocks: &[Range<usize>], unit: usize, body: F)
     where
         F: Fn(usize, [&mut [f32]; N]) + Sync,
     {
         assert!(unit != 0, "a split into units of 0 floats");
         let len = outs.first().map_or(0, |out| out.len());
         assert!(outs.iter().all(|out| out.len() == len), "a split of buffers of different lengths");
-        let units = len.div_ceil(unit);
-        let parts = self.threads().min(units);
+        let ends = blocks.iter().fold(0, |before, block| {
+            assert!(before <= block.start && block.start <= block.end, "blocks in order, of which none overlap");
+            block.end
+        });
+        assert!(ends <= len, "blocks up to {ends} of {len} floats");
+        let parts = self.threads().min(len.div_ceil(unit));
         let outs = outs.map(Pointer::new);
         self.run(parts, &|part| {
-            let start = bounds(part, parts, units) * unit;
-            let end = (bounds(part + 1, parts, units) * unit).min(len);
-            // SAFETY: start ≤ end ≤ len, and the buffers are borrowed exclusively until `run` returns; the parts
-            // meet at their bounds without overlap, and each is run once.
-            body(start, outs.map(|out| unsafe { out.slice(start, end - start) }));
+            for block in blocks {
+                let lines = block.len().div_ceil(LINE);
+                let [start, end] =
+                    [part, part + 1].map(|part| (block.start + bounds(part, parts, lines) * LINE).min(block.end));
+                if start < end {
+                    // SAFETY: the parts of a block meet at their bounds within it, the blocks lie in order within the buffers,
+                    // as checked, which are borrowed exclusively until `run` returns, and each part is run once.
+                    body(start, outs.map(|out| unsafe { out.slice(start, end - start) }));
+                }
+            }
         });
     }
 
@@ -253,6 +275,9 @@ impl Drop for Team {
         }
     }
 }
+
+/// Floats of a cache line.
+const LINE: usize = 16;
 
 /// The first unit of a part, when `units` units are dealt to `parts` parts in contiguous runs.
 fn bounds(part: usize, parts: usize, units: usize) -> usize {

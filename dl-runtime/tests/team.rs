@@ -134,10 +134,58 @@ fn every_float_is_split_off_once() {
             assert!(out.iter().zip(1..).all(|(&x, i)| x == i as f32), "{threads} threads: {out:?}");
             assert_eq!(parts.into_inner(), threads.min(len.div_ceil(unit)));
         }
-        let (mut a, mut b) = ([1.0; 33], [2.0; 33]);
-        team.split_all([&mut a, &mut b], 2, |_, [a, b]| a.swap_with_slice(b));
-        assert_eq!((a, b), ([2.0; 33], [1.0; 33]));
     }
+}
+
+#[test]
+fn every_thread_has_its_part_of_every_block() {
+    let _alone = alone();
+    let blocks = [2..2, 3..40, 40..168, 170..171, 200..1000];
+    for threads in THREADS {
+        let team = Team::new(threads);
+        let (mut a, mut b) = ([1.0; 1003], [2.0; 1003]);
+        let parts = Mutex::new(Vec::new());
+        team.split_blocks([&mut a, &mut b], &blocks, 500, |start, [a, b]| {
+            parts.lock().unwrap().push((thread::current().id(), start..start + a.len()));
+            a.swap_with_slice(b);
+        });
+        for i in 0..1003 {
+            let expected = if blocks.iter().any(|block| block.contains(&i)) { (2.0, 1.0) } else { (1.0, 2.0) };
+            assert_eq!((a[i], b[i]), expected, "{threads} threads, float {i}");
+        }
+        let parts = parts.into_inner().unwrap();
+        for (_, part) in &parts {
+            let block = blocks.iter().find(|block| block.contains(&part.start)).unwrap();
+            assert!(part.end <= block.end && (part.start - block.start).is_multiple_of(16), "{part:?} of {block:?}");
+        }
+        // 1003 floats are three units of 500, and a float is for one thread alone.
+        for (block, expected) in [(200..1000, threads.min(3)), (40..168, threads.min(3)), (170..171, 1)] {
+            let mut ids: Vec<_> =
+                parts.iter().filter(|(_, part)| block.contains(&part.start)).map(|(id, _)| id).collect();
+            ids.sort_by_key(|id| format!("{id:?}"));
+            ids.dedup();
+            assert_eq!(ids.len(), expected, "{threads} threads, {block:?}");
+        }
+    }
+}
+
+#[test]
+fn blocks_that_cannot_be_split_are_refused() {
+    let _alone = alone();
+    let refused = |blocks: &[std::ops::Range<usize>], len: usize| {
+        let (mut a, mut b) = ([0.0; 8], vec![0.0; len]);
+        let split = || Team::serial().split_blocks([&mut a, &mut b], blocks, 1, |_, _| {});
+        catch_unwind(AssertUnwindSafe(split)).is_err()
+    };
+    assert!(!refused(&[0..4, 4..8], 8));
+    let backwards = std::ops::Range { start: 5, end: 4 };
+    assert!(
+        refused(&[0..4, 3..8], 8)
+            && refused(&[4..8, 0..4], 8)
+            && refused(&[0..4, 4..9], 8)
+            && refused(&[backwards, 6..8], 8)
+    );
+    assert!(refused(&[0..4, 4..7], 7));
 }
 
 #[test]

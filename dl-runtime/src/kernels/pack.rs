@@ -8,6 +8,7 @@ use super::chunk::load;
 use super::product::COLUMNS;
 use crate::Team;
 use crate::simd::{Eight, Isa, Kernel, Lane, Sixteen, dispatch, isa, prefetch};
+use crate::team::Pointer;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -48,7 +49,7 @@ impl Pack {
     }
 }
 
-/// Packs a weight [inputs, outputs] into panels.
+/// Packs a weight [inputs, outputs] into panels. Each thread reads some rows of the weight.
 ///
 /// # Panics
 /// If the weight is shorter than inputs · outputs, or `panels` shorter than [`Pack::len`].
@@ -59,71 +60,96 @@ pub fn pack(pack: &Pack, weight: &[f32], panels: &mut [f32], team: &Team) {
         return pack_on(isa(), pack, weight, panels);
     }
     let (depth, _) = pack.depth_and_columns();
-    team.split(panels, ABREAST * depth * COLUMNS, |start, panels| {
-        dispatch(isa(), Panels { pack: *pack, first: start / depth, weight, panels });
-    });
+    if pack.transposed {
+        team.split(panels, ABREAST * depth * COLUMNS, |start, panels| {
+            dispatch(isa(), Turned { pack: *pack, first: start / depth, weight, panels });
+        });
+    } else {
+        let panels = Pointer::new(panels);
+        // The threads take rows that do not overlap.
+        team.ranges(depth, |rows| dispatch(isa(), Spread { pack: *pack, rows, weight, panels }));
+    }
 }
 
 /// [`pack`] on a given instruction set.
 pub(crate) fn pack_on(isa: Isa, pack: &Pack, weight: &[f32], panels: &mut [f32]) {
     let weight = &weight[..pack.inputs * pack.outputs];
     let panels = &mut panels[..pack.len()];
-    if !weight.is_empty() {
-        dispatch(isa, Panels { pack: *pack, first: 0, weight, panels });
+    if weight.is_empty() {
+        return;
+    }
+    if pack.transposed {
+        dispatch(isa, Turned { pack: *pack, first: 0, weight, panels });
+    } else {
+        dispatch(isa, Spread { pack: *pack, rows: 0..pack.inputs, weight, panels: Pointer::new(panels) });
     }
 }
 
-/// The arguments of [`pack`]: the whole weight, and its panels from the column `first` on.
-struct Panels<'a> {
+/// The arguments of [`pack`] for a transposed weight: all of it, and its panels from the column `first` on.
+struct Turned<'a> {
     pack: Pack,
     first: usize,
     weight: &'a [f32],
     panels: &'a mut [f32],
 }
 
-impl Kernel for Panels<'_> {
+impl Kernel for Turned<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Lane>(self, lane: V) {
-        let (eight, lane) = (lane.eight(), lane.sixteen());
-        let (depth, columns) = self.pack.depth_and_columns();
-        let groups = self.panels.chunks_mut(ABREAST * depth * COLUMNS);
-        for (group, panels) in groups.enumerate() {
-            let first = self.first + group * ABREAST * COLUMNS;
-            let width = (ABREAST * COLUMNS).min(columns - first);
-            if self.pack.transposed {
-                let rows = &self.weight[first * depth..][..width * depth];
-                let panels = panels.chunks_exact_mut(depth * COLUMNS);
-                for (rows, panel) in rows.chunks(COLUMNS * depth).zip(panels) {
-                    // SAFETY: the panel holds `depth` steps.
-                    unsafe { turn(eight, rows, depth, 0..depth, panel.as_mut_ptr()) }
-                }
-            } else if width == ABREAST * COLUMNS {
-                // SAFETY: each of the `depth` rows of the weight holds ABREAST · 16 floats from `first` on; the group holds
-                // as many panels of depth · 16 floats.
-                unsafe { spread(lane, self.weight.as_ptr().add(first), columns, depth, panels.as_mut_ptr()) }
+        let depth = self.pack.outputs;
+        let panels = self.panels.chunks_exact_mut(depth * COLUMNS);
+        for (rows, panel) in self.weight[self.first * depth..].chunks(COLUMNS * depth).zip(panels) {
+            // SAFETY: the panel holds `depth` steps.
+            unsafe { turn(lane.eight(), rows, depth, 0..depth, panel.as_mut_ptr()) }
+        }
+    }
+}
+
+/// The arguments of [`pack`] for some rows of a weight as it is: its panels are written at these steps alone.
+struct Spread<'a> {
+    pack: Pack,
+    rows: Range<usize>,
+    weight: &'a [f32],
+    panels: Pointer,
+}
+
+impl Kernel for Spread<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let lane = lane.sixteen();
+        let Pack { inputs: depth, outputs: columns, .. } = self.pack;
+        let rows = &self.weight[self.rows.start * columns..self.rows.end * columns];
+        let mut first = 0;
+        while first < columns {
+            // SAFETY: the panel at `first`, a multiple of 16, starts at first · depth, within the panels; it has a step for
+            // each row of the weight.
+            let panel = unsafe { self.panels.start().add(first * depth + self.rows.start * COLUMNS) };
+            let width = columns - first;
+            if width >= ABREAST * COLUMNS {
+                // SAFETY: each of the rows holds ABREAST · 16 floats from `first` on, and as many panels follow.
+                unsafe { spread(lane, &rows[first..], columns, self.rows.len(), panel, depth) }
+                first += ABREAST * COLUMNS;
             } else {
-                for (p, panel) in panels.chunks_exact_mut(depth * COLUMNS).enumerate() {
-                    let first = first + p * COLUMNS;
-                    let width = COLUMNS.min(columns - first);
-                    // SAFETY: the panel holds a step for each row of the weight.
-                    unsafe { copy_columns(lane, self.weight, columns, first..first + width, panel.as_mut_ptr()) }
-                }
+                // SAFETY: as above.
+                unsafe { copy_columns(lane, rows, columns, first..first + width.min(COLUMNS), panel) }
+                first += COLUMNS;
             }
         }
     }
 }
 
-/// Copies columns to ABREAST panels: runs of a row each.
+/// Copies columns of `count` rows of `pitch` floats to ABREAST panels of `depth` steps: runs of a row each.
 ///
 /// # Safety
-/// `depth` rows of ABREAST · 16 floats, `pitch` floats apart, must be readable, and ABREAST · depth · 16 floats writable.
+/// Each row must hold ABREAST · 16 floats, and so many steps of each panel be writable.
 #[inline(always)]
-unsafe fn spread<W: Sixteen>(lane: W, weight: *const f32, pitch: usize, depth: usize, panels: *mut f32) {
-    for k in 0..depth {
+unsafe fn spread<W: Sixteen>(lane: W, rows: &[f32], pitch: usize, count: usize, panels: *mut f32, depth: usize) {
+    for k in 0..count {
         // SAFETY: all accesses are below the caller's bounds.
         unsafe {
-            let row = weight.add(k * pitch);
+            let row = rows.as_ptr().add(k * pitch);
             for p in 0..ABREAST {
                 prefetch(row.wrapping_add(AHEAD * pitch + p * COLUMNS));
                 let to = panels.add((p * depth + k) * COLUMNS);

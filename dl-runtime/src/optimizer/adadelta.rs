@@ -1,9 +1,8 @@
 //! AdaDelta: steps in the units of the parameters.
 
 use super::pass::{self, Formula};
-use super::{OutOfRange, Part, Rule, settings};
+use super::{Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// AdaDelta (Zeiler, 2012): `s = rho·s + (1 − rho)·g²`, `d = g·√(u + epsilon) / √(s + epsilon)`,
 /// `u = rho·u + (1 − rho)·d²`, `p = p − learning_rate·d`. Weight decay adds `weight_decay·p` to `g`.
@@ -34,9 +33,9 @@ impl Rule for AdaDelta {
         decay: weight_decay
     }
 
-    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, _: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [squares, steps, _] = part.slots;
-        pass::run(*self, part.gradients, [part.parameters, squares, steps], team);
+        pass::run(*self, part.gradients, [part.parameters, squares, steps], dealing);
     }
 }
 

@@ -1,9 +1,8 @@
 //! AdaGrad: steps that shrink with the sum of squared gradients.
 
 use super::pass::{self, Formula};
-use super::{OutOfRange, Part, Rule, settings};
+use super::{Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// AdaGrad (Duchi, Hazan and Singer, 2011): `s = s + g²`, `p = p − learning_rate·g / (√s + epsilon)`, `s` beginning with
 /// `initial_accumulator`. Weight decay adds `weight_decay·p` to `g`. Epsilon stands outside the root, as in PyTorch.
@@ -39,9 +38,9 @@ impl Rule for AdaGrad {
         decay: weight_decay
     }
 
-    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, _: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [sums, ..] = part.slots;
-        pass::run(*self, part.gradients, [part.parameters, sums], team);
+        pass::run(*self, part.gradients, [part.parameters, sums], dealing);
     }
 }
 

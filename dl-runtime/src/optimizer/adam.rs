@@ -1,9 +1,8 @@
 //! Adam and its relatives: [`Adam`], [`AdamW`], [`AmsGrad`].
 
 use super::pass::{self, Formula};
-use super::{OutOfRange, Part, Rule, settings};
+use super::{Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// Adam (Kingma and Ba, 2015) with bias correction: `m = beta1·m + (1 − beta1)·g`, `v = beta2·v + (1 − beta2)·g²`,
 /// `p = p − learning_rate·m̂ / (√v̂ + epsilon)`, where `m̂ = m / (1 − beta1ᵗ)` and `v̂ = v / (1 − beta2ᵗ)`. Weight
@@ -43,11 +42,11 @@ impl Rule for Adam {
         decay: weight_decay
     }
 
-    fn update(&self, step: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, step: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [first, second, _] = part.slots;
         let moments = Moments::new(self, step);
         let formula = AdamStep { moments, decay: self.weight_decay };
-        pass::run(formula, part.gradients, [part.parameters, first, second], team);
+        pass::run(formula, part.gradients, [part.parameters, first, second], dealing);
     }
 }
 
@@ -88,12 +87,12 @@ impl Rule for AdamW {
         decay: weight_decay
     }
 
-    fn update(&self, step: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, step: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [first, second, _] = part.slots;
         let Self { learning_rate, beta1, beta2, epsilon, weight_decay } = *self;
         let moments = Moments::new(&Adam { learning_rate, beta1, beta2, epsilon, weight_decay: 0.0 }, step);
         let kept = (1.0 - f64::from(learning_rate) * f64::from(weight_decay)) as f32;
-        pass::run(AdamWStep { moments, kept }, part.gradients, [part.parameters, first, second], team);
+        pass::run(AdamWStep { moments, kept }, part.gradients, [part.parameters, first, second], dealing);
     }
 }
 
@@ -135,11 +134,11 @@ impl Rule for AmsGrad {
         decay: weight_decay
     }
 
-    fn update(&self, step: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, step: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [first, second, greatest] = part.slots;
         let Self { learning_rate, beta1, beta2, epsilon, weight_decay: decay } = *self;
         let moments = Moments::new(&Adam { learning_rate, beta1, beta2, epsilon, weight_decay: 0.0 }, step);
-        pass::run(AmsGradStep { moments, decay }, part.gradients, [part.parameters, first, second, greatest], team);
+        pass::run(AmsGradStep { moments, decay }, part.gradients, [part.parameters, first, second, greatest], dealing);
     }
 }
 

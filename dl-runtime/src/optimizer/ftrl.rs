@@ -1,9 +1,8 @@
 //! FTRL-Proximal: sparse weights from all gradients so far.
 
 use super::pass::{self, Formula, shrink};
-use super::{OutOfRange, Part, Rule, settings};
+use super::{Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// FTRL-Proximal (McMahan et al., 2013, algorithm 1): `σ = (√(n + g²) − √n) / learning_rate`, `z = z + g − σ·p`,
 /// `n = n + g²`, and `p = 0` where `|z| ≤ l1`, else `p = −(z − sign(z)·l1) / ((beta + √n) / learning_rate + l2)`.
@@ -37,9 +36,9 @@ impl Rule for Ftrl {
         decay: l1, l2
     }
 
-    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, _: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [sums, squares, _] = part.slots;
-        pass::run(*self, part.gradients, [part.parameters, sums, squares], team);
+        pass::run(*self, part.gradients, [part.parameters, sums, squares], dealing);
     }
 }
 

@@ -1,9 +1,8 @@
 //! Lion: the sign of a momentum.
 
 use super::pass::{self, Formula, sign};
-use super::{OutOfRange, Part, Rule, settings};
+use super::{Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// Lion (Chen et al., 2023): `p = p − learning_rate·(sign(beta1·m + (1 − beta1)·g) + weight_decay·p)`, then
 /// `m = beta2·m + (1 − beta2)·g`. Every step has the same length, so rates are a tenth of Adam's or less.
@@ -34,9 +33,9 @@ impl Rule for Lion {
         decay: weight_decay
     }
 
-    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, _: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [momentum, ..] = part.slots;
-        pass::run(*self, part.gradients, [part.parameters, momentum], team);
+        pass::run(*self, part.gradients, [part.parameters, momentum], dealing);
     }
 }
 

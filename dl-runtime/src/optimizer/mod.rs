@@ -40,7 +40,7 @@ pub use ftrl::Ftrl;
 pub use lion::Lion;
 pub use nadam::NAdam;
 pub use options::{Clip, Decay, Options, path_matches};
-pub use pass::Gradients;
+pub use pass::{Dealing, Gradients};
 pub use proximal::{ProximalAdaGrad, ProximalGradient};
 pub use rmsprop::RmsProp;
 pub use setting::{OutOfRange, SettingError};
@@ -80,7 +80,7 @@ pub trait Rule: Copy + Debug + PartialEq + Send + Sync + 'static {
     ///
     /// # Panics
     /// If the gradients or a slot are not as long as the parameters.
-    fn update(&self, update: u64, part: Part<'_>, team: &Team);
+    fn update(&self, update: u64, part: Part<'_>, dealing: Dealing<'_>);
 }
 
 /// The most slots that a rule has.
@@ -354,7 +354,9 @@ impl<R: Rule> Optimizer<R> {
         let (sums, average) = rest.split_at_mut(if every > 1 { self.len } else { 0 });
         if every > 1 {
             let formula = Accumulate { first: before.is_multiple_of(every) };
-            each(ranges, sums, |range, sums| pass::run(formula, Gradients::new(&gradients[range]), [sums], team));
+            each(ranges, sums, team, |range, sums, dealing| {
+                pass::run(formula, Gradients::new(&gradients[range]), [sums], dealing);
+            });
             if !self.steps.is_multiple_of(every) {
                 return;
             }
@@ -387,13 +389,13 @@ impl<R: Rule> Optimizer<R> {
                 gradients: Gradients { values: values(piece), scale: scale * factor, limit },
                 slots: std::array::from_fn(|_| slots.next().map_or(&mut [][..], |slot| &mut slot[piece.memory()])),
             };
-            rule.update(update, part, team);
+            rule.update(update, part, Dealing { team, blocks: &piece.blocks });
         }
         if let Some(kept) = self.options.ema {
             let parameters = &*parameters;
             let formula = Average { kept };
-            each(ranges, average, |range, average| {
-                pass::run(formula, Gradients::new(&parameters[range]), [average], team);
+            each(ranges, average, team, |range, average, dealing| {
+                pass::run(formula, Gradients::new(&parameters[range]), [average], dealing);
             });
         }
     }
@@ -404,12 +406,18 @@ fn shortened(norm: f64, limit: f32) -> f32 {
     if norm.is_finite() { (f64::from(limit) / (norm + 1e-6)).min(1.0) as f32 } else { 1.0 }
 }
 
-/// Runs `body` with each range and its part of the memory.
-fn each(ranges: &[Range<usize>], memory: &mut [f32], mut body: impl FnMut(Range<usize>, &mut [f32])) {
+/// Runs `body` with each range and its part of the memory, as a whole.
+fn each(
+    ranges: &[Range<usize>],
+    memory: &mut [f32],
+    team: &Team,
+    mut body: impl FnMut(Range<usize>, &mut [f32], Dealing<'_>),
+) {
     let mut memory = memory;
     for range in ranges {
         let (own, rest) = memory.split_at_mut(range.len());
-        body(range.clone(), own);
+        let whole = 0..range.len();
+        body(range.clone(), own, Dealing { team, blocks: slice::from_ref(&whole) });
         memory = rest;
     }
 }

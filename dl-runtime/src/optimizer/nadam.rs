@@ -2,9 +2,8 @@
 
 use super::adam::Moments;
 use super::pass::{self, Formula};
-use super::{Adam, OutOfRange, Part, Rule, settings};
+use super::{Adam, Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// NAdam (Dozat, 2016): the moments `m`, `v` of [`Adam`], and
 /// `p = p − learning_rate·(μₜ₊₁·m / (1 − Πμ₁…ₜ₊₁) + (1 − μₜ)·g / (1 − Πμ₁…ₜ)) / (√v̂ + epsilon)`, where
@@ -44,7 +43,7 @@ impl Rule for NAdam {
         decay: weight_decay
     }
 
-    fn update(&self, step: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, step: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [first, second, _] = part.slots;
         let Self { learning_rate, beta1, beta2, epsilon, weight_decay: decay } = *self;
         let moments = Moments::new(&Adam { learning_rate, beta1, beta2, epsilon, weight_decay: 0.0 }, step);
@@ -58,7 +57,7 @@ impl Rule for NAdam {
             gradient: (rate * (1.0 - now) / (1.0 - product)) as f32,
             moment: (rate * next / (1.0 - product * next)) as f32,
         };
-        pass::run(formula, part.gradients, [part.parameters, first, second], team);
+        pass::run(formula, part.gradients, [part.parameters, first, second], dealing);
     }
 }
 

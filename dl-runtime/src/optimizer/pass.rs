@@ -5,6 +5,7 @@
 
 use crate::simd::{Kernel, Lane, dispatch, isa};
 use crate::team::Team;
+use std::ops::Range;
 
 /// What becomes of the parameters (the first of the buffers) and of the slots (the others) by one step.
 pub(super) trait Formula<const BUFFERS: usize>: Copy + Sync {
@@ -30,24 +31,33 @@ impl<'a> Gradients<'a> {
     }
 }
 
-/// Floats that stay together when a pass is split: whole cache lines, and enough of them to be worth a thread.
+/// Floats that are worth a thread.
 pub(super) const UNIT: usize = 4096;
+
+/// How a pass is dealt to threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Dealing<'a> {
+    pub(super) team: &'a Team,
+    /// What is dealt by itself, so that each thread has its part of every large tensor, the one that it computes the gradient
+    /// of and packs: nearby caches hold it still. In order, and together all that is updated.
+    pub(super) blocks: &'a [Range<usize>],
+}
 
 /// Runs a formula over all elements.
 ///
 /// # Panics
-/// If the buffers and the gradients differ in length.
+/// If the buffers and the gradients differ in length, or the blocks overlap or leave them.
 pub(super) fn run<const BUFFERS: usize>(
     formula: impl Formula<BUFFERS>,
     gradients: Gradients<'_>,
     buffers: [&mut [f32]; BUFFERS],
-    team: &Team,
+    dealing: Dealing<'_>,
 ) {
     let values = gradients.values;
     for buffer in &buffers {
         assert_eq!(buffer.len(), values.len(), "one gradient, one parameter and one number of each slot");
     }
-    team.split_all(buffers, UNIT, |start, buffers| {
+    dealing.team.split_blocks(buffers, dealing.blocks, UNIT, |start, buffers| {
         let len = buffers.first().map_or(0, |buffer| buffer.len());
         let gradients = Gradients { values: &values[start..start + len], ..gradients };
         dispatch(isa(), Pass { formula, gradients, buffers });

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::options::{Clip, Options, path_matches};
+use super::pass::UNIT;
 use crate::TensorInfo;
 
 /// A run of parameters that one pass updates.
@@ -15,6 +16,8 @@ pub(super) struct Piece {
     start: usize,
     /// The factor of their weight decay.
     pub(super) decay: f32,
+    /// What of them is dealt to threads by itself, in floats from the first.
+    pub(super) blocks: Vec<Range<usize>>,
 }
 
 impl Piece {
@@ -66,14 +69,32 @@ pub(super) fn pieces(
                 (Some((_, decay)), Some(last)) if !apart && last.decay == *decay => last.block.end = end,
                 _ => {
                     let decay = tensor.map_or(1.0, |(_, decay)| *decay);
-                    pieces.push(Piece { block: start..end, start: before + (start - range.start), decay });
+                    let start_of_memory = before + (start - range.start);
+                    pieces.push(Piece { block: start..end, start: start_of_memory, decay, blocks: Vec::new() });
                 }
             }
             start = end;
         }
         before += range.len();
     }
+    for piece in &mut pieces {
+        piece.blocks = blocks(&piece.block, tensors);
+    }
     pieces
+}
+
+/// Floats of a tensor that is dealt to threads by itself.
+const LARGE: usize = 4 * UNIT;
+
+/// What a run of parameters is dealt to threads by: each of its large tensors, and what lies between them.
+fn blocks(run: &Range<usize>, tensors: &[TensorInfo]) -> Vec<Range<usize>> {
+    let large = tensors.iter().filter(|tensor| tensor.len() >= LARGE);
+    let ends = large.flat_map(|tensor| [tensor.offset, tensor.offset + tensor.len()]);
+    let mut cuts: Vec<usize> =
+        ends.chain([run.start, run.end]).filter(|cut| (run.start..=run.end).contains(cut)).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts.windows(2).map(|pair| pair[0] - run.start..pair[1] - run.start).collect()
 }
 
 #[cfg(test)]
@@ -118,6 +139,25 @@ mod tests {
         assert_eq!(shown(&[WHOLE], &options, &[]), expected);
         let options = Options { decay: vec![Decay::new("a.bias", 2.0)], ..Options::new() };
         assert_eq!(shown(&[WHOLE], &options, &[]), [(0..16, 0, 1.0), (16..32, 16, 2.0), (32..64, 32, 1.0)]);
+    }
+
+    #[test]
+    fn large_tensors_are_blocks() {
+        const TENSORS: &[TensorInfo] = &[
+            TensorInfo { name: "a", dims: &[3], offset: 0, place: "" },
+            TensorInfo { name: "b", dims: &[4, UNIT], offset: 16, place: "" },
+            TensorInfo { name: "c", dims: &[2], offset: 16 + LARGE, place: "" },
+            TensorInfo { name: "d", dims: &[LARGE - 1], offset: 32 + LARGE, place: "" },
+            TensorInfo { name: "e", dims: &[LARGE], offset: 32 + 2 * LARGE, place: "" },
+        ];
+        let end = 32 + 3 * LARGE;
+        let whole = [0..16, 16..16 + LARGE, 16 + LARGE..32 + 2 * LARGE, 32 + 2 * LARGE..end];
+        assert_eq!(blocks(&(0..end), TENSORS), whole);
+        // A run that begins and ends within large tensors.
+        let part = [0..LARGE - 4, LARGE - 4..12 + 2 * LARGE, 12 + 2 * LARGE..12 + 2 * LARGE + 7];
+        assert_eq!(blocks(&(20..32 + 2 * LARGE + 7), TENSORS), part);
+        assert_eq!(blocks(&(5..9), &[]), std::slice::from_ref(&(0..4)));
+        assert_eq!(blocks(&(5..5), &[]), []);
     }
 
     #[test]

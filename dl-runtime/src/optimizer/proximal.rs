@@ -1,9 +1,8 @@
 //! Proximal steps: along the gradient, then to where a penalty is small: [`ProximalGradient`], [`ProximalAdaGrad`].
 
 use super::pass::{self, Formula, shrink};
-use super::{OutOfRange, Part, Rule, settings};
+use super::{Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// Proximal gradient descent, or forward-backward splitting (Duchi and Singer, 2009): `u = p − learning_rate·g`, then
 /// `p = sign(u)·max(|u| − learning_rate·l1, 0) / (1 + learning_rate·l2)`. Small parameters become 0.
@@ -32,8 +31,8 @@ impl Rule for ProximalGradient {
         decay: l1, l2
     }
 
-    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
-        pass::run(*self, part.gradients, [part.parameters], team);
+    fn update(&self, _: u64, part: Part<'_>, dealing: Dealing<'_>) {
+        pass::run(*self, part.gradients, [part.parameters], dealing);
     }
 }
 
@@ -80,9 +79,9 @@ impl Rule for ProximalAdaGrad {
         decay: l1, l2
     }
 
-    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, _: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [sums, ..] = part.slots;
-        pass::run(*self, part.gradients, [part.parameters, sums], team);
+        pass::run(*self, part.gradients, [part.parameters, sums], dealing);
     }
 }
 

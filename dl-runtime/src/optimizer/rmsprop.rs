@@ -1,9 +1,8 @@
 //! RMSprop: gradients divided by the root of their running mean square.
 
 use super::pass::{self, Formula};
-use super::{OutOfRange, Part, Rule, settings};
+use super::{Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// RMSprop (Tieleman and Hinton, 2012): `s = rho·s + (1 − rho)·g²`, `v = momentum·v + g / (√s + epsilon)`,
 /// `p = p − learning_rate·v`. Centered (Graves, 2013), the running mean `m = rho·m + (1 − rho)·g` is taken off: `s − m²`
@@ -46,9 +45,9 @@ impl Rule for RmsProp {
         decay: weight_decay
     }
 
-    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, _: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [squares, means, velocities] = part.slots;
-        pass::run(*self, part.gradients, [part.parameters, squares, means, velocities], team);
+        pass::run(*self, part.gradients, [part.parameters, squares, means, velocities], dealing);
     }
 }
 

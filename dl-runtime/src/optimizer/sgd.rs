@@ -1,9 +1,8 @@
 //! Stochastic gradient descent, plain, with momentum, and with Nesterov's.
 
 use super::pass::{self, Formula};
-use super::{OutOfRange, Part, Rule, settings};
+use super::{Dealing, OutOfRange, Part, Rule, settings};
 use crate::simd::Lane;
-use crate::team::Team;
 
 /// Stochastic gradient descent with momentum (Polyak, 1964): `v = momentum·v + g`, `p = p − learning_rate·v`; with
 /// Nesterov's variant `p = p − learning_rate·(g + momentum·v)` (Sutskever et al., 2013, as PyTorch writes it). Weight
@@ -32,12 +31,12 @@ impl Rule for Sgd {
 
     settings! { "sgd" { learning_rate: not_negative, momentum: below_one, weight_decay: not_negative } decay: weight_decay }
 
-    fn update(&self, _: u64, part: Part<'_>, team: &Team) {
+    fn update(&self, _: u64, part: Part<'_>, dealing: Dealing<'_>) {
         let [velocities, ..] = part.slots;
         if self.momentum == 0.0 {
-            pass::run(Plain(*self), part.gradients, [part.parameters], team);
+            pass::run(Plain(*self), part.gradients, [part.parameters], dealing);
         } else {
-            pass::run(*self, part.gradients, [part.parameters, velocities], team);
+            pass::run(*self, part.gradients, [part.parameters, velocities], dealing);
         }
     }
 }

@@ -111,6 +111,11 @@ fn tiny_numbers_do_not_stay_in_the_slots() {
 
 #[test]
 fn bits_do_not_depend_on_the_threads() {
+    // One tensor that is dealt by itself, between others.
+    const TENSORS: &[TensorInfo] = &[
+        TensorInfo { name: "bias", dims: &[90], offset: 0, place: "" },
+        TensorInfo { name: "weight", dims: &[4 * UNIT / 32, 35], offset: 96, place: "" },
+    ];
     let len = 5 * UNIT + 123;
     let mut rng = Rng::new(4);
     let mut number = || rng.next_u32() as f32 / u32::MAX as f32 - 0.5;
@@ -119,7 +124,8 @@ fn bits_do_not_depend_on_the_threads() {
     let run = |threads| {
         let team = Team::new(threads);
         let mut parameters = start.clone();
-        let mut optimizer = Optimizer::new(Adam { weight_decay: 0.01, ..Adam::new() }, 0, len);
+        let settings = Settings::new(Adam { weight_decay: 0.01, ..Adam::new() });
+        let mut optimizer = Optimizer::with_settings(&settings, 0, len, TENSORS);
         for _ in 0..3 {
             optimizer.update(&mut parameters, &gradients, &team);
         }
