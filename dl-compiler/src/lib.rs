@@ -9,6 +9,7 @@ pub use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, render};
 pub use import::{Imports, Loader};
 use proc_macro2::TokenStream;
 
+pub mod addends;
 pub mod budget;
 pub mod emit;
 pub mod eval;

@@ -1,10 +1,11 @@
 //! The stages, in order: the one list of what happens to a program between its text and its code.
 //!
-//! parse → import → resolve → differentiate → optimize → schedule → lanes → moments → windows → small → plan → emit. Every representation is kept, so that
+//! parse → import → resolve → differentiate → optimize → schedule → lanes → addends → moments → windows → small → plan → emit. Every representation is kept, so that
 //! [`dump`](crate::dump) can print any of them. Graphs and Programs are verified after each stage that makes one.
 
 use dl_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, ast};
 
+use crate::addends::addends;
 use crate::budget::{arena, budget};
 use crate::gradient::differentiate;
 use crate::graph::{Graph, Role};
@@ -125,6 +126,7 @@ fn lower(model: Model) -> Result<Network, Box<Diagnostic>> {
     };
     for program in [&mut programs.inference, &mut programs.evaluation].into_iter().chain(&mut programs.training) {
         lanes(program);
+        addends(program);
         moments(program);
         windows(program);
     }

@@ -320,6 +320,10 @@ pub enum Kernel {
     Depthwise2d(Convolution2dShape, Epilogue),
     /// (x, d_y) → d_weight, summed over the batch and over as many images as each example has.
     Convolution2dWeight(Convolution2dShape, usize),
+    /// (x, d_y) → what one shard adds to d_weight. It is there only if the shards are dealt evenly to the threads.
+    Convolution2dWeightOfShard(Convolution2dShape),
+    /// (x, d_y, addends) → d_weight, the sum of what the shards add to it.
+    Convolution2dWeightOfBatch(Convolution2dShape),
     /// (x) → y
     MaxPool2d(Pool2dShape),
     /// (x, d_y) → d_x
@@ -574,6 +578,8 @@ impl Kernel {
             Kernel::Convolution2d(..) => "convolution2d",
             Kernel::Convolution2dInput(..) => "convolution2d_input",
             Kernel::Convolution2dWeight(..) => "convolution2d_weight",
+            Kernel::Convolution2dWeightOfShard(_) => "convolution2d_weight_of_shard",
+            Kernel::Convolution2dWeightOfBatch(_) => "convolution2d_weight_of_batch",
             Kernel::Depthwise2d(..) => "depthwise2d",
             Kernel::MaxPool2d(_) => "max_pool2d",
             Kernel::MaxPool2dGradient(_) => "max_pool2d_gradient",
@@ -632,6 +638,7 @@ impl Kernel {
             Kernel::SumBatch(_)
                 | Kernel::MatMulWeights(_)
                 | Kernel::Convolution2dWeight(..)
+                | Kernel::Convolution2dWeightOfBatch(_)
                 | Kernel::GatherGradient(_)
         )
     }
@@ -647,6 +654,8 @@ impl Kernel {
             | Kernel::Expand(_)
             | Kernel::BatchedMatMul(..) => false,
             Kernel::Gather(_) => place == 1,
+            Kernel::Convolution2dWeightOfShard(_) => true,
+            Kernel::Convolution2dWeightOfBatch(_) => place < 2,
             Kernel::MatMul(_, _, epilogue)
             | Kernel::MatMulUnpacked(_, _, epilogue)
             | Kernel::Convolution2d(_, epilogue)

@@ -10,7 +10,7 @@ use dl_compiler::ops::subtract::Subtract;
 use dl_compiler::ops::sum_batch::SumBatch;
 use dl_compiler::pipeline::{Network, run};
 use dl_compiler::plan::plan;
-use dl_compiler::program::{Home, Kernel, Phase, Program};
+use dl_compiler::program::{Home, Kernel, Phase, Program, Step};
 use dl_compiler::schedule::schedule;
 use dl_compiler::{Options, Source, Sources, compile};
 
@@ -129,6 +129,43 @@ fn convolutions_find_the_moments_of_their_results() {
     assert_eq!(moments("conv2d(4, kernel: 3, bias: false) |> relu |> batch_norm"), (1, 1));
     assert_eq!(moments("conv2d(4, kernel: 3, bias: false) |> max_pool2d(2) |> batch_norm"), (0, 3));
     assert_eq!(moments("conv2d(4, kernel: 3) |> avg_pool2d(2)").0, 0);
+}
+
+/// Shards sum what they add to the gradient of a convolution's weight as soon as they have the gradient of its results, cleared of
+/// lanes without an example; where the weight is large beside the images, the batch sums it from all shards.
+#[test]
+fn shards_sum_gradients_of_small_weights() {
+    let text = "network N {
+        input x: [3, 16, 16];
+        label t: index(4);
+        loss cross_entropy(
+            x |> conv2d(8, kernel: 3) |> relu |> conv2d(32, kernel: 3, stride: 7) |> relu |> conv2d(96, kernel: 2) |> flatten |> dense(4), t
+        );
+    }";
+    let network = networks(text).remove(0);
+    let training = &network.programs.training[0];
+    let [Phase::Shards(shards), Phase::Batch(batch)] = training.phases.as_slice() else { panic!("{training}") };
+    let filters = |steps: &[Step]| {
+        let of = |step: &Step| match step.kernel {
+            Kernel::Convolution2dWeight(shape, _) => Some(("batch", shape.filters)),
+            Kernel::Convolution2dWeightOfShard(shape) => Some(("shard", shape.filters)),
+            Kernel::Convolution2dWeightOfBatch(shape) => Some(("all", shape.filters)),
+            _ => None,
+        };
+        steps.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    // 2304 weights beside 8·14·14 + 32·2·2 numbers of each example, but 12,288 beside 32·2·2 + 96.
+    assert_eq!(filters(shards), [("shard", 32), ("shard", 8)], "{training}");
+    assert_eq!(filters(batch), [("batch", 96), ("all", 32), ("all", 8)], "{training}");
+    for (at, step) in shards.iter().enumerate() {
+        if let Kernel::Convolution2dWeightOfShard(_) = step.kernel {
+            let [.., made, clear] = &shards[..at] else { panic!("{training}") };
+            assert!(matches!(clear.kernel, Kernel::Clear(_)), "{training}");
+            assert_eq!([made.result, clear.result], [step.operands[1]; 2], "{training}");
+            let addend = training.buffer(step.result);
+            assert_eq!((addend.home, addend.per_example), (Home::Shard, false));
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,10 @@
 //! piece in each shard. [`Segments`] is that view: read only, and the same whether the examples lie in shards or
 //! in one flat slice. It owns nothing and computes nothing.
 
+use std::ops::Range;
+
+use crate::Team;
+
 /// The most examples of a shard: so many lie side by side where a shard is laid out in lanes.
 pub const SHARD: usize = 16;
 
@@ -20,6 +24,13 @@ impl Shards {
     /// Floats of the shards that `n` examples take up; saturates.
     pub const fn room(self, n: usize) -> usize {
         n.div_ceil(self.examples).saturating_mul(self.floats)
+    }
+
+    /// Whether the threads of a team have as many shards of `n` examples each, or nearly: then each shard sums by itself what is
+    /// asked of all, and no thread waits long for another.
+    pub fn are_even(self, n: usize, team: &Team) -> bool {
+        let (shards, threads) = (n.div_ceil(self.examples), team.threads());
+        shards.is_multiple_of(threads) || shards >= 4 * threads
     }
 
     /// Floats of the shards that so many threads need which take those of `n` examples in turn; saturates.
@@ -71,6 +82,24 @@ impl<'a> Segments<'a> {
     #[inline]
     pub fn of_examples(flat: &'a [f32], len: usize) -> Self {
         Self { floats: flat, shard_len: SHARD * len, len, rows: SHARD, skip: 0, n: usize::MAX, parts: 1 }
+    }
+
+    /// What every shard has once, at a range of its floats, as an example each.
+    ///
+    /// # Panics
+    /// If the range leaves a shard.
+    #[inline]
+    pub fn once(arena: &'a [f32], shards: Shards, range: Range<usize>) -> Self {
+        Self::of_shards(arena, Shards { examples: 1, ..shards }, range.start, range.len())
+    }
+
+    /// The examples behind those of some shards.
+    ///
+    /// # Panics
+    /// If they are steps of sequences.
+    pub(crate) fn behind(self, shards: usize) -> Self {
+        assert!(self.skip == 0, "steps of sequences are counted from the first shard");
+        Self { floats: self.floats.get(shards * self.shard_len..).unwrap_or(&[]), ..self }
     }
 
     /// Some steps of sequences that lie step by step in the shards of `n` examples: those behind the first `skip` floats
@@ -209,6 +238,31 @@ mod tests {
     #[should_panic = "4 floats behind 3 of sequences of 6"]
     fn steps_past_the_end_are_refused() {
         let _ = Segments::of_examples(&[0.0; 96], 6).steps(16, 3, 4);
+    }
+
+    #[test]
+    fn what_a_shard_has_once_is_an_example() {
+        let shards = Shards { examples: 3, floats: 10 };
+        let arena: Vec<f32> = (0..30).map(|i| i as f32).collect();
+        let once = Segments::once(&arena, shards, 7..10);
+        assert_eq!([0, 1, 2].map(|shard| once.example(shard)[2]), [9., 19., 29.]);
+        assert_eq!(once.behind(1).example(1), [27., 28., 29.]);
+        let examples = Segments::of_shards(&arena, shards, 1, 2).behind(2);
+        assert_eq!((examples.example(1), examples.shard(0, 2)), (&[23., 24.][..], &[21., 22., 23., 24.][..]));
+    }
+
+    #[test]
+    #[should_panic = "leave a shard of 10"]
+    fn what_a_shard_has_once_lies_within_it() {
+        Segments::once(&[0.0; 20], Shards { examples: 3, floats: 10 }, 7..11);
+    }
+
+    #[test]
+    fn shards_are_even_if_no_thread_waits_long() {
+        let shards = Shards { examples: 16, floats: 1 };
+        let are_even = |n, threads| shards.are_even(n, &Team::new(threads));
+        assert!(are_even(1, 1) && are_even(64, 2) && are_even(17, 2) && are_even(48, 3) && are_even(16 * 9, 2));
+        assert!(!are_even(16, 2) && !are_even(48, 2) && !are_even(16 * 7, 2) && !are_even(64, 8));
     }
 
     #[test]

@@ -205,6 +205,14 @@ impl Call<'_> {
                 let n = count(*images, Some(&n));
                 quote!(rt::#name(#shape, #form, #n, #(#operands #parts),*, #y, team);)
             }
+            Kernel::Convolution2dWeightOfShard(shape) => {
+                let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
+                quote!(if by_shards { rt::#name(#shape, #form, #n, #(#operands),*, #y); })
+            }
+            Kernel::Convolution2dWeightOfBatch(shape) => {
+                let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
+                quote!(rt::#name(#shape, #form, #n, #(#operands),*, #y, team);)
+            }
             Kernel::MaxPool2d(shape)
             | Kernel::MaxPool2dGradient(shape)
             | Kernel::AvgPool2d(shape)

@@ -254,7 +254,9 @@ const FUNCTIONS: &[&str] = &["evaluate", "forward", "gradients", "optimizer", "s
 
 /// Names of variables in the functions of generated code.
 pub(super) const VARIABLES: &[&str] = &[
+    "addends",
     "batch",
+    "by_shards",
     "capacity",
     "copies",
     "draw",

@@ -138,8 +138,15 @@ impl Writer<'_> {
                 };
             }
         });
+        let addends = mentions(&body, &format_ident!("addends")).then(|| {
+            quote! {
+                let addends = |range: ::core::ops::Range<usize>| {
+                    by_shards.then(|| rt::Segments::once(shards, layout::SHARDS, range))
+                };
+            }
+        });
         let doc = " Computes the values that the batch has once.";
-        self.function(module, name, doc, quote!(#helper #body), steps)
+        self.function(module, name, doc, quote!(#helper #addends #body), steps)
     }
 
     fn batch_steps(&self, module: &mut Module<'_>, steps: &[Step]) -> TokenStream {
@@ -163,10 +170,11 @@ impl Writer<'_> {
                 let (block, range) = (self.block(id), self.layout.range(id));
                 Piece::Place(quote!(#block[#range]))
             };
-            let operands = step
-                .operands
-                .iter()
-                .map(|&id| if self.program.buffer(id).per_example { self.segments(module, id) } else { piece(id) });
+            let operands = step.operands.iter().map(|&id| match self.program.buffer(id) {
+                buffer if buffer.per_example => self.segments(module, id),
+                buffer if buffer.home == Home::Shard => self.addends(id),
+                _ => piece(id),
+            });
             let operands: Vec<Piece> = operands.collect();
             let sums = step.operands.iter().any(|&id| self.program.buffer(id).per_example);
             body.extend(self.call(module, step, &operands, piece(step.result), sums.then(|| quote!(n))));
@@ -242,6 +250,7 @@ impl Writer<'_> {
             ) => step.operands.first().map_or(result.as_str(), |&logits| &self.program.buffer(logits).name),
             _ => result.strip_prefix("d_").unwrap_or(result),
         };
+        let name = name.strip_suffix("_addend").unwrap_or(name);
         let name = name.strip_suffix("_transposed").unwrap_or(name);
         let name = name.strip_suffix("_panels").unwrap_or(name);
         let name = name.strip_suffix("weight").map_or(name, |layer| layer.trim_end_matches(['.', '_']));
@@ -360,6 +369,12 @@ impl Writer<'_> {
         })
     }
 
+    /// What each shard adds to a sum, if it does.
+    fn addends(&self, id: BufferId) -> Piece {
+        let range = self.layout.range(id);
+        Piece::Value(quote!(addends(#range)))
+    }
+
     /// The caller's slice of a field: an argument in inference, part of the batch otherwise.
     fn field(&self, module: &Module<'_>, field: usize) -> TokenStream {
         let (name, _) = &module.interface.fields[field];
@@ -449,6 +464,7 @@ fn parts(steps: &[Step]) -> Vec<&[Step]> {
 const ARGUMENTS: &[(&str, &str)] = &[
     ("n", "usize"),
     ("form", "rt::Form"),
+    ("by_shards", "bool"),
     ("parameters", "&[f32]"),
     ("prepared", "&[f32]"),
     ("fixed", "&[f32]"),

@@ -196,6 +196,7 @@ impl Step<'_> {
             &[
                 ("form", quote!(rt::Form::of(n))),
                 ("team", quote!(&workspace.team)),
+                ("by_shards", quote!(layout::SHARDS.are_even(n, team))),
                 ("parameters", quote!(parameters.block.as_slice())),
                 ("state", quote!(state.block.as_slice())),
                 ("prepared", quote!(workspace.prepared.as_mut_slice())),

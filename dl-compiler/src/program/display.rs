@@ -138,6 +138,8 @@ impl fmt::Display for Kernel {
             Kernel::Convolution2d(s, _)
             | Kernel::Convolution2dInput(s, _)
             | Kernel::Convolution2dWeight(s, _)
+            | Kernel::Convolution2dWeightOfShard(s)
+            | Kernel::Convolution2dWeightOfBatch(s)
             | Kernel::Depthwise2d(s, _) => {
                 write!(f, " {}×{}×{} filters {}", s.channels, s.height, s.width, s.filters)?;
                 write!(f, " kernel {:?} stride {:?} padding {:?}", s.kernel, s.stride, s.padding)?;

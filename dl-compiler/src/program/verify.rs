@@ -141,7 +141,9 @@ impl Program {
             return fail("written twice".to_owned());
         }
         written[whole.0 as usize] = true;
-        if !may_write(result.home) || result.per_example != per_example {
+        // Of what a shard adds to a sum, it has one.
+        let each = per_example && !matches!(step.kernel, Kernel::Convolution2dWeightOfShard(_));
+        if !may_write(result.home) || result.per_example != each {
             return fail(format!("cannot be written here, its home is {:?}", result.home));
         }
         let expected = step.kernel.operands();
@@ -225,12 +227,13 @@ impl Kernel {
             | Kernel::Convolution2d(_, epilogue)
             | Kernel::Convolution2dInput(_, epilogue)
             | Kernel::Depthwise2d(_, epilogue) => 2 + epilogue.operands(),
-            Kernel::CrossEntropyGradient(_) => 3,
+            Kernel::CrossEntropyGradient(_) | Kernel::Convolution2dWeightOfBatch(_) => 3,
             Kernel::MatMulWeights(_)
             | Kernel::BatchedMatMul(..)
             | Kernel::Gather(_)
             | Kernel::GatherGradient(_)
             | Kernel::Convolution2dWeight(..)
+            | Kernel::Convolution2dWeightOfShard(_)
             | Kernel::MaxPool2dGradient(_)
             | Kernel::SoftmaxGradient(_)
             | Kernel::CausalSoftmaxGradient(_)

@@ -16,6 +16,7 @@ mod lanes_weight;
 mod pooled;
 #[cfg(test)]
 mod tests;
+mod weight;
 mod winograd;
 mod winograd_weight;
 
@@ -26,7 +27,6 @@ use super::pack::places;
 use super::product::COLUMNS;
 use super::reduce::{Sum, sum_on};
 use crate::simd::{Isa, dispatch, isa};
-use crate::{Segments, Team};
 use axis::Axis;
 use depthwise::examples::Plan;
 pub use depthwise::last::depthwise2d;
@@ -35,14 +35,12 @@ use examples::{
     correlation::Correlation,
     geometry::Geometry,
     scatter::Scatter,
-    weight::Weight,
 };
 pub use filters::{Filters, pack_filters};
 use std::mem::MaybeUninit;
+use weight::Gradient;
+pub use weight::{convolution2d_weight, convolution2d_weight_of_batch, convolution2d_weight_of_shard};
 use winograd::Winograd;
-
-/// Fewer channels or filters are too few to fill the products of the transformed gradient of the weight.
-const WORTH_TRANSFORMS: usize = 16;
 
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -546,88 +544,6 @@ impl Convolution2d {
             dispatch(isa, depthwise::lanes::Correlation(correlation));
         } else {
             dispatch(isa, correlation);
-        }
-    }
-}
-
-/// The gradient of the weight for some filters.
-struct Gradient<'a> {
-    shape: Convolution2d,
-    /// Examples.
-    n: usize,
-    x: Segments<'a>,
-    d_y: Segments<'a>,
-    /// The first filter.
-    first: usize,
-    /// The floats of d_weight that are theirs.
-    part: &'a mut [f32],
-}
-
-/// `d_weight`, the gradient of the weight of a convolution summed over all `n` examples of the batch, overwritten, in the
-/// layout of parameters. In [`Form::Lanes`] d_y must be 0 in the lanes without an example, and x finite. The team shares
-/// the filters, or their channels; the order of each sum is fixed by the shape, so the bits do not depend on the number
-/// of threads.
-///
-/// In [`Form::Examples`] zeros between the rows of an image are multiplied by whatever lies there, so an infinity or NaN
-/// in x may reach more taps of d_weight than it meets.
-///
-/// # Panics
-/// As [`convolution2d`].
-pub fn convolution2d_weight(
-    shape: &Convolution2d,
-    form: Form,
-    n: usize,
-    x: Segments<'_>,
-    d_y: Segments<'_>,
-    d_weight: &mut [f32],
-    team: &Team,
-) {
-    convolution2d_weight_on(isa(), shape, form, n, x, d_y, d_weight, team);
-}
-
-/// [`convolution2d_weight`] on a given instruction set.
-#[expect(clippy::too_many_arguments, reason = "those of the kernel, and the instruction set")]
-fn convolution2d_weight_on(
-    isa: Isa,
-    shape: &Convolution2d,
-    form: Form,
-    n: usize,
-    x: Segments<'_>,
-    d_y: Segments<'_>,
-    d_weight: &mut [f32],
-    team: &Team,
-) {
-    let [x_len, y_len, weight_len] = shape.lens();
-    assert!(x.example_len() >= x_len, "x has {} floats of {x_len}", x.example_len());
-    assert!(d_y.example_len() >= y_len, "d_y has {} floats of {y_len}", d_y.example_len());
-    let d_weight = &mut d_weight[..weight_len];
-    d_weight.fill(0.0);
-    if weight_len == 0 || y_len == 0 {
-        return;
-    }
-    let (kernel_len, filter_len) = (shape.kernel[0] * shape.kernel[1], weight_len / shape.filters);
-    // Threads share the filters.
-    let share = |d_weight: &mut [f32], kernel: &(dyn Fn(Gradient<'_>) + Sync)| {
-        team.split(d_weight, filter_len, |start, part| {
-            kernel(Gradient { shape: *shape, n, x, d_y, first: start / filter_len, part });
-        });
-    };
-    match form {
-        Form::Examples if let Some(plan) = Plan::new(shape, false) => {
-            share(d_weight, &|of| dispatch(isa, depthwise::examples::Weight { plan, of }));
-        }
-        Form::Examples => share(d_weight, &|of| dispatch(isa, Weight(of))),
-        Form::Lanes
-            if shape.is_winograd() && shape.channels >= WORTH_TRANSFORMS && shape.filters >= WORTH_TRANSFORMS =>
-        {
-            share(d_weight, &|of| dispatch(isa, winograd_weight::Weight(of)));
-        }
-        Form::Lanes if depthwise::suits(shape) => share(d_weight, &|of| dispatch(isa, depthwise::lanes::Weight(of))),
-        Form::Lanes => {
-            let unit = if shape.filters < 4 * team.threads() { kernel_len } else { filter_len };
-            team.split(d_weight, unit, |start, part| {
-                dispatch(isa, lanes_weight::Weight { shape: *shape, n, x, d_y, start, part });
-            });
         }
     }
 }

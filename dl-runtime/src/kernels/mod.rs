@@ -29,7 +29,7 @@ pub(crate) use constraint::{ABREAST, squares};
 pub use constraint::{Units, clip, max_norm, min_max_norm, non_negative, unit_norm};
 pub use convolution::{
     Convolution2d, Filters, Method, convolution2d, convolution2d_input, convolution2d_last, convolution2d_moments,
-    convolution2d_weight, depthwise2d, pack_filters,
+    convolution2d_weight, convolution2d_weight_of_batch, convolution2d_weight_of_shard, depthwise2d, pack_filters,
 };
 pub use epilogue::{Activation, Epilogue};
 pub use form::{Form, clear, deinterleave, interleave};

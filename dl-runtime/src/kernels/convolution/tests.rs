@@ -3,10 +3,11 @@
 mod last;
 
 use super::super::form::{clear, deinterleave, interleave};
+use super::weight::{convolution2d_weight_of_batch_on, convolution2d_weight_of_shard_on, convolution2d_weight_on};
 use super::*;
 use crate::segments::{SHARD, Shards};
 use crate::simd::available;
-use crate::{Activation, Pool2d, Rng, reference};
+use crate::{Activation, Pool2d, Rng, Segments, Team, reference};
 use proptest::prelude::*;
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -163,11 +164,27 @@ fn check(shape: Convolution2d, n: usize, seed: u64) {
         let (x_seen, d_y_seen) = (Segments::of_examples(&x, x_len), Segments::of_examples(&d_y, y_len));
         let mut d_weight = vec![f32::NAN; weight_len];
         convolution2d_weight_on(isa, &shape, form, n, x_seen, d_y_seen, &mut d_weight, &team);
+        let mut addends = vec![f32::NAN; n.div_ceil(SHARD) * weight_len];
+        for (shard, addend) in addends.chunks_exact_mut(weight_len).enumerate() {
+            let rows = SHARD.min(n - shard * SHARD);
+            let (x, d_y) = (&x[shard * SHARD * x_len..], &d_y[shard * SHARD * y_len..]);
+            convolution2d_weight_of_shard_on(isa, &shape, form, rows, x, d_y, addend);
+        }
+        let mut added = vec![f32::NAN; weight_len];
+        let addends = Segments::of_examples(&addends, weight_len);
+        convolution2d_weight_of_batch_on(isa, &shape, form, n, x_seen, d_y_seen, Some(addends), &mut added, &team);
+        // What one filter has is more than the stack holds only in the largest of these shapes.
+        for threads in [1, 3].into_iter().filter(|_| channels * taps <= 16 * 1024) {
+            let (mut shared, team) = (vec![f32::NAN; weight_len], Team::new(threads));
+            convolution2d_weight_of_batch_on(isa, &shape, form, n, x_seen, d_y_seen, None, &mut shared, &team);
+            assert!(shared == added, "{what:?} with {threads} threads");
+        }
         let pixels = n * shape.output_height() * shape.output_width();
         for (name, found, expected, depth) in [
             ("y", &ys, &y_expected, channels * taps),
             ("d_x", &d_xs, &d_x_expected, filters * taps),
             ("d_weight", &d_weight, &d_weight_expected, pixels),
+            ("d_weight of shards", &added, &d_weight_expected, pixels),
         ] {
             let greatest = expected.iter().fold(0.0_f32, |greatest, value| greatest.max(value.abs()));
             let bound = if shape.is_winograd() { 1e-4 * greatest } else { tolerance(depth) };
