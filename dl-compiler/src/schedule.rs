@@ -163,7 +163,7 @@ impl<'a> Scheduler<'a> {
             }
         };
         let kernel = match kernel {
-            Kernel::MatMul(shape, transposed, epilogue) if self.reads_weight_in_place(shape) => {
+            Kernel::MatMul(shape, transposed, epilogue) if self.reads_weight_in_place(shape, transposed) => {
                 Kernel::MatMulUnpacked(shape, transposed, epilogue)
             }
             kernel => kernel,
@@ -186,9 +186,12 @@ impl<'a> Scheduler<'a> {
         self.values.insert(id, result);
     }
 
-    /// Whether the weight of a product is read where it is, for want of memory or because panels are for many rows.
-    fn reads_weight_in_place(&self, shape: MatMulShape) -> bool {
-        let few = self.loops.phase().is_none() && few_rows(self.model, shape.rows);
+    /// Whether the weight of a product is read where it is, for want of memory or because panels are for many rows: more than a
+    /// batch of `train` has, or a loop comes back for them. Transposed, panels are worth more than making them costs sooner.
+    fn reads_weight_in_place(&self, shape: MatMulShape, transposed: bool) -> bool {
+        let rows = self.model.train.batch.saturating_mul(shape.rows);
+        let few = few_rows(self.model, shape.rows) || !transposed && rows <= FEW_ROWS;
+        let few = few && self.loops.phase().is_none();
         !self.inference && (few || shape.inputs.saturating_mul(shape.outputs) > LARGEST_PREPARED)
     }
 
@@ -558,6 +561,9 @@ fn kind(op: &Op) -> String {
         other => other.name().to_owned(),
     }
 }
+
+/// Rows of a batch that take less time to multiply by a weight as it is than its panels take to make: two shards.
+const FEW_ROWS: usize = 2 * SHARD;
 
 /// Floats of the largest weight that a training step makes panels of (64 MiB). Those of a larger one, forward and transposed,
 /// would take more memory than all gradients, and making them more time than they save.

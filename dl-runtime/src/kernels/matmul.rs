@@ -8,7 +8,7 @@ use super::epilogue::{Ending, Epilogue};
 use super::pack::{Aligned, Pack, copy_columns, turn};
 use super::product::{
     COLUMNS, Every, Left, Right, Rows, Sink, Steps, Stride, begin, few_rows, packing_tile, panels_at_once, product,
-    with_panels,
+    tall_tile, with_panels,
 };
 use crate::simd::{Isa, Kernel, Lane, Sixteen, dispatch, isa};
 
@@ -23,6 +23,11 @@ const SHALLOW: usize = 256;
 const TALL_ROWS: usize = 384;
 /// Rows that are multiplied while their panels are packed: a tile, of one panel or of two.
 const FIRST: [usize; 2] = [6, 8];
+
+/// Rows that are multiplied by a panel where it is, where there are registers enough for their sums.
+const TALL: usize = 16;
+/// Floats of a row of such a weight at most: those of half a page, lest every step touch another.
+const NARROW: usize = 512;
 
 /// The shape of a matrix product for each example: x [rows, inputs] by [inputs, outputs] to y [rows, outputs].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,6 +291,28 @@ impl<B: Steps, const R: usize, const P: usize> Kernel for FewPanels<'_, B, R, P>
     }
 }
 
+/// [`TALL`] rows by a panel that exists.
+struct TallPanel<'a> {
+    depth: usize,
+    left: Left<Stride, Every<1>>,
+    right: Right<Stride>,
+    sink: Rows<'a>,
+}
+
+impl Kernel for TallPanel<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Lane>(self, lane: V) {
+        let Self { depth, left, right, sink } = self;
+        let lane = lane.sixteen();
+        // SAFETY: the rows and the panel exist.
+        unsafe {
+            let [acc] = begin::<_, _, TALL, 1>(lane, &sink, 0);
+            sink.write(0, 0, tall_tile::<_, TALL>(lane, depth, left, right, acc));
+        }
+    }
+}
+
 /// The arguments of [`matmul`].
 struct Packed<'a> {
     product: Product<'a>,
@@ -362,9 +389,14 @@ impl Unpacked<'_> {
             // SAFETY: sixteen columns from each multiple of 16 below `whole` on lie side by side in the rows.
             unsafe { self.product.few_rows(lane, whole, |column, start| in_place(weight, outputs, column, start)) }
         }
+        let tall = const { W::TALL } && self.product.rows == TALL && outputs <= NARROW;
+        if tall {
+            // SAFETY: as above; these are all rows.
+            unsafe { self.tall_panels(lane, whole) }
+        }
         for (start, depth) in self.product.depths(SHALLOW) {
             for (row, rows) in self.product.blocks(TALL_ROWS) {
-                let mut column = if few { whole } else { 0 };
+                let mut column = if few || tall { whole } else { 0 };
                 while column < outputs {
                     let part = Part { row, rows, start, depth, column };
                     // SAFETY: the part lies within the shape; there is room for two panels of SHALLOW ≥ depth steps.
@@ -380,6 +412,23 @@ impl Unpacked<'_> {
     /// The columns of whole panels of rows that lie as they are read: they can be multiplied where they are.
     fn whole(&self) -> usize {
         if self.transposed { 0 } else { self.product.shape.outputs / COLUMNS * COLUMNS }
+    }
+
+    /// [`TALL`] rows, which are all there are, by the panels of the first `whole` columns, where they are.
+    ///
+    /// # Safety
+    /// So many columns must lie side by side in the rows of the weight, a multiple of sixteen.
+    #[inline(always)]
+    unsafe fn tall_panels<W: Sixteen>(&mut self, lane: W, whole: usize) {
+        for (start, depth) in self.product.depths(DEPTH) {
+            for column in (0..whole).step_by(COLUMNS) {
+                let part = Part { row: 0, rows: TALL, start, depth, column };
+                let right = in_place(self.weight, self.product.shape.outputs, column, start);
+                // SAFETY: the part lies within the shape.
+                let (left, sink) = unsafe { (self.product.left(part), self.product.sink(part, 1)) };
+                lane.apart(TallPanel { depth, left, right, sink });
+            }
+        }
     }
 
     /// A part by P panels.
@@ -563,6 +612,10 @@ mod tests {
         }
         for inputs in [SHALLOW - 1, SHALLOW, SHALLOW + 1] {
             check(MatMul { rows: 1, inputs, outputs: 33 }, 17, 9);
+        }
+        // Rows that meet panels where they are, of weights up to a width.
+        for outputs in [NARROW, NARROW + 1] {
+            check(MatMul { rows: 1, inputs: DEPTH + 3, outputs }, TALL, 12);
         }
         // Gradients of at most 64 rows and columns read x where it is.
         for (rows, outputs) in [(64, 64), (64, 65), (65, 64), (63, 10)] {
