@@ -1,12 +1,12 @@
 //! Lets shards sum by themselves what they add to the gradient of a convolution's weight.
 //!
 //! Before: `d_weight = convolution2d_weight (x, d_y)`, a step of the batch that reads all shards. After: each shard makes
-//! `addend = convolution2d_weight_of_shard (x, d_y)` as soon as it has both, while caches hold them, and the batch adds these up. So
-//! much is worth it only if the weight is small beside the images. It moves no other step and knows no offsets.
+//! `addend = convolution2d_weight_of_shard (x, d_y)` as soon as it has both, while caches hold them, and the batch adds these up. It is
+//! worth that if the weight is small beside the images; others stay as they are. It moves no other step and knows no offsets.
 
 use crate::program::{Buffer, BufferId, Convolution2dShape, Home, Kernel, Layout, Phase, Program, SHARD, Step};
 
-/// An addend is at most that part of the images that a shard sums, which a pass over it adds to reading them.
+/// An addend is at most this part of the images that it is summed from: what is added up later is little then.
 const PART: usize = 8;
 
 /// The most weights of a filter of which the runtime has addends.
