@@ -40,10 +40,10 @@ fn suited(program: &Program, step: &Step) -> Option<Convolution2dShape> {
     let Kernel::Convolution2dWeight(shape, 1) = step.kernel else { return None };
     let operands = step.operands.iter().map(|&id| program.buffer(id));
     let in_lanes = |buffer: &Buffer| buffer.layout == Layout::Lanes && buffer.home == Home::Shard;
-    let (images, floats) =
-        operands.fold((true, 0), |(all, floats), buffer| (all && in_lanes(buffer), floats + buffer.floats));
+    let images = operands.clone().all(in_lanes);
+    let floats = operands.fold(0_usize, |floats, buffer| floats.saturating_add(buffer.floats));
     let weight = program.buffer(step.result).floats;
-    let fits = weight <= floats * SHARD / PART && weight <= WEIGHTS * shape.filters;
+    let fits = weight <= floats.saturating_mul(SHARD / PART) && weight <= shape.filters.saturating_mul(WEIGHTS);
     (images && fits).then_some(shape)
 }
 
