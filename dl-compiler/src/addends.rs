@@ -50,10 +50,7 @@ fn suited(program: &Program, step: &Step) -> Option<Convolution2dShape> {
 /// Where each shard keeps its addend to a step's result.
 fn addend(program: &mut Program, step: &Step) -> BufferId {
     let of = program.buffer(step.result);
-    let stem = format!("{}_addend", of.name.replace('.', "_"));
-    let mut names = std::iter::once(stem.clone()).chain((2..).map(|count| format!("{stem}_{count}")));
-    let is_free = |name: &String| program.buffers.iter().all(|buffer| buffer.name != *name);
-    let name = names.find(is_free).unwrap_or(stem);
+    let name = program.free_name(&format!("{}_addend", of.name));
     let buffer = Buffer { name, home: Home::Shard, per_example: false, offset: 0, ..of.clone() };
     let id = BufferId(program.buffers.len() as u32);
     program.buffers.push(buffer);

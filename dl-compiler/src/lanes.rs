@@ -27,9 +27,8 @@ pub fn lanes(program: &mut Program) {
         return;
     }
     let tied = tied(program);
-    let names = program.buffers.iter().map(|buffer| buffer.name.clone()).collect();
     let mut phases = std::mem::take(&mut program.phases);
-    let mut assignment = Assignment { program, tied, names, turned: BTreeMap::new() };
+    let mut assignment = Assignment { program, tied, turned: BTreeMap::new() };
     for at in 0..phases.len() {
         match &mut phases[at] {
             Phase::Shards(steps) => {
@@ -67,7 +66,6 @@ struct Assignment<'a> {
     program: &'a mut Program,
     /// Buffers that loops touch.
     tied: BTreeSet<BufferId>,
-    names: BTreeSet<String>,
     turned: BTreeMap<BufferId, BufferId>,
 }
 
@@ -128,8 +126,7 @@ impl Assignment<'_> {
             Layout::Lanes => (Kernel::Deinterleave(of.floats), "examples", Layout::default()),
             _ => (Kernel::Interleave(of.floats), "lanes", Layout::Lanes),
         };
-        let name = self.unique(&format!("{}_{suffix}", of.name));
-        let of = self.program.buffer(id);
+        let name = self.program.free_name(&format!("{}_{suffix}", of.name));
         let span = of.span;
         let buffer = Buffer { name, layout, home: Home::Shard, offset: 0, ..of.clone() };
         let result = BufferId(self.program.buffers.len() as u32);
@@ -138,14 +135,6 @@ impl Assignment<'_> {
         self.turned.insert(id, result);
         self.turned.insert(result, id);
         result
-    }
-
-    fn unique(&mut self, name: &str) -> String {
-        let candidates = (2..).map(|count| format!("{name}_{count}"));
-        let mut candidates = std::iter::once(name.to_owned()).chain(candidates);
-        let name = candidates.find(|name| !self.names.contains(name)).unwrap_or_default();
-        self.names.insert(name.clone());
-        name
     }
 
     fn is_laid(&self, id: BufferId) -> bool {

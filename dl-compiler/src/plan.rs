@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::model::Parameter;
-use crate::program::{ALIGNMENT, BufferId, Home, Program, Step};
+use crate::program::{ALIGNMENT, Buffer, BufferId, Home, Program, Step};
 
 /// Where the tensors of a block lie, in floats.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,13 +261,8 @@ fn adopt(table: &mut Table, to: &mut Program, from: &Program) {
 /// The same buffer in another Program, under its name or a free one like it.
 fn import(to: &mut Program, from: &Program, id: BufferId) -> BufferId {
     let buffer = from.buffer(id);
-    let mut copy = buffer.clone();
-    let mut count = 1;
-    while to.buffers.iter().any(|other| other.name == copy.name) {
-        count += 1;
-        copy.name = format!("{}_{count}", buffer.name);
-    }
-    to.buffers.push(copy);
+    let name = to.free_name(&buffer.name);
+    to.buffers.push(Buffer { name, ..buffer.clone() });
     BufferId((to.buffers.len() - 1) as u32)
 }
 
@@ -275,7 +270,7 @@ fn import(to: &mut Program, from: &Program, id: BufferId) -> BufferId {
 mod tests {
     use super::*;
     use crate::graph::Role;
-    use crate::program::{AxisShape, Buffer, Kernel, Layout, Phase};
+    use crate::program::{AxisShape, Kernel, Layout, Phase};
     use proptest::prelude::*;
 
     /// A Program of steps in one or two phases; step `i` writes buffer `i` and reads some before it.

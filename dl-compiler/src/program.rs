@@ -706,6 +706,13 @@ impl Program {
         &self.buffers[id.0 as usize]
     }
 
+    /// A name that no buffer has: this one, or the first like it with a number.
+    pub fn free_name(&self, name: &str) -> String {
+        let numbered = (2_usize..).map(|count| format!("{name}_{count}"));
+        let is_free = |name: &String| self.buffers.iter().all(|buffer| buffer.name != *name);
+        std::iter::once(name.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
+    }
+
     /// Where the value wanted for `role` is.
     pub fn result(&self, role: Role) -> Option<BufferId> {
         self.results.iter().find(|(r, _)| *r == role).map(|(_, id)| *id)

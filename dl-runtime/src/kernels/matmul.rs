@@ -8,7 +8,7 @@ use super::epilogue::{Ending, Epilogue};
 use super::pack::{Aligned, Pack, copy_columns, turn};
 use super::product::{
     COLUMNS, Every, Left, Right, Rows, Sink, Steps, Stride, begin, few_rows, packing_tile, panels_at_once, product,
-    tall_tile, with_panels,
+    with_panels,
 };
 use crate::simd::{Isa, Kernel, Lane, Sixteen, dispatch, isa};
 
@@ -291,28 +291,6 @@ impl<B: Steps, const R: usize, const P: usize> Kernel for FewPanels<'_, B, R, P>
     }
 }
 
-/// [`TALL`] rows by a panel that exists.
-struct TallPanel<'a> {
-    depth: usize,
-    left: Left<Stride, Every<1>>,
-    right: Right<Stride>,
-    sink: Rows<'a>,
-}
-
-impl Kernel for TallPanel<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<V: Lane>(self, lane: V) {
-        let Self { depth, left, right, sink } = self;
-        let lane = lane.sixteen();
-        // SAFETY: the rows and the panel exist.
-        unsafe {
-            let [acc] = begin::<_, _, TALL, 1>(lane, &sink, 0);
-            sink.write(0, 0, tall_tile::<_, TALL>(lane, depth, left, right, acc));
-        }
-    }
-}
-
 /// The arguments of [`matmul`].
 struct Packed<'a> {
     product: Product<'a>,
@@ -424,9 +402,8 @@ impl Unpacked<'_> {
             for column in (0..whole).step_by(COLUMNS) {
                 let part = Part { row: 0, rows: TALL, start, depth, column };
                 let right = in_place(self.weight, self.product.shape.outputs, column, start);
-                // SAFETY: the part lies within the shape.
-                let (left, sink) = unsafe { (self.product.left(part), self.product.sink(part, 1)) };
-                lane.apart(TallPanel { depth, left, right, sink });
+                // SAFETY: the part lies within the shape, and `right` leads to the panel's depth.
+                unsafe { self.product.few_panels::<W, Stride, TALL, 1>(lane, part, right) };
             }
         }
     }

@@ -328,33 +328,6 @@ pub(crate) unsafe fn few_rows<W: Sixteen, B: Steps, const MR: usize, const P: us
     acc
 }
 
-/// `MR` rows by a panel that is read where it is, once for all of them, added to `acc`. So many rows are worth no packing.
-///
-/// # Safety
-/// As [`product`] for `MR` rows and one panel.
-#[inline(always)]
-pub(crate) unsafe fn tall_tile<W: Sixteen, const MR: usize>(
-    lane: W,
-    depth: usize,
-    left: Left<Stride, Every<1>>,
-    right: Right<Stride>,
-    mut acc: [W; MR],
-) -> [W; MR] {
-    // SAFETY: all offsets are those the caller vouches for.
-    unsafe {
-        for k in 0..depth {
-            let from = right.base.add(right.steps.at(k));
-            prefetch_far(from.wrapping_add(AHEAD * right.steps.0));
-            let b = lane.load(from);
-            let a = left.base.add(left.steps.at(k));
-            for i in 0..MR {
-                acc[i] = lane.splat(*a.add(left.rows.at(i))).mul_add(b, acc[i]);
-            }
-        }
-    }
-    acc
-}
-
 /// The first `MR` rows by P panels of a right operand that is not packed yet, added to `acc`; packs it on the way.
 ///
 /// # Safety
