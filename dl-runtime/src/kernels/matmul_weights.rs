@@ -12,7 +12,7 @@ use super::pack::Aligned;
 use super::product::{
     COLUMNS, Every, Left, Right, Stride, Sums, Table, panels_at_once, product, product_within, tile_height, with_panels,
 };
-use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa};
+use crate::simd::{Isa, Kernel, Lane, Sixteen, Vector, dispatch, isa, prefetch};
 use crate::team::Pointer;
 use crate::{Segments, Team};
 
@@ -292,8 +292,17 @@ impl<const P: usize> Multiply<P> {
     }
 }
 
-/// Rows that are packed side by side: what each of them adds to a panel or tile then makes whole cache lines in a row.
+/// Rows that are packed side by side: what each of them adds to a panel or tile then makes whole cache lines in a row. The
+/// rows after them are asked for meanwhile: a large batch lies in memory, and no machine foresees pieces of eight rows.
 const TOGETHER: usize = 8;
+
+/// Asks for the place of a row that is packed after those at hand.
+#[inline(always)]
+fn expect(rows: &[*const f32], row: usize, place: usize) {
+    if let Some(next) = rows.get(row + TOGETHER) {
+        prefetch(next.wrapping_add(place));
+    }
+}
 
 /// Packs columns of rows into panels of sixteen, with zeros beside the last.
 ///
@@ -313,6 +322,7 @@ unsafe fn pack_panels<W: Sixteen>(lane: W, rows: &[*const f32], first: usize, wi
                 unsafe {
                     let to = panels.add(column * (rows.len() + 1) + k * COLUMNS);
                     let from = row.add(first + column);
+                    expect(rows, k, first + column);
                     if count >= COLUMNS {
                         lane.load(from).store(to);
                     } else {
@@ -347,6 +357,7 @@ unsafe fn pack_tiles<W: Sixteen>(
             let count = tile_height::<W>(height - column);
             for (place, row) in some.iter().enumerate() {
                 let k = group * TOGETHER + place;
+                expect(rows, k, first + column);
                 // SAFETY: `count` ≤ 8 columns from `column` on are within the row, and `count` floats of the step within the
                 // tile. Eight are written where what lies past the step belongs to later steps of the same tile.
                 unsafe {
