@@ -151,12 +151,8 @@ impl Assignment<'_> {
     fn can_follow(&self, step: &Step) -> bool {
         step.operands.iter().enumerate().all(|(place, &id)| {
             let buffer = self.program.buffer(id);
-            let is_full = match &step.kernel {
-                Kernel::Pointwise(expression) | Kernel::PointwiseSum(expression, _) => {
-                    expression.views.get(place).is_some_and(|view| view.inner == 1)
-                }
-                _ => true,
-            };
+            let view = step.kernel.expression(0).and_then(|(expression, _)| expression.views.get(place));
+            let is_full = view.is_none_or(|view| view.inner == 1);
             let may_turn = matches!(buffer.layout, Layout::Lanes | Layout::Pixel);
             !buffer.per_example || is_full && may_turn && !matches!(buffer.home, Home::Step { .. })
         })
@@ -169,12 +165,14 @@ fn stance(kernel: &Kernel) -> Stance {
         Kernel::Convolution2d(..)
         | Kernel::Convolution2dInput(..)
         | Kernel::Convolution2dWeight(_, 1)
-        | Kernel::MaxPool2d(_)
-        | Kernel::MaxPool2dGradient(_)
+        | Kernel::MaxPool2d(_, None)
+        | Kernel::MaxPool2dGradient(_, None)
         | Kernel::AvgPool2d(_)
         | Kernel::AvgPool2dGradient(_) => Stance::Wants,
         Kernel::Pointwise(_)
         | Kernel::PointwiseSum(..)
+        | Kernel::MaxPool2d(_, Some(_))
+        | Kernel::MaxPool2dGradient(_, Some(_))
         | Kernel::Sum(_)
         | Kernel::Deviations(_)
         | Kernel::MaxReduce(_)

@@ -161,6 +161,9 @@ const WINOGRAD_CHANNELS: usize = 64;
 /// Floats of results that the direct method keeps on the stack at most, until they are pooled.
 const POOLED: usize = 32 * 1024;
 
+/// Floats of an image that a pool computes at a time, at most.
+const COMPUTED: usize = 4096;
+
 /// Pairs of a channel and a filter from which Winograd's method is the faster one, as measured.
 const WINOGRAD: usize = 64;
 
@@ -179,6 +182,14 @@ pub struct Pool2dShape {
     pub stride: [usize; 2],
     /// How far windows reach over the edge.
     pub padding: [usize; 2],
+}
+
+impl Pool2dShape {
+    /// Whether the runtime can compute on the way what it pools: windows lie side by side, and a row of them is not too large.
+    pub fn takes_prologue(&self) -> bool {
+        let floats = [self.width, SHARD].into_iter().try_fold(self.kernel[0], usize::checked_mul);
+        self.kernel == self.stride && self.padding == [0, 0] && floats.is_some_and(|floats| floats <= COMPUTED)
+    }
 }
 
 /// Rows of class scores.
@@ -324,10 +335,10 @@ pub enum Kernel {
     Convolution2dWeightOfShard(Convolution2dShape),
     /// (x, d_y, addends) → d_weight, the sum of what the shards add to it.
     Convolution2dWeightOfBatch(Convolution2dShape),
-    /// (x) → y
-    MaxPool2d(Pool2dShape),
-    /// (x, d_y) → d_x
-    MaxPool2dGradient(Pool2dShape),
+    /// (x) → y; with an expression (operands…) → y, the maxima of its results
+    MaxPool2d(Pool2dShape, Option<Expression>),
+    /// (x, d_y) → d_x; with an expression (operands…, d_y) → d_x, for its results
+    MaxPool2dGradient(Pool2dShape, Option<Expression>),
     /// (x) → y
     AvgPool2d(Pool2dShape),
     /// (d_y) → d_x
@@ -563,6 +574,9 @@ impl Kernel {
         match self {
             Kernel::Pointwise(expression) => Some((expression, floats)),
             Kernel::PointwiseSum(expression, axes) => Some((expression, axes.outer * axes.middle * axes.inner)),
+            Kernel::MaxPool2d(shape, Some(expression)) | Kernel::MaxPool2dGradient(shape, Some(expression)) => {
+                Some((expression, shape.channels * shape.height * shape.width))
+            }
             _ => None,
         }
     }
@@ -581,8 +595,10 @@ impl Kernel {
             Kernel::Convolution2dWeightOfShard(_) => "convolution2d_weight_of_shard",
             Kernel::Convolution2dWeightOfBatch(_) => "convolution2d_weight_of_batch",
             Kernel::Depthwise2d(..) => "depthwise2d",
-            Kernel::MaxPool2d(_) => "max_pool2d",
-            Kernel::MaxPool2dGradient(_) => "max_pool2d_gradient",
+            Kernel::MaxPool2d(_, None) => "max_pool2d",
+            Kernel::MaxPool2d(_, Some(_)) => "pointwise_max_pool2d",
+            Kernel::MaxPool2dGradient(_, None) => "max_pool2d_gradient",
+            Kernel::MaxPool2dGradient(_, Some(_)) => "pointwise_max_pool2d_gradient",
             Kernel::AvgPool2d(_) => "avg_pool2d",
             Kernel::AvgPool2dGradient(_) => "avg_pool2d_gradient",
             Kernel::Softmax(_) => "softmax",
@@ -653,6 +669,8 @@ impl Kernel {
             | Kernel::PointwiseSum(..)
             | Kernel::Expand(_)
             | Kernel::BatchedMatMul(..) => false,
+            Kernel::MaxPool2d(_, Some(_)) => false,
+            Kernel::MaxPool2dGradient(_, Some(expression)) => place == expression.views.len(),
             Kernel::Gather(_) => place == 1,
             Kernel::Convolution2dWeightOfShard(_) => true,
             Kernel::Convolution2dWeightOfBatch(_) => place < 2,

@@ -213,8 +213,18 @@ impl Call<'_> {
                 let shape = shapes.constant(layer, false, "Convolution2d", convolution2d(shape));
                 quote!(rt::#name(#shape, #form, #n, #(#operands),*, #y, team);)
             }
-            Kernel::MaxPool2d(shape)
-            | Kernel::MaxPool2dGradient(shape)
+            Kernel::MaxPool2d(shape, Some(expression)) | Kernel::MaxPool2dGradient(shape, Some(expression)) => {
+                let places = shape.channels * shape.height * shape.width;
+                let shape = shapes.constant(layer, true, "Pool2d", pool2d(shape));
+                let views = self.views(shapes, expression, &operands, places);
+                let (ty, d_y) = (&self.expression, &operands[expression.views.len()..]);
+                quote! {
+                    let operands = [#(#views),*];
+                    rt::#name(#ty, operands, #shape, #form, #n, #(#d_y,)* #y);
+                }
+            }
+            Kernel::MaxPool2d(shape, None)
+            | Kernel::MaxPool2dGradient(shape, None)
             | Kernel::AvgPool2d(shape)
             | Kernel::AvgPool2dGradient(shape) => {
                 let shape = shapes.constant(layer, true, "Pool2d", pool2d(shape));

@@ -196,7 +196,14 @@ impl Writer<'_> {
             Some((expression, _)) if !operands.is_empty() => {
                 let names: Vec<String> = buffers.iter().map(|buffer| buffer.name.clone()).collect();
                 let place = module.place(step.span);
-                Some(module.expressions.name(&mut module.shapes.names, expression, &y.name, &names, &place))
+                let result = match (&step.kernel, expression.instructions.last()) {
+                    (Kernel::Pointwise(_), _) | (_, None) => y.name.clone(),
+                    // What a pool or a sum reads.
+                    (_, Some(last)) if !last.name.is_empty() => last.name.clone(),
+                    (Kernel::PointwiseSum(..), _) => y.name.clone(),
+                    (_, Some(last)) => format!("{}_{}", y.name, last.function.name()),
+                };
+                Some(module.expressions.name(&mut module.shapes.names, expression, &result, &names, &place))
             }
             _ => None,
         };

@@ -3,6 +3,7 @@
 use ndarray::ArrayD;
 
 use super::attribute::AttributeValue;
+use super::fused::Fused;
 use super::max_pool2d_gradient::MaxPool2dGradient;
 use super::pool::{self, Windows};
 use super::{Constant, Lowering, Operation, Spec, Violation, array, window};
@@ -20,6 +21,8 @@ pub struct MaxPool2d {
     pub stride: [usize; 2],
     /// How far windows reach over the edge.
     pub padding: [usize; 2],
+    /// What computes the image from the operands, if it is not the operand itself; the optimizer's work.
+    pub prologue: Option<Fused>,
 }
 
 impl Operation for MaxPool2d {
@@ -48,43 +51,57 @@ impl Operation for MaxPool2d {
 
     fn build(attributes: &[AttributeValue]) -> Result<Self, (usize, String)> {
         let Windows { kernel, stride, padding } = Windows::build(attributes, 0)?;
-        Ok(MaxPool2d { kernel, stride, padding })
+        Ok(MaxPool2d { kernel, stride, padding, prologue: None })
     }
 
     fn show(&self) -> String {
-        self.windows().show()
+        pool::show(self.windows(), self.prologue.as_ref())
+    }
+
+    fn arity(&self) -> usize {
+        self.prologue.as_ref().map_or(1, Fused::arity)
     }
 
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
-        self.windows().infer(operands[0])
+        self.windows().infer(&*pool::image(self.prologue.as_ref(), operands)?)
     }
 
     fn vjp(&self, rule: &mut Rule<'_>) -> Vec<Option<NodeId>> {
-        let MaxPool2d { kernel, stride, padding } = *self;
-        let gradient = MaxPool2dGradient { kernel, stride, padding };
+        if self.prologue.is_some() {
+            return vec![None; self.arity()];
+        }
+        let Windows { kernel, stride, padding } = self.windows();
+        let gradient = MaxPool2dGradient { kernel, stride, padding, prologue: None };
         vec![Some(rule.apply(gradient, &[rule.operand(0), rule.d()]))]
     }
 
     fn eval(&self, operands: &[&Value], context: &Context<'_>) -> ArrayD<f64> {
-        let shape = self.windows().shape(operands[0].dims());
-        let dims = window::pooled(&shape).unwrap_or_default();
-        let x = array::batched(operands[0], context.batch);
-        let y = self.windows().greatest(operands[0].dims(), context.batch, &x);
+        let (image, x) = pool::pixels(self.prologue.as_ref(), operands, context);
+        let dims = window::pooled(&self.windows().shape(&image)).unwrap_or_default();
+        let y = self.windows().greatest(&image, context.batch, &x);
         array::per_example(context.batch, &dims, y)
     }
 
     fn lower(&self, operands: &[&Type], _: &Type) -> Lowering {
-        Lowering::Kernel(Kernel::MaxPool2d(self.windows().shape(&operands[0].dims)))
+        let image = self.prologue.as_ref().map_or(&operands[0].dims, |fused| &fused.ty.dims);
+        let expression = self.prologue.as_ref().map(|fused| fused.expression.clone());
+        Lowering::Kernel(Kernel::MaxPool2d(self.windows().shape(image), expression))
     }
 
-    fn flops(&self, _: &[&Type], result: &Type) -> usize {
-        self.windows().flops(result)
+    fn flops(&self, operands: &[&Type], result: &Type) -> usize {
+        let before = self.prologue.as_ref().map_or(0, |fused| fused.flops(operands, &fused.ty));
+        self.windows().flops(result).saturating_add(before)
     }
 }
 
 impl MaxPool2d {
+    /// Whether images of these dimensions can be computed on the way.
+    pub(crate) fn takes_prologue(&self, image: &[usize]) -> bool {
+        self.windows().shape(image).takes_prologue()
+    }
+
     fn windows(&self) -> Windows {
-        let MaxPool2d { kernel, stride, padding } = *self;
+        let MaxPool2d { kernel, stride, padding, .. } = *self;
         Windows { kernel, stride, padding }
     }
 }

@@ -3,6 +3,7 @@
 use ndarray::ArrayD;
 
 use super::attribute::AttributeValue;
+use super::fused::Fused;
 use super::pool::{self, Windows};
 use super::{Constant, Lowering, Operation, Spec, Violation, array, shape, window};
 use crate::eval::{Context, Value};
@@ -19,6 +20,8 @@ pub struct MaxPool2dGradient {
     pub stride: [usize; 2],
     /// How far windows reach over the edge.
     pub padding: [usize; 2],
+    /// What computes the image from the operands before `d_y`, if it is no operand itself; the optimizer's work.
+    pub prologue: Option<Fused>,
 }
 
 impl Operation for MaxPool2dGradient {
@@ -41,51 +44,63 @@ impl Operation for MaxPool2dGradient {
 
     fn build(attributes: &[AttributeValue]) -> Result<Self, (usize, String)> {
         let Windows { kernel, stride, padding } = Windows::build(attributes, 0)?;
-        Ok(MaxPool2dGradient { kernel, stride, padding })
+        Ok(MaxPool2dGradient { kernel, stride, padding, prologue: None })
     }
 
     fn show(&self) -> String {
-        self.windows().show()
+        pool::show(self.windows(), self.prologue.as_ref())
+    }
+
+    fn arity(&self) -> usize {
+        self.prologue.as_ref().map_or(1, Fused::arity) + 1
     }
 
     fn infer(&self, operands: &[&Type]) -> Result<Type, Violation> {
-        let pooled = self.windows().infer(operands[0])?;
-        shape::per_example(4, 1, operands[1])?;
-        shape::same_dims(4, 1, &pooled.dims, operands[1])?;
-        Ok(operands[0].clone())
+        let image = pool::image(self.prologue.as_ref(), operands)?;
+        let pooled = self.windows().infer(&image)?;
+        let (place, d_y) = (self.arity() - 1, operands[self.arity() - 1]);
+        shape::per_example(4, place, d_y)?;
+        shape::same_dims(4, place, &pooled.dims, d_y)?;
+        Ok(image.into_owned())
     }
 
     fn vjp(&self, _: &mut Rule<'_>) -> Vec<Option<NodeId>> {
-        vec![None, None]
+        vec![None; self.arity()]
     }
 
     fn eval(&self, operands: &[&Value], context: &Context<'_>) -> ArrayD<f64> {
-        let x = array::batched(operands[0], context.batch);
-        let d_y = array::batched(operands[1], context.batch);
+        let (image, x) = pool::pixels(self.prologue.as_ref(), operands, context);
+        let d_y = array::batched(operands[self.arity() - 1], context.batch);
         let mut d_x = vec![0.0; x.len()];
-        let shape = self.windows().shape(operands[0].dims());
+        let shape = self.windows().shape(&image);
         window::windows(&shape, context.batch, |place, window| {
             let larger = |first: usize, next: usize| if x[next] > x[first] { next } else { first };
             if let Some(first) = window.iter().copied().reduce(larger) {
                 d_x[first] += d_y[place];
             }
         });
-        array::per_example(context.batch, operands[0].dims(), d_x)
+        array::per_example(context.batch, &image, d_x)
     }
 
-    fn lower(&self, operands: &[&Type], _: &Type) -> Lowering {
-        let shape = self.windows().shape(&operands[0].dims);
-        Lowering::Kernel(Kernel::MaxPool2dGradient(shape))
+    fn lower(&self, _: &[&Type], result: &Type) -> Lowering {
+        let expression = self.prologue.as_ref().map(|fused| fused.expression.clone());
+        Lowering::Kernel(Kernel::MaxPool2dGradient(self.windows().shape(&result.dims), expression))
     }
 
     fn flops(&self, operands: &[&Type], _: &Type) -> usize {
-        self.windows().flops(operands[1])
+        let before = self.prologue.as_ref().map_or(0, |fused| fused.flops(operands, &fused.ty));
+        self.windows().flops(operands[self.arity() - 1]).saturating_add(before)
     }
 }
 
 impl MaxPool2dGradient {
+    /// Whether images of these dimensions can be computed on the way.
+    pub(crate) fn takes_prologue(&self, image: &[usize]) -> bool {
+        self.windows().shape(image).takes_prologue()
+    }
+
     fn windows(&self) -> Windows {
-        let MaxPool2dGradient { kernel, stride, padding } = *self;
+        let MaxPool2dGradient { kernel, stride, padding, .. } = *self;
         Windows { kernel, stride, padding }
     }
 }

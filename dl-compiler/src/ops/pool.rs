@@ -1,7 +1,11 @@
 //! What poolings share: attributes, shape rule, documentation.
 
+use std::borrow::Cow;
+
 use super::attribute::{self, AttributeValue};
-use super::{Attribute, Constant, Violation, shape, window};
+use super::fused::Fused;
+use super::{Attribute, Constant, Operation, Violation, array, shape, window};
+use crate::eval::{Context, Value};
 use crate::graph::Type;
 use crate::program::Pool2dShape;
 
@@ -26,6 +30,30 @@ pub(super) const CONSTRAINTS: &[&str] = &[
     "padding is smaller than the kernel, along both axes",
     "the window is not larger than the padded image",
 ];
+
+/// The type of the image that is pooled: of the first operand, or of what the prologue makes of the first ones.
+pub(super) fn image<'a>(prologue: Option<&Fused>, operands: &[&'a Type]) -> Result<Cow<'a, Type>, Violation> {
+    match prologue {
+        None => Ok(Cow::Borrowed(operands[0])),
+        Some(fused) => {
+            fused.infer(operands).map(Cow::Owned).map_err(|violation| Violation { constraint: 1, ..violation })
+        }
+    }
+}
+
+/// The dimensions and the pixels of the images that are pooled.
+pub(super) fn pixels(prologue: Option<&Fused>, operands: &[&Value], context: &Context<'_>) -> (Vec<usize>, Vec<f64>) {
+    match prologue {
+        None => (operands[0].dims().to_vec(), array::batched(operands[0], context.batch)),
+        Some(fused) => (fused.ty.dims.clone(), fused.eval(operands, context).into_iter().collect()),
+    }
+}
+
+/// What is computed before it is pooled, as dumps show it.
+pub(super) fn show(windows: Windows, prologue: Option<&Fused>) -> String {
+    let before = prologue.map(|fused| format!(" of {}", fused.show())).unwrap_or_default();
+    windows.show() + &before
+}
 
 /// Kernel, stride and padding of a pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Makes one loop of pointwise operations that feed only each other, and of a sum with what it sums.
+//! Makes one loop of pointwise operations that feed only each other, and of a sum or a pool with what it reads.
 //!
 //! Before: `%2 = greater (%0, constant 0.0), %3 = select (%2, %1, constant 0.0)`.
 //! After: `%3 = fused select(greater(x0, 0.0), x1, 0.0) (%0, %1)`. Constants become part of the expression, and an operand
@@ -12,6 +12,8 @@ use crate::expression::{Argument, Expression, Instruction, View};
 use crate::graph::{Graph, NodeId, Regions, Type};
 use crate::ops::fused::Fused;
 use crate::ops::fused_sum::FusedSum;
+use crate::ops::max_pool2d::MaxPool2d;
+use crate::ops::max_pool2d_gradient::MaxPool2dGradient;
 use crate::ops::{Op, PointwiseFn};
 
 /// The most instructions of one loop: what still fits the registers well.
@@ -26,10 +28,7 @@ pub(super) fn fuse(graph: &Graph) -> Graph {
     let mut fused = graph.clone();
     for (id, node) in graph.iter().filter(|(id, _)| loops.heads[id.index()] == Some(*id)) {
         let mut builder = Builder::new(graph, &loops, id);
-        let terms = match &node.op {
-            Op::Sum(_) => node.operands[0],
-            _ => id,
-        };
+        let terms = terms(graph, id).unwrap_or(id);
         builder.inline(terms);
         let expression = Expression { views: builder.views, instructions: builder.instructions };
         let terms = Fused { expression, ty: graph.ty(terms).clone() };
@@ -37,6 +36,11 @@ pub(super) fn fuse(graph: &Graph) -> Graph {
         replaced.operands = builder.operands;
         replaced.op = match &node.op {
             Op::Sum(sum) => FusedSum { terms, sum: sum.clone() }.into(),
+            Op::MaxPool2d(pool) => MaxPool2d { prologue: Some(terms), ..pool.clone() }.into(),
+            Op::MaxPool2dGradient(pool) => {
+                replaced.operands.extend(node.operands.last());
+                MaxPool2dGradient { prologue: Some(terms), ..pool.clone() }.into()
+            }
             _ => terms.into(),
         };
     }
@@ -45,8 +49,8 @@ pub(super) fn fuse(graph: &Graph) -> Graph {
 
 /// Which loop each pointwise node is part of.
 struct Loops {
-    /// For every pointwise node, and every sum of one, the last node of its loop: itself, unless all its users are of
-    /// one loop over the same places.
+    /// For every pointwise node, and every sum or pool of one, the last node of its loop: itself, unless all its users are
+    /// of one loop over the same places.
     heads: Vec<Option<NodeId>>,
     /// The nodes that every loop computes for itself.
     again: Vec<bool>,
@@ -64,8 +68,8 @@ impl Loops {
         let light = light(graph);
         let mut sizes = vec![0; graph.nodes.len()];
         for (id, node) in graph.iter().rev() {
-            let sums = summed(graph, id).is_some_and(|terms| regions.of(terms) == regions.of(id));
-            if sums && (users[node.operands[0].index()].len() == 1 || light[node.operands[0].index()]) {
+            let reads = terms(graph, id).is_some_and(|terms| regions.of(terms) == regions.of(id));
+            if reads && (users[node.operands[0].index()].len() == 1 || light[node.operands[0].index()]) {
                 loops.heads[id.index()] = Some(id);
             }
             if function(graph, id).is_none() {
@@ -87,9 +91,9 @@ impl Loops {
                     None => {}
                 }
             }
-            // What is stored all the same is read by the sums of it.
+            // What is stored all the same is read by the sums and pools of it.
             let stored = head == id && !loops.again[id.index()];
-            for user in users.iter().filter(|user| stored && summed(graph, **user) == Some(id)) {
+            for user in users.iter().filter(|user| stored && terms(graph, **user) == Some(id)) {
                 loops.heads[user.index()] = None;
             }
             loops.heads[id.index()] = Some(head);
@@ -99,20 +103,22 @@ impl Loops {
     }
 }
 
-/// What a sum along axes sums, if it is computed place by place.
-fn summed(graph: &Graph, id: NodeId) -> Option<NodeId> {
+/// What a sum along axes sums or a pool compares, if it is computed place by place and can be on the way.
+fn terms(graph: &Graph, id: NodeId) -> Option<NodeId> {
     let node = graph.node(id);
-    let terms = *node.operands.first().filter(|_| matches!(node.op, Op::Sum(_)))?;
-    let is_kernel = graph.ty(terms).len() > node.ty.len();
-    (is_kernel && function(graph, terms).is_some()).then_some(terms)
+    let terms = *node.operands.first()?;
+    let takes = match &node.op {
+        Op::Sum(_) => graph.ty(terms).len() > node.ty.len(),
+        Op::MaxPool2d(pool) => pool.takes_prologue(&graph.ty(terms).dims),
+        Op::MaxPool2dGradient(pool) => pool.takes_prologue(&node.ty.dims),
+        _ => false,
+    };
+    (takes && function(graph, terms).is_some()).then_some(terms)
 }
 
 /// The places that a loop runs over.
 fn places(graph: &Graph, head: NodeId) -> &Type {
-    match graph.node(head) {
-        node if matches!(node.op, Op::Sum(_)) => graph.ty(node.operands[0]),
-        node => &node.ty,
-    }
+    terms(graph, head).map_or(&graph.node(head).ty, |terms| graph.ty(terms))
 }
 
 /// Whether two values have the same places; of truth values and numbers alike.

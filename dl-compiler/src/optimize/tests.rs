@@ -571,6 +571,31 @@ fn dimensions_of_sequences_hide_no_convolution() {
     assert_eq!(convolution.epilogue, epilogue);
 }
 
+/// What a pool reads is part of it if it is cheap and pools alone read it, forward and backward.
+#[test]
+fn pools_compute_what_they_read() {
+    let prologues = |layers: &str| {
+        let text = format!(
+            "network N {{ input x: [2, 6, 6]; label t: [2, 3, 3];
+             output y = x |> conv2d(2, kernel: 3, padding: 1, bias: false) |> {layers}; loss mse(y, t); }}"
+        );
+        let found = crate::pipeline::run(dl_grammar::Source::new("n.dln", &text), None);
+        assert_eq!(found.diagnostics, []);
+        let graph = &found.networks[0].graphs.training[0];
+        let prologues = graph.nodes.iter().filter_map(|node| match &node.op {
+            Op::MaxPool2d(pool) => Some(pool.prologue.is_some()),
+            Op::MaxPool2dGradient(pool) => Some(pool.prologue.is_some()),
+            _ => None,
+        });
+        prologues.collect::<Vec<bool>>()
+    };
+    assert_eq!(prologues("batch_norm |> relu |> max_pool2d(2)"), [true, true]);
+    // The gradient of what is computed at some cost would compute it again.
+    assert_eq!(prologues("batch_norm |> gelu |> max_pool2d(2)"), [false, false]);
+    // Windows that overlap would compute places again.
+    assert_eq!(prologues("batch_norm |> relu |> max_pool2d(3, stride: 2, padding: 1)"), [false, false]);
+}
+
 /// What of a network the text says is summed by its training step: by how many sums over places, and how many over the batch.
 fn sums(layer: &str) -> (usize, usize) {
     let text =

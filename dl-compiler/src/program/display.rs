@@ -149,8 +149,11 @@ impl fmt::Display for Kernel {
                     write!(f, " of {images} images")?;
                 }
             }
-            Kernel::MaxPool2d(s)
-            | Kernel::MaxPool2dGradient(s)
+            Kernel::MaxPool2d(s, Some(expression)) | Kernel::MaxPool2dGradient(s, Some(expression)) => {
+                write!(f, " {}×{}×{} kernel {:?} of {expression}", s.channels, s.height, s.width, s.kernel)?;
+            }
+            Kernel::MaxPool2d(s, None)
+            | Kernel::MaxPool2dGradient(s, None)
             | Kernel::AvgPool2d(s)
             | Kernel::AvgPool2dGradient(s) => {
                 write!(f, " {}×{}×{}", s.channels, s.height, s.width)?;

@@ -234,12 +234,15 @@ impl Kernel {
             | Kernel::GatherGradient(_)
             | Kernel::Convolution2dWeight(..)
             | Kernel::Convolution2dWeightOfShard(_)
-            | Kernel::MaxPool2dGradient(_)
+            | Kernel::MaxPool2dGradient(_, None)
             | Kernel::SoftmaxGradient(_)
             | Kernel::CausalSoftmaxGradient(_)
             | Kernel::CrossEntropy(_)
             | Kernel::Accuracy(_) => 2,
-            Kernel::Pointwise(expression) | Kernel::PointwiseSum(expression, _) => expression.views.len(),
+            Kernel::Pointwise(expression)
+            | Kernel::PointwiseSum(expression, _)
+            | Kernel::MaxPool2d(_, Some(expression)) => expression.views.len(),
+            Kernel::MaxPool2dGradient(_, Some(expression)) => expression.views.len() + 1,
             Kernel::Concat(_, lens) => lens.len(),
             _ => 1,
         }

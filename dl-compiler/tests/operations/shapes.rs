@@ -7,6 +7,7 @@ use dl_compiler::graph::{Element, Type};
 use dl_compiler::ops::fused::Fused;
 use dl_compiler::ops::fused_sum::FusedSum;
 use dl_compiler::ops::matmul::MatMul;
+use dl_compiler::ops::max_pool2d::MaxPool2d;
 use dl_compiler::ops::sum::Sum;
 use dl_compiler::ops::{AttributeValue, Constant, Lowering, Op, PointwiseFn};
 use dl_compiler::program::{Activation, Epilogue};
@@ -43,6 +44,10 @@ fn fused(views: &[(usize, usize)], arguments: Vec<Argument>) -> Fused {
 
 fn fused_sum(axis: usize, count: usize) -> Op {
     FusedSum { terms: fused(&[(1, 6)], vec![Argument::Operand(0)]), sum: Sum { axis, count } }.into()
+}
+
+fn pool_of(terms: Fused) -> Op {
+    MaxPool2d { kernel: [1, 1], stride: [1, 1], padding: [0, 0], prologue: Some(terms) }.into()
 }
 
 /// For every constraint of every operation, operands that break it and no earlier one.
@@ -192,6 +197,7 @@ fn violations() -> Vec<(Op, &'static str, usize)> {
         (op("cross_entropy_gradient", &[]), "[3], index(3)[], [1]", 5),
         (fused_sum(0, 1), "[5]", 1),
         (fused_sum(1, 1), "[6]", 2),
+        (pool_of(fused(&[(1, 6)], vec![Argument::Operand(0)])), "[5]", 1),
         (fused(&[(1, 6)], vec![Argument::Operand(0)]).into(), "index(3)[6]", 1),
         (fused(&[(1, 6)], vec![Argument::Operand(0)]).into(), "[5]", 2),
         (fused(&[(1, 4)], vec![Argument::Operand(0)]).into(), "[4] batch-wide", 3),

@@ -7,6 +7,8 @@ use dl_compiler::ops::convolution2d::Convolution2d;
 use dl_compiler::ops::fused::Fused;
 use dl_compiler::ops::fused_sum::FusedSum;
 use dl_compiler::ops::input::Input;
+use dl_compiler::ops::max_pool2d::MaxPool2d;
+use dl_compiler::ops::max_pool2d_gradient::MaxPool2dGradient;
 use dl_compiler::ops::parameter::Parameter;
 use dl_compiler::ops::sum::Sum;
 use dl_compiler::ops::{Constant, Op, PointwiseFn};
@@ -451,4 +453,23 @@ fn a_fused_sum_adds_up_what_its_loop_computes() {
     assert_eq!(y, [2.0, 14.0, 12.0, 1.0]);
     let shown = "fused_sum axis: 1, count: 1 of v0 = subtract(x0, x1), v1 = multiply(v0, v0), x1 at i / 3 % 2";
     assert_eq!(op.to_string(), shown);
+}
+
+#[test]
+fn a_pool_of_what_its_prologue_computes() {
+    // The greatest x·a of each row of two windows, with one a for each of two planes.
+    let instruction = |function, arguments| Instruction { function, arguments, name: String::new() };
+    let instructions = vec![instruction(PointwiseFn::Multiply, vec![Argument::Operand(0), Argument::Operand(1)])];
+    let views = vec![View { inner: 1, len: 8 }, View { inner: 4, len: 2 }];
+    let terms = Fused { expression: Expression { views, instructions }, ty: Type::per_example([2, 1, 4]) };
+    let (kernel, stride, padding) = ([1, 2], [1, 2], [0, 0]);
+    let op = Op::from(MaxPool2d { kernel, stride, padding, prologue: Some(terms.clone()) });
+    let x = [1.0, 2.0, 4.0, 3.0, 1.0, 2.0, 4.0, 3.0];
+    let a = [1.0, -1.0];
+    assert_eq!(run(&op, 1, "[2, 1, 4], [2] batch-wide", &[&x, &a]), [2.0, 4.0, -1.0, -3.0]);
+    let shown = "max_pool2d kernel: [1, 2], stride: [1, 2], padding: [0, 0] of v0 = multiply(x0, x1), x1 at i / 4 % 2";
+    assert_eq!(op.to_string(), shown);
+    let gradient = Op::from(MaxPool2dGradient { kernel, stride, padding, prologue: Some(terms) });
+    let d_x = run(&gradient, 1, "[2, 1, 4], [2] batch-wide, [2, 1, 2]", &[&x, &a, &[1.0, 2.0, 3.0, 4.0]]);
+    assert_eq!(d_x, [0.0, 1.0, 2.0, 0.0, 3.0, 0.0, 0.0, 4.0]);
 }

@@ -40,7 +40,10 @@ pub use moments::deviations;
 pub use pack::{Pack, pack};
 pub use pointwise::{Operand, Pointwise, broadcast, pointwise, pointwise_part};
 pub use pointwise_sum::pointwise_sum;
-pub use pool::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
+pub use pool::{
+    Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient, pointwise_max_pool2d,
+    pointwise_max_pool2d_gradient,
+};
 pub use rearrange::{Slice, concat, pad, slice};
 pub use reduce::{Sum, batch_share, example_weights, max_reduce, mean, sum, sum_batch};
 pub use softmax::{

@@ -9,11 +9,14 @@
 //! Padding counts as not there: it never wins a maximum and does not dilute an average. A window wholly within
 //! padding has the maximum −∞, the average 0 and no gradient. A NaN in a window is its maximum. Windows of 2×2 at
 //! stride 2 have a way of their own (`halve.rs`); others go by vectors of windows of a row ([`rows`]), those further apart than
-//! two columns tap by tap. Examples side by side go vector by vector, whatever the window ([`lanes`]). Windows are not
-//! dilated.
+//! two columns tap by tap. Examples side by side go vector by vector, whatever the window ([`lanes`]). What is pooled may be
+//! computed on the way ([`prologue`]). Windows are not dilated.
 
 mod lanes;
+mod prologue;
 mod rows;
+
+pub use prologue::{pointwise_max_pool2d, pointwise_max_pool2d_gradient};
 
 use std::marker::PhantomData;
 use std::ops::Range;

@@ -29,6 +29,7 @@ dln::include_compiled!("noise");
 dln::include_compiled!("normalizations");
 dln::include_compiled!("parts");
 dln::include_compiled!("perceptron");
+dln::include_compiled!("pools");
 dln::include_compiled!("pretraining");
 dln::include_compiled!("regression");
 dln::include_compiled!("residual");
@@ -49,7 +50,6 @@ dln::include_compiled!("vae");
 dln::include_compiled!("variance");
 dln::include_compiled!("video");
 dln::include_compiled!("volumes");
-
 dln::include_compiled!("winograd");
 dln::include_compiled!("xor");
 dln::include_compiled!("random0");

@@ -89,6 +89,7 @@ fixture!(mlp, mlp, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64
 fixture!(winograd, winograd, [image, kind], [image], |y| [rt::flat(y)], [1, 12, 17]);
 fixture!(lenet, lenet, [image, digit], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(convolutions, convolutions, [image, kind], [image], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
+fixture!(pools, pools, [image, kind], [image], |y| [rt::flat(y)], [3, 8, 16, 17, 37]);
 fixture!(volumes, volumes, [volume, kind], [volume], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
 fixture!(video, video, [clip, action], [clip], |y| [rt::flat(y)], [3, 16, 17]);
 fixture!(regression, regression, [features, price], [features], |y| [rt::flat(y)], [1, 3, 16, 17, 64]);
