@@ -13,7 +13,6 @@ use dln::runtime::{Examples, Network, Rng};
 
 include_network!("tests/networks/lenet.dln");
 include_network!("tests/networks/mlp.dln");
-include_network!("benches/networks/mlp_few.dln");
 include_network!("benches/networks/cnn.dln");
 include_network!("benches/networks/lstm.dln");
 include_network!("benches/networks/transformer.dln");
@@ -93,10 +92,6 @@ fn workload(name: &str, batch: usize, choice: &Choice) {
     let text = || dln::runtime::views::<[u32; 64]>(&indices(96, 64)).to_vec();
     let digit = || indices(10, 1);
     match name {
-        // Where the `train` section names few examples, weights are multiplied as they are.
-        "mlp" if batch <= 32 => {
-            train::<MlpFew>(name, &mlpfew::Examples { image: flat(), digit: digit() }, MLP, choice);
-        }
         "mlp" => train::<Mlp>(name, &mlp::Examples { image: flat(), digit: digit() }, MLP, choice),
         "lenet" => train::<LeNet>(name, &lenet::Examples { image: grey(), digit: digit() }, LENET, choice),
         "cnn" => train::<Cnn>(name, &cnn::Examples { image: colour(), class: digit() }, CNN, choice),

@@ -562,8 +562,9 @@ fn kind(op: &Op) -> String {
     }
 }
 
-/// Rows of a batch that take less time to multiply by a weight as it is than its panels take to make: two shards.
-const FEW_ROWS: usize = 2 * SHARD;
+/// Rows of a batch that take less time to multiply by a weight as it is than its panels take to make: those of a single shard,
+/// which reads the weight once. Two shards gain a twentieth or lose a seventh, depending on the machine.
+const FEW_ROWS: usize = SHARD;
 
 /// Floats of the largest weight that a training step makes panels of (64 MiB). Those of a larger one, forward and transposed,
 /// would take more memory than all gradients, and making them more time than they save.
