@@ -124,13 +124,13 @@ impl Scope<'_> {
         readers.iter().all(fits).then(|| readers.iter().map(|(_, reader)| *reader).collect())
     }
 
-    /// Whether a step is pointwise and reads one float of a value for each place.
+    /// Whether it is an expression alone that reads a value, one float of it for each place.
     fn reads_in_full(&self, reader: usize, id: BufferId) -> bool {
         let step = &self.steps[reader];
         let expression = step.kernel.expression(self.program.buffer(step.result).floats);
         expression.is_some_and(|(expression, places)| {
-            let mut views = step.operands.iter().zip(&expression.views).filter(|(operand, _)| **operand == id);
-            views.all(|(_, view)| (view.inner, view.len) == (1, places))
+            let mut read = step.operands.iter().enumerate().filter(|(_, operand)| **operand == id);
+            read.all(|(place, _)| expression.views.get(place).is_some_and(|view| (view.inner, view.len) == (1, places)))
         })
     }
 

@@ -167,10 +167,9 @@ impl Program {
                 if self.whole(id) == whole {
                     return fail(format!("reads and writes parts of {}", place(whole)?.name));
                 }
-                if step.kernel.expression(0).is_none()
-                    || is_window(result) && !matches!(step.kernel, Kernel::Pointwise(_))
-                {
-                    return fail("windows are for pointwise steps".to_owned());
+                let read = step.kernel.expression(0).is_some_and(|(expression, _)| number < expression.views.len());
+                if !read || is_window(result) && !matches!(step.kernel, Kernel::Pointwise(_)) {
+                    return fail("windows are for pointwise expressions".to_owned());
                 }
             }
         }
