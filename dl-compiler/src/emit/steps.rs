@@ -194,7 +194,8 @@ impl Writer<'_> {
         let y = self.program.buffer(step.result);
         let expression = match step.kernel.expression(y.floats) {
             Some((expression, _)) if !operands.is_empty() => {
-                let names: Vec<String> = buffers.iter().map(|buffer| buffer.name.clone()).collect();
+                let read = buffers.iter().take(expression.views.len());
+                let names: Vec<String> = read.map(|buffer| buffer.name.clone()).collect();
                 let place = module.place(step.span);
                 let result = match (&step.kernel, expression.instructions.last()) {
                     (Kernel::Pointwise(_), _) | (_, None) => y.name.clone(),
