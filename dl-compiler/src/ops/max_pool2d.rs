@@ -89,8 +89,7 @@ impl Operation for MaxPool2d {
     }
 
     fn flops(&self, operands: &[&Type], result: &Type) -> usize {
-        let before = self.prologue.as_ref().map_or(0, |fused| fused.flops(operands, &fused.ty));
-        self.windows().flops(result).saturating_add(before)
+        pool::flops(self.windows(), self.prologue.as_ref(), operands, result)
     }
 }
 

@@ -88,8 +88,7 @@ impl Operation for MaxPool2dGradient {
     }
 
     fn flops(&self, operands: &[&Type], _: &Type) -> usize {
-        let before = self.prologue.as_ref().map_or(0, |fused| fused.flops(operands, &fused.ty));
-        self.windows().flops(operands[self.arity() - 1]).saturating_add(before)
+        pool::flops(self.windows(), self.prologue.as_ref(), operands, operands[self.arity() - 1])
     }
 }
 

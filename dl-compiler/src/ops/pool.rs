@@ -55,6 +55,12 @@ pub(super) fn show(windows: Windows, prologue: Option<&Fused>) -> String {
     windows.show() + &before
 }
 
+/// Operations of computing the image, if a prologue does, and of looking at every window once.
+pub(super) fn flops(windows: Windows, prologue: Option<&Fused>, operands: &[&Type], pooled: &Type) -> usize {
+    let before = prologue.map_or(0, |fused| fused.flops(operands, &fused.ty));
+    windows.flops(pooled).saturating_add(before)
+}
+
 /// Kernel, stride and padding of a pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Windows {

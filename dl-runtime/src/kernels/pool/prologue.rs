@@ -5,6 +5,7 @@
 //! computed again. Windows lie side by side, so forward and backward each compute a place once.
 
 use super::super::form::Form;
+use super::super::pack::Aligned;
 use super::super::pointwise::{Laid, Operand, Pointwise, STRIP};
 use super::{Forward, Maximum, MaximumGradient, Pool2d, lanes};
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
@@ -107,16 +108,16 @@ struct Blocks<'a> {
     /// Floats of a plane of what is pooled, and of a plane of results.
     input: usize,
     output: usize,
-    /// Rows of windows that are computed at a time.
-    at_once: usize,
+    /// Floats of a row of windows, with those right of the last of them.
+    row: usize,
 }
 
 impl<'a> Blocks<'a> {
     fn new(shape: &'a Pool2d, form: Form) -> Self {
         assert!(shape.takes_prologue(), "{shape:?} takes no prologue");
         let [input, output] = [shape.input_plane(), shape.output_plane()].map(|plane| plane * form.lanes());
-        let at_once = (BLOCK / (shape.kernel[0] * shape.width * form.lanes()).max(1)).max(1);
-        Self { shape, form, input, output, at_once }
+        let row = shape.kernel[0] * shape.width * form.lanes();
+        Self { shape, form, input, output, row }
     }
 
     /// Computes the rows of some planes block by block and calls `body` with each: the pool of it, what it pools, and where that
@@ -129,27 +130,24 @@ impl<'a> Blocks<'a> {
         planes: usize,
         mut body: impl FnMut(&Pool2d, &[f32], [usize; 2]),
     ) {
-        let Pool2d { width, kernel, .. } = *self.shape;
-        let (rows, columns, lanes) = (self.shape.output_height(), self.shape.output_width(), self.form.lanes());
-        let (mut laid, mut block) = (Laid::new(operands), Block([0.0; BLOCK]));
+        let (rows, columns) = (self.shape.output_height(), self.shape.output_width() * self.form.lanes());
+        let at_once = (BLOCK / self.row).min(rows);
+        let (mut laid, mut block) = (Laid::new(operands), Aligned::<BLOCK>::uninit());
+        let block = block.zeros(at_once * self.row);
         for plane in 0..planes {
-            for first in (0..rows).step_by(self.at_once) {
-                let height = self.at_once.min(rows - first) * kernel[0];
-                let start = plane * self.input + first * kernel[0] * width * lanes;
-                let x = &mut block.0[..height * width * lanes];
+            for first in (0..rows).step_by(at_once) {
+                let count = at_once.min(rows - first);
+                let start = plane * self.input + first * self.row;
+                let x = &mut block[..count * self.row];
                 for (strip, x) in x.chunks_mut(STRIP).enumerate() {
                     laid.eval::<V, F>(lane, start + strip * STRIP, x);
                 }
-                let pool = Pool2d { channels: 1, height, ..*self.shape };
-                body(&pool, x, [start, plane * self.output + first * columns * lanes]);
+                let pool = Pool2d { channels: 1, height: count * self.shape.kernel[0], ..*self.shape };
+                body(&pool, x, [start, plane * self.output + first * columns]);
             }
         }
     }
 }
-
-/// What is pooled next, beginning with a cache line.
-#[repr(align(64))]
-struct Block([f32; BLOCK]);
 
 /// The arguments of [`pointwise_max_pool2d`].
 struct Pooled<'a, F, const N: usize> {
@@ -199,7 +197,7 @@ impl<F: Pointwise<N>, const N: usize> Kernel for Gradient<'_, F, N> {
             }
         });
         // Last rows that fill no window.
-        let covered = blocks.shape.output_height() * blocks.shape.kernel[0] * blocks.shape.width * blocks.form.lanes();
+        let covered = blocks.shape.output_height() * blocks.row;
         d_x.chunks_exact_mut(blocks.input).for_each(|plane| plane[covered..].fill(0.0));
     }
 }

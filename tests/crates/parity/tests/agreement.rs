@@ -3,23 +3,22 @@
 use dl_compiler::program::{Convolution2dShape, Method, Pool2dShape};
 use dln::runtime as rt;
 
-/// One of some numbers, drawn by a linear congruential generator.
-fn draw(state: &mut u64, from: &[usize]) -> usize {
-    *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-    from[(*state >> 33) as usize % from.len()]
+/// One of some numbers.
+fn draw(rng: &mut rt::Rng, from: &[usize]) -> usize {
+    from[rng.below(from.len())]
 }
 
 #[test]
 fn sizes_of_panels_and_pooled_convolutions_agree() {
-    let mut state = 1;
+    let mut rng = rt::Rng::new(1);
     let mut pooled = 0;
     for _ in 0..20_000 {
-        let mut pair = |from: &[usize]| [draw(&mut state, from), draw(&mut state, from)];
+        let mut pair = |from: &[usize]| [draw(&mut rng, from), draw(&mut rng, from)];
         let [height, width] = pair(&[3, 4, 7, 8, 9, 16, 31, 64]);
         let (kernel, stride) = (pair(&[1, 3, 3, 3]), pair(&[1, 1, 1, 2]));
         let (padding, dilation, window) = (pair(&[0, 1]), pair(&[1, 1, 1, 2]), pair(&[1, 2, 2, 3]));
         let [groups, parts] = pair(&[1, 1, 1, 2, 8]);
-        let [channels, filters] = [parts, draw(&mut state, &[1, 3, 4, 16, 40, 64, 128])].map(|count| count * groups);
+        let [channels, filters] = [parts, draw(&mut rng, &[1, 3, 4, 16, 40, 64, 128])].map(|count| count * groups);
         let size = [height, width];
         if (0..2).any(|axis| size[axis] + 2 * padding[axis] <= dilation[axis] * (kernel[axis] - 1)) {
             continue;
@@ -57,13 +56,13 @@ fn sizes_of_panels_and_pooled_convolutions_agree() {
 
 #[test]
 fn what_pools_compute_on_the_way_agrees() {
-    let mut state = 2;
+    let mut rng = rt::Rng::new(2);
     let mut taken = 0;
     for _ in 0..20_000 {
-        let mut pair = |from: &[usize]| [draw(&mut state, from), draw(&mut state, from)];
+        let mut pair = |from: &[usize]| [draw(&mut rng, from), draw(&mut rng, from)];
         let ([height, width], kernel) = (pair(&[1, 8, 84, 85, 86, 127, 128, 129, 300]), pair(&[1, 2, 3]));
         let (other, padding) = (pair(&[1, 2, 3]), pair(&[0, 0, 0, 1]));
-        let stride = if draw(&mut state, &[0, 1, 2]) == 0 { other } else { kernel };
+        let stride = if draw(&mut rng, &[0, 1, 2]) == 0 { other } else { kernel };
         let shape = Pool2dShape { channels: 2, height, width, kernel, stride, padding };
         let runtime = rt::Pool2d { channels: 2, height, width, kernel, stride, padding };
         assert_eq!(shape.takes_prologue(), runtime.takes_prologue(), "{runtime:?}");
