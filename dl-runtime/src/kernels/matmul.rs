@@ -15,19 +15,19 @@ use crate::simd::{Isa, Kernel, Lane, Sixteen, dispatch, isa};
 /// Steps of the depth that a tile runs through before the next tile's turn, so that the part of the panel in use
 /// stays in the second-level cache.
 const DEPTH: usize = 1024;
-/// Rows that all panels meet before the next rows' turn, so that these stay in the second-level cache.
-const ROWS: usize = 96;
-/// The same where panels are packed on the way: two of them take two thirds of the first-level cache.
-const SHALLOW: usize = 256;
-/// Rows that meet a panel packed on the way before it is packed for others.
-const TALL_ROWS: usize = 384;
+/// Floats of the rows that all panels meet before the next rows' turn, so that these stay in the second-level cache.
+const BLOCK: usize = 96 * DEPTH;
+/// Rows that tiles of six and of eight divide.
+const TILES: usize = 24;
+/// Steps of panels packed on the way for which a small place on the stack is enough.
+const SHALLOW: usize = 64;
 /// Rows that are multiplied while their panels are packed: a tile, of one panel or of two.
 const FIRST: [usize; 2] = [6, 8];
 
 /// Rows that are multiplied by a panel where it is, where there are registers enough for their sums.
 const TALL: usize = 16;
-/// Floats of a row of such a weight at most: those of half a page, lest every step touch another.
-const NARROW: usize = 512;
+/// Floats of such a weight at most, those of 4 MiB: a larger one comes from memory, which sees no order in the columns of a panel.
+const LARGEST_TALL: usize = 1 << 20;
 
 /// The shape of a matrix product for each example: x [rows, inputs] by [inputs, outputs] to y [rows, outputs].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,8 +100,19 @@ pub(crate) fn matmul_unpacked_on(
     let weight = &weight[..shape.inputs * shape.outputs];
     let y = &mut y[..rows * shape.outputs];
     let product = Product { shape: *shape, rows, x, ending: epilogue.ending(shape.outputs, y), y: &mut *y };
-    dispatch(isa, Unpacked { product, weight, transposed });
+    if shape.inputs <= SHALLOW {
+        unpacked::<{ 2 * SHALLOW * COLUMNS }>(isa, product, weight, transposed);
+    } else {
+        unpacked::<{ 2 * DEPTH * COLUMNS }>(isa, product, weight, transposed);
+    }
     epilogue.finish(isa, y);
+}
+
+/// [`matmul_unpacked`] with so many floats of the stack for two panels of `SHALLOW` steps or of `DEPTH`.
+#[inline(never)]
+fn unpacked<const FLOATS: usize>(isa: Isa, product: Product<'_>, weight: &[f32], transposed: bool) {
+    let mut panels = Aligned::<FLOATS>::uninit();
+    dispatch(isa, Unpacked { product, weight, transposed, panels: panels.as_mut_ptr() });
 }
 
 /// What every product of rows with a weight has; slices have exactly the lengths of the shape.
@@ -124,14 +135,15 @@ struct Part {
 }
 
 impl Product<'_> {
-    /// The parts of the depth, of so many steps; one, if empty, where there is none, since the epilogue is due all the same.
-    fn depths(&self, most: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+    /// The parts of the depth, of [`DEPTH`] steps; one, if empty, where there is none, since the epilogue is due all the same.
+    fn depths(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let inputs = self.shape.inputs;
-        (0..inputs.max(1)).step_by(most).map(move |start| (start, most.min(inputs - start)))
+        (0..inputs.max(1)).step_by(DEPTH).map(move |start| (start, DEPTH.min(inputs - start)))
     }
 
-    /// The blocks of so many rows; the last takes what would be too few for tiles.
-    fn blocks(&self, height: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+    /// The blocks of rows of which so much of the depth is read at once; the last takes what would be too few for tiles.
+    fn blocks(&self, depth: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let height = BLOCK / depth.max(DEPTH / 4) / TILES * TILES;
         let (rows, count) = (self.rows, (self.rows / height).max(1));
         (0..count).map(move |block| (block * height, if block + 1 == count { rows - block * height } else { height }))
     }
@@ -178,7 +190,7 @@ impl Product<'_> {
         columns: usize,
         right: impl Fn(usize, usize) -> Right<B>,
     ) {
-        for (start, depth) in self.depths(DEPTH) {
+        for (start, depth) in self.depths() {
             let mut column = 0;
             while column < columns {
                 let panels = (columns - column).div_ceil(COLUMNS);
@@ -205,7 +217,7 @@ impl Product<'_> {
                 }
                 let panels = match const { W::HEIGHT } {
                     8 => by_rows!([8 6 4 3 2 1] [8 6 4 3 2 1] [6 4 3 2 1]),
-                    6 => by_rows!([6 5 4 3 2 1] [3 2 1] [2 1]),
+                    6 => by_rows!([6 5 4 3 2 1] [3 2 1] [1]),
                     _ => by_rows!([1][1][1]),
                 };
                 column += panels * COLUMNS;
@@ -320,8 +332,8 @@ fn packed<W: Sixteen>(lane: W, mut product: Product<'_>, panels: &[f32]) {
         // SAFETY: the panels hold all columns, `inputs` · 16 floats apart.
         return unsafe { product.few_rows(lane, outputs, right) };
     }
-    for (start, depth) in product.depths(DEPTH) {
-        for (row, rows) in product.blocks(ROWS) {
+    for (start, depth) in product.depths() {
+        for (row, rows) in product.blocks(depth) {
             let mut column = 0;
             while column < outputs {
                 let part = Part { row, rows, start, depth, column };
@@ -344,6 +356,8 @@ struct Unpacked<'a> {
     product: Product<'a>,
     weight: &'a [f32],
     transposed: bool,
+    /// Room for two panels of `DEPTH` steps, or of `inputs` if these are fewer.
+    panels: *mut f32,
 }
 
 impl Kernel for Unpacked<'_> {
@@ -358,7 +372,6 @@ impl Unpacked<'_> {
     /// [`matmul_unpacked`] over vectors of sixteen.
     #[inline(always)]
     fn over<W: Sixteen>(mut self, lane: W) {
-        let mut panels = Aligned::<{ 2 * SHALLOW * COLUMNS }>::uninit();
         let outputs = self.product.shape.outputs;
         let few = self.product.rows <= 3;
         let whole = self.whole();
@@ -367,19 +380,19 @@ impl Unpacked<'_> {
             // SAFETY: sixteen columns from each multiple of 16 below `whole` on lie side by side in the rows.
             unsafe { self.product.few_rows(lane, whole, |column, start| in_place(weight, outputs, column, start)) }
         }
-        let tall = const { W::TALL } && self.product.rows == TALL && outputs <= NARROW;
+        let tall = const { W::TALL } && self.product.rows == TALL && self.weight.len() <= LARGEST_TALL;
         if tall {
             // SAFETY: as above; these are all rows.
             unsafe { self.tall_panels(lane, whole) }
         }
-        for (start, depth) in self.product.depths(SHALLOW) {
-            for (row, rows) in self.product.blocks(TALL_ROWS) {
+        for (start, depth) in self.product.depths() {
+            for (row, rows) in self.product.blocks(depth) {
                 let mut column = if few || tall { whole } else { 0 };
                 while column < outputs {
                     let part = Part { row, rows, start, depth, column };
-                    // SAFETY: the part lies within the shape; there is room for two panels of SHALLOW ≥ depth steps.
+                    // SAFETY: the part lies within the shape; there is room for two panels of its depth.
                     unsafe {
-                        with_panels!(W, outputs - column, self.panels::<W>(lane, part, panels.as_mut_ptr()));
+                        with_panels!(W, outputs - column, self.panels::<W>(lane, part));
                     }
                     column += panels_at_once::<W>(outputs - column) * COLUMNS;
                 }
@@ -398,7 +411,7 @@ impl Unpacked<'_> {
     /// So many columns must lie side by side in the rows of the weight, a multiple of sixteen.
     #[inline(always)]
     unsafe fn tall_panels<W: Sixteen>(&mut self, lane: W, whole: usize) {
-        for (start, depth) in self.product.depths(DEPTH) {
+        for (start, depth) in self.product.depths() {
             for column in (0..whole).step_by(COLUMNS) {
                 let part = Part { row: 0, rows: TALL, start, depth, column };
                 let right = in_place(self.weight, self.product.shape.outputs, column, start);
@@ -411,15 +424,16 @@ impl Unpacked<'_> {
     /// A part by P panels.
     ///
     /// # Safety
-    /// The part must lie within the shape; `panels` must have room for P times its depth.
+    /// The part must lie within the shape.
     #[inline(always)]
-    unsafe fn panels<W: Sixteen, const P: usize>(&mut self, lane: W, part: Part, panels: *mut f32) {
+    unsafe fn panels<W: Sixteen, const P: usize>(&mut self, lane: W, part: Part) {
+        let panels = self.panels;
         let MatMul { inputs, outputs, .. } = self.product.shape;
         let Part { row, rows, start, depth, column } = part;
         let first = FIRST[P - 1];
         let packed = Right { base: panels.cast_const(), steps: Every::<COLUMNS>, pitch: depth * COLUMNS };
         let in_place = in_place(self.weight, outputs, column, start);
-        // SAFETY: the part lies within the shape; the panels hold `depth` steps once they are packed.
+        // SAFETY: the part lies within the shape; there is room for P ≤ 2 panels of `depth` steps, which they hold once they are packed.
         unsafe {
             let part = if column + P * COLUMNS > self.whole() {
                 for p in 0..P {
@@ -584,15 +598,18 @@ mod tests {
     fn depths_and_batches_longer_than_a_block() {
         check(MatMul { rows: 1, inputs: DEPTH + 1, outputs: 17 }, 7, 1);
         check(MatMul { rows: 3, inputs: 2 * DEPTH, outputs: 3 }, 2, 4);
-        for rows in [ROWS - 1, ROWS, ROWS + 1, 2 * ROWS + 7, TALL_ROWS - 1, TALL_ROWS, 2 * TALL_ROWS + 7] {
-            check(MatMul { rows: 1, inputs: 5, outputs: 17 }, rows, 5);
+        // Blocks of 384 rows of little depth, of 96 rows of all that is read at once.
+        for (inputs, block) in [(5, 384), (DEPTH, 96)] {
+            for rows in [block - 1, block, block + 1, 2 * block + 7] {
+                check(MatMul { rows: 1, inputs, outputs: 17 }, rows, 5);
+            }
         }
         for inputs in [SHALLOW - 1, SHALLOW, SHALLOW + 1] {
             check(MatMul { rows: 1, inputs, outputs: 33 }, 17, 9);
         }
-        // Rows that meet panels where they are, of weights up to a width.
-        for outputs in [NARROW, NARROW + 1] {
-            check(MatMul { rows: 1, inputs: DEPTH + 3, outputs }, TALL, 12);
+        // Rows that meet panels where they are, of weights up to a size.
+        for outputs in [LARGEST_TALL / (2 * DEPTH), LARGEST_TALL / (2 * DEPTH) + 1] {
+            check(MatMul { rows: 1, inputs: 2 * DEPTH, outputs }, TALL, 12);
         }
         // Gradients of at most 64 rows and columns read x where it is.
         for (rows, outputs) in [(64, 64), (64, 65), (65, 64), (63, 10)] {

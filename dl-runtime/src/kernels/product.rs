@@ -309,18 +309,35 @@ pub(crate) unsafe fn few_rows<W: Sixteen, B: Steps, const MR: usize, const P: us
     // SAFETY: all offsets are those the caller vouches for.
     unsafe {
         for k in 0..depth {
-            let mut a = [lane; MR];
-            for (i, a) in a.iter_mut().enumerate() {
-                *a = lane.splat(*left.base.add(left.rows.at(i) + left.steps.at(k)));
-            }
-            let right_k = right.base.add(right.steps.at(k));
-            for (p, acc) in acc.iter_mut().enumerate() {
-                let b = right_k.add(p * right.pitch);
+            let a = |i: usize| left.base.add(left.rows.at(i) + left.steps.at(k));
+            let b = |p: usize| {
+                let b = right.base.add(right.steps.at(k) + p * right.pitch);
                 // This may lie past the end, which evenly spaced steps do not have.
                 prefetch(b.wrapping_add(right.steps.at(AHEAD)));
-                let b = lane.load(b);
-                for (acc, a) in acc.iter_mut().zip(a) {
-                    *acc = a.mul_add(b, *acc);
+                b
+            };
+            // The shorter side waits in registers, or there are none left for the sums.
+            if const { MR > P } {
+                let mut panels = [lane; P];
+                for (p, panel) in panels.iter_mut().enumerate() {
+                    *panel = lane.load(b(p));
+                }
+                for i in 0..MR {
+                    let a = lane.splat(*a(i));
+                    for p in 0..P {
+                        acc[p][i] = a.mul_add(panels[p], acc[p][i]);
+                    }
+                }
+            } else {
+                let mut rows = [lane; MR];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    *row = lane.splat(*a(i));
+                }
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    let b = lane.load(b(p));
+                    for (acc, a) in acc.iter_mut().zip(rows) {
+                        *acc = a.mul_add(b, *acc);
+                    }
                 }
             }
         }

@@ -49,13 +49,6 @@ pub(super) fn exp<V: Lane>(x: V) -> V {
     (y + y.splat(1.0)).times_power_of_two(n)
 }
 
-/// eˣ for x in −87..=88, where neither it nor 2ⁿ leaves the normal numbers.
-#[inline(always)]
-fn normal_exp<V: Lane>(x: V) -> V {
-    let (n, y) = reduced_exp(x);
-    (y + y.splat(1.0)) * n.power_of_two()
-}
-
 /// ln x = e · ln 2 + ln m with √½ ≤ m < √2.
 #[inline(always)]
 pub(super) fn log<V: Lane>(x: V) -> V {
@@ -127,7 +120,7 @@ pub(super) fn softplus<V: Lane>(x: V) -> V {
 /// (artanh s / s − 1) / s² as a polynomial in s² ≤ 1/9.
 const ARTANH: [f32; 5] = [0.333_333_34, 0.199_998_53, 0.142_961_79, 0.108_532_876, 0.116_121_65];
 
-/// x + x P(x²) up to 1; then 1 − e^Q(|x|), which is 1 from 3.93 on.
+/// x + x P(x²) up to 1; then 1 − 2^Q(|x|), which is 1 from 3.93 on, with 2^Q = 2ⁿ · 2^f and |f| ≤ ½.
 #[inline(always)]
 pub(super) fn erf<V: Lane>(x: V) -> V {
     let one = x.splat(1.0);
@@ -139,9 +132,17 @@ pub(super) fn erf<V: Lane>(x: V) -> V {
     let near = x.mul_add(p, x);
     let q = polynomial(
         a,
-        [-0.000_353_726_84, -1.127_04, -0.638_225_7, -0.103_037_32, 0.021_805_29, -0.002_939_6, 0.000_185_573_22],
+        [-0.000_510_306_7, -1.625_975_1, -0.920_765, -0.148_651_52, 0.031_458_43, -0.004_240_958_4, 0.000_267_726_86],
     );
-    let far = one - normal_exp(q);
+    let n = q.nearest();
+    let f = q - n;
+    // −2^f, to be added to 1.
+    let ln_2 = std::f32::consts::LN_2;
+    let p = polynomial(
+        f,
+        [-1.0, -ln_2, -0.240_226_48, -0.055_503_596, -0.009_618_518, -0.001_339_095_9, -0.000_153_243_15],
+    );
+    let far = p.mul_add(n.power_of_two(), one);
     a.less(one).select(near, far.with_sign_of(x))
 }
 
