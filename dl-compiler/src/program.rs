@@ -307,12 +307,16 @@ pub enum Kernel {
         outputs: usize,
         /// Whether it is for products with the transpose.
         transposed: bool,
+        /// Whether they are for [`Kernel::MatMulEither`]: made where those want them.
+        either: bool,
     },
     /// (x, weight, what the epilogue reads…) → y. In a Program the weight is a buffer of panels. Transposed: `x` has `outputs`,
     /// `y` has `inputs`.
     MatMul(MatMulShape, bool, Epilogue),
     /// The same with the weight as it is, for weights too large to be kept twice.
     MatMulUnpacked(MatMulShape, bool, Epilogue),
+    /// (x, panels, what the epilogue reads…, weight) → y, by one or the other, as the runtime decides for each step.
+    MatMulEither(MatMulShape, Epilogue),
     /// (x, d_y) → d_weight, summed over the batch.
     MatMulWeights(MatMulShape),
     /// (weight) → panels of filters for a convolution, or for the gradient of its input.
@@ -587,6 +591,7 @@ impl Kernel {
             Kernel::Pack { .. } => "pack",
             Kernel::MatMul(..) => "matmul",
             Kernel::MatMulUnpacked(..) => "matmul_unpacked",
+            Kernel::MatMulEither(..) => "matmul_either",
             Kernel::PackFilters { .. } => "pack_filters",
             Kernel::MatMulWeights(_) => "matmul_weights",
             Kernel::Convolution2d(..) => "convolution2d",
@@ -679,6 +684,9 @@ impl Kernel {
             | Kernel::Convolution2d(_, epilogue)
             | Kernel::Convolution2dInput(_, epilogue)
             | Kernel::Depthwise2d(_, epilogue) => place == 0 || place >= 2 + usize::from(epilogue.bias),
+            Kernel::MatMulEither(_, epilogue) => {
+                place == 0 || (2 + usize::from(epilogue.bias)..2 + epilogue.operands()).contains(&place)
+            }
             _ if self.sums_over_batch() => true,
             _ => result_per_example,
         }

@@ -166,6 +166,9 @@ impl<'a> Scheduler<'a> {
             Kernel::MatMul(shape, transposed, epilogue) if self.reads_weight_in_place(shape, transposed) => {
                 Kernel::MatMulUnpacked(shape, transposed, epilogue)
             }
+            Kernel::MatMul(shape, false, epilogue) if self.reads_weight_either_way(shape, operands.get(1)) => {
+                Kernel::MatMulEither(shape, epilogue)
+            }
             kernel => kernel,
         };
         let operands = self.adapt(&kernel, operands, node.ty.per_example, node.origin.span);
@@ -193,6 +196,15 @@ impl<'a> Scheduler<'a> {
         let few = few_rows(self.model, shape.rows) || !transposed && rows <= FEW_ROWS;
         let few = few && self.loops.phase().is_none();
         !self.inference && (few || shape.inputs.saturating_mul(shape.outputs) > LARGEST_PREPARED)
+    }
+
+    /// Whether the runtime decides how the weight of a product forward is read: a parameter, for which panels are made once for each
+    /// step, and a vector of each example, so that a shard has as many rows as meet a weight at once where it is.
+    fn reads_weight_either_way(&self, shape: MatMulShape, weight: Option<&BufferId>) -> bool {
+        let is_parameter = |id: &BufferId| matches!(self.buffers[id.0 as usize].home, Home::Parameter(_));
+        let fits =
+            shape.rows == 1 && shape.outputs >= PANEL && shape.inputs.saturating_mul(shape.outputs) <= LARGEST_IN_PLACE;
+        !self.inference && fits && self.loops.phase().is_none() && weight.is_some_and(is_parameter)
     }
 
     /// One pointwise operation as an expression of one instruction.
@@ -295,7 +307,11 @@ impl<'a> Scheduler<'a> {
     fn adapt(&mut self, kernel: &Kernel, mut operands: Vec<BufferId>, per_example: bool, span: Span) -> Vec<BufferId> {
         match (kernel, operands.get(1)) {
             (Kernel::MatMul(shape, transposed, _), Some(&weight)) => {
-                operands[1] = self.pack(weight, (shape.inputs, shape.outputs), *transposed);
+                operands[1] = self.pack(weight, (shape.inputs, shape.outputs), *transposed, false);
+            }
+            (Kernel::MatMulEither(shape, _), Some(&weight)) => {
+                operands[1] = self.pack(weight, (shape.inputs, shape.outputs), false, true);
+                operands.push(weight);
             }
             (Kernel::Convolution2d(shape, _), Some(&weight)) => operands[1] = self.pack_filters(weight, *shape, false),
             (Kernel::Convolution2dInput(shape, _), Some(&weight)) => {
@@ -313,10 +329,17 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The panels of a weight, refreshed wherever the weight is made.
-    fn pack(&mut self, weight: BufferId, (inputs, outputs): (usize, usize), transposed: bool) -> BufferId {
+    fn pack(
+        &mut self,
+        weight: BufferId,
+        (inputs, outputs): (usize, usize),
+        transposed: bool,
+        either: bool,
+    ) -> BufferId {
         let (columns, depth) = if transposed { (inputs, outputs) } else { (outputs, inputs) };
         let floats = columns.next_multiple_of(PANEL) * depth;
-        self.panels(weight, Kernel::Pack { inputs, outputs, transposed }, vec![inputs, outputs], floats, transposed)
+        let kernel = Kernel::Pack { inputs, outputs, transposed, either };
+        self.panels(weight, kernel, vec![inputs, outputs], floats, transposed)
     }
 
     /// The panels of a convolution's filters.
@@ -565,6 +588,9 @@ fn kind(op: &Op) -> String {
 /// Rows of a batch that take less time to multiply by a weight as it is than its panels take to make: those of a single shard,
 /// which reads the weight once. Two shards gain a twentieth or lose a seventh, depending on the machine.
 const FEW_ROWS: usize = SHARD;
+
+/// Floats of the largest weight that sixteen rows meet where it is in no more time than in panels (4 MiB).
+const LARGEST_IN_PLACE: usize = 1 << 20;
 
 /// Floats of the largest weight that a training step makes panels of (64 MiB). Those of a larger one, forward and transposed,
 /// would take more memory than all gradients, and making them more time than they save.

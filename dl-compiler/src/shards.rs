@@ -33,7 +33,7 @@ fn examples(program: &Program) -> Option<usize> {
         }
         let times = repetitions(program, step.within);
         match &step.kernel {
-            Kernel::MatMul(shape, ..) | Kernel::MatMulUnpacked(shape, ..) => {
+            Kernel::MatMul(shape, ..) | Kernel::MatMulUnpacked(shape, ..) | Kernel::MatMulEither(shape, ..) => {
                 let matrix = (shape.inputs * shape.outputs) as u128 * times;
                 matrices += matrix;
                 products += matrix * shape.rows as u128;

@@ -203,11 +203,27 @@ pub fn first_not_finite(values: &[f32]) -> Option<usize> {
     values[strip..].iter().position(|x| !x.is_finite()).map(|at| strip + at)
 }
 
+/// What the examples of a batch count in a mean, and the sum of that, by which it is divided.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExampleWeights<'a> {
+    /// The weight of each example; without, each counts 1.
+    pub each: Option<&'a [f32]>,
+    /// Their sum.
+    pub total: f32,
+}
+
+impl ExampleWeights<'_> {
+    /// `n` examples that count 1 each.
+    pub const fn equal(n: usize) -> Self {
+        Self { each: None, total: n as f32 }
+    }
+}
+
 /// Checks that example weights are usable: one per example, finite, not negative, with a sum above 0.
-/// Returns the sum; without weights every example counts 1 and the sum is `n`.
-pub fn check_weights(weights: Option<&[f32]>, n: usize) -> Result<f32, InputError> {
+/// Without weights every example counts 1.
+pub fn check_weights(weights: Option<&[f32]>, n: usize) -> Result<ExampleWeights<'_>, InputError> {
     let Some(weights) = weights else {
-        return Ok(n as f32);
+        return Ok(ExampleWeights::equal(n));
     };
     check_length("weights", n, weights.len())?;
     let usable = |weight: f32| weight.is_finite() && weight >= 0.0;
@@ -215,7 +231,11 @@ pub fn check_weights(weights: Option<&[f32]>, n: usize) -> Result<f32, InputErro
         return Err(InputError::WeightOutOfRange { example, found: weights[example] });
     }
     let sum = weights.iter().map(|&weight| f64::from(weight)).sum::<f64>() as f32;
-    if sum.is_finite() && sum > 0.0 { Ok(sum) } else { Err(InputError::WeightsUnusable { sum }) }
+    if sum.is_finite() && sum > 0.0 {
+        Ok(ExampleWeights { each: Some(weights), total: sum })
+    } else {
+        Err(InputError::WeightsUnusable { sum })
+    }
 }
 
 pub(crate) fn quoted(names: &[&str]) -> String {
@@ -252,8 +272,9 @@ mod tests {
 
     #[test]
     fn weights_are_finite_and_positive_in_sum() {
-        assert_eq!(check_weights(None, 5), Ok(5.0));
-        assert_eq!(check_weights(Some(&[0.5, 0.0, 2.0]), 3), Ok(2.5));
+        assert_eq!(check_weights(None, 5), Ok(ExampleWeights { each: None, total: 5.0 }));
+        let each = Some(&[0.5, 0.0, 2.0][..]);
+        assert_eq!(check_weights(each, 3), Ok(ExampleWeights { each, total: 2.5 }));
         assert!(matches!(
             check_weights(Some(&[1.0]), 2),
             Err(InputError::LengthMismatch { name: "weights", expected: 2, found: 1 })

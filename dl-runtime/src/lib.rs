@@ -23,7 +23,8 @@ mod tensor;
 
 pub use block::{Block, cut};
 pub use error::{
-    InputError, LoadError, check_examples, check_finite, check_indices, check_length, check_weights, first_not_finite,
+    ExampleWeights, InputError, LoadError, check_examples, check_finite, check_indices, check_length, check_weights,
+    first_not_finite,
 };
 pub use initializer::Initializer;
 pub use kernels::*;

@@ -6,10 +6,13 @@
 
 use std::ops::Range;
 
-use crate::Team;
+use crate::{Isa, Team, isa};
 
 /// The most examples of a shard: so many lie side by side where a shard is laid out in lanes.
 pub const SHARD: usize = 16;
+
+/// Examples whose products take less time without panels, whatever tiles the registers hold.
+const FEW: usize = 64;
 
 /// How a batch lies in an arena: a row of shards, the unit that is dealt to threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,14 @@ impl Shards {
     pub fn are_even(self, n: usize, team: &Team) -> bool {
         let (shards, threads) = (n.div_ceil(self.examples), team.threads());
         shards.is_multiple_of(threads) || shards >= 4 * threads
+    }
+
+    /// Whether the examples of each shard, vectors, meet weights where they are rather than in panels made for one step. A single
+    /// thread reads a weight at most once for each shard. Several would all have read what one of them writes next, the
+    /// weight, and that costs it more than the packing of panels does; so do many rows where registers are few.
+    pub fn meet_weights_in_place(self, n: usize, team: &Team) -> bool {
+        let alone = team.threads() == 1 || n <= self.examples;
+        alone && (n <= FEW || isa() == Isa::Avx512)
     }
 
     /// Floats of the shards that so many threads need which take those of `n` examples in turn; saturates.
@@ -263,6 +274,15 @@ mod tests {
         let are_even = |n, threads| shards.are_even(n, &Team::new(threads));
         assert!(are_even(1, 1) && are_even(64, 2) && are_even(17, 2) && are_even(48, 3) && are_even(16 * 9, 2));
         assert!(!are_even(16, 2) && !are_even(48, 2) && !are_even(16 * 7, 2) && !are_even(64, 8));
+    }
+
+    #[test]
+    fn one_thread_meets_weights_in_place() {
+        let shards = Shards { examples: 16, floats: 1 };
+        let in_place = |n, threads| shards.meet_weights_in_place(n, &Team::new(threads));
+        assert!(in_place(1, 1) && in_place(FEW, 1) && in_place(16, 2));
+        assert!(!in_place(17, 2) && !in_place(1000, 3));
+        assert_eq!(in_place(FEW + 1, 1), isa() == Isa::Avx512);
     }
 
     #[test]

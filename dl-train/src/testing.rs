@@ -131,7 +131,7 @@ fn report(
     weights: Option<&[f32]>,
 ) -> Result<LineReport, InputError> {
     dl_runtime::check_examples(x.len(), capacity)?;
-    let total = dl_runtime::check_weights(weights, x.len())?;
+    let total = dl_runtime::check_weights(weights, x.len())?.total;
     let errors = || x.iter().zip(y).map(|(x, y)| parameters[0] * x + parameters[1] - y);
     let weighted = || errors().enumerate().map(|(place, e)| (e, weights.map_or(1.0, |weights| weights[place])));
     Ok(LineReport {
@@ -195,7 +195,7 @@ impl Network for Line {
             }
         });
         let mut gradients = [0.0; 2];
-        let total = dl_runtime::check_weights(weights, batch.0.len())?;
+        let total = dl_runtime::check_weights(weights, batch.0.len())?.total;
         for (place, (x, y)) in batch.0.iter().zip(batch.1).enumerate() {
             let [weight, bias] = [parameters.as_slice()[0], parameters.as_slice()[1]];
             let error = 2.0 * (weight * x + bias - y) * weights.map_or(1.0, |weights| weights[place]) / total;

@@ -67,7 +67,7 @@ impl Routine<'_> {
         module.measures().filter_map(computed).collect()
     }
 
-    /// The report, each value the mean over the batch; `weights` is the code of the weights and their sum.
+    /// The report, each value the mean over the batch; `weights` is the code of what the examples count.
     pub(super) fn report(&self, module: &Module<'_>, weights: &TokenStream) -> (TokenStream, TokenStream) {
         let helper = quote! {
             let mean = |range: ::core::ops::Range<usize>| {
@@ -310,13 +310,13 @@ pub(super) fn evaluate(module: &Module<'_>, routine: &Routine<'_>) -> TokenStrea
             let [#(#variables),*] = &mut workspace.measures;
             #run
             let mean = |values: &rt::Block| {
-                rt::mean(n, rt::Segments::of_examples(values.as_slice(), 1), None, n as f32)
+                rt::mean(n, rt::Segments::of_examples(values.as_slice(), 1), rt::ExampleWeights::equal(n))
             };
             Ok(#report)
         }
     } else {
         let run = routine.run(None);
-        let (mean, report) = routine.report(module, &quote!(None, n as f32));
+        let (mean, report) = routine.report(module, &quote!(rt::ExampleWeights::equal(n)));
         quote!(#run #mean Ok(#report))
     };
     let blocks = inference_blocks(&body, quote!(seed: 0));

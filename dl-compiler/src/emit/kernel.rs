@@ -141,11 +141,19 @@ impl Call<'_> {
                 quote!(rt::small::matmul_weights::<#inputs, #outputs>(#rows, #n, #(#operands),*, #y);)
             }
             Kernel::SumBatch(len) if self.small => quote!(rt::small::sum_batch::<#len>(#n, #(#operands),*, #y);),
-            Kernel::Pack { inputs, outputs, transposed } => {
+            Kernel::Pack { inputs, outputs, transposed, either } => {
                 let value = quote!(rt::Pack { inputs: #inputs, outputs: #outputs, transposed: #transposed });
                 let name = if *transposed { "panels_transposed" } else { "panels" };
                 let shape = shapes.constant(&format!("{layer}_{name}"), false, "Pack", value);
-                quote!(rt::pack(#shape, #(#operands),*, #y, team);)
+                let pack = quote!(rt::pack(#shape, #(#operands),*, #y, team););
+                if *either { quote!(if !in_place { #pack }) } else { pack }
+            }
+            Kernel::MatMulEither(shape, epilogue) => {
+                let shape = shapes.constant(layer, false, "MatMul", matmul(shape));
+                let (x, panels, weight) = (operands.first(), operands.get(1), operands.last());
+                let epilogue = self.epilogue(*epilogue);
+                let weight = quote!(rt::Either { in_place, weight: #weight, panels: #panels });
+                quote!(rt::#name(#shape, #n, #x, #weight, #epilogue, #y);)
             }
             Kernel::MatMul(shape, transposed, epilogue) | Kernel::MatMulUnpacked(shape, transposed, epilogue) => {
                 let shape = if *transposed {
@@ -362,7 +370,7 @@ impl Call<'_> {
                 // From 0 to 1, or mean 0 and deviation 1.
                 quote!(rt::#name(&rt::Draw { instance: #instance, ..draw }, 0.0, 1.0, first, #n, #len, #y);)
             }
-            Kernel::ExampleWeight => quote!(rt::example_weights(first, #n, weights, total, #y);),
+            Kernel::ExampleWeight => quote!(rt::example_weights(first, #n, weights, #y);),
             Kernel::Reverse(AxisShape { outer, middle, inner }) => {
                 let blocks = count(*outer, Some(&n));
                 quote!(rt::reverse(#blocks, #middle, #inner, #(#operands),*, #y);)

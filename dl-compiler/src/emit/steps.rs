@@ -239,6 +239,7 @@ impl Writer<'_> {
             (
                 Kernel::MatMul(..)
                 | Kernel::MatMulUnpacked(..)
+                | Kernel::MatMulEither(..)
                 | Kernel::Convolution2d(..)
                 | Kernel::Convolution2dInput(..)
                 | Kernel::Depthwise2d(..),
@@ -473,6 +474,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("n", "usize"),
     ("form", "rt::Form"),
     ("by_shards", "bool"),
+    ("in_place", "bool"),
     ("parameters", "&[f32]"),
     ("prepared", "&[f32]"),
     ("fixed", "&[f32]"),
@@ -480,8 +482,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("gradients", "&[f32]"),
     ("updates", "&[f32]"),
     ("batch", "Batch<'_>"),
-    ("weights", "Option<&[f32]>"),
-    ("total", "f32"),
+    ("weights", "rt::ExampleWeights<'_>"),
     ("draw", "rt::Draw"),
     ("shards", "&[f32]"),
     ("team", "&rt::Team"),

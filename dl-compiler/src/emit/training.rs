@@ -187,7 +187,7 @@ impl Step<'_> {
         let checks = checks(module, &self.writes.fields, |name| quote!(batch.#name));
         let run = self.routine.run(None);
         let prepare: Vec<TokenStream> = self.prepare.iter().map(|function| call(function, false)).collect();
-        let (mean, report) = self.routine.report(module, &quote!(weights, total));
+        let (mean, report) = self.routine.report(module, &quote!(weights));
         let others = (!self.writes.others.is_empty())
             .then(|| each(OTHERS, &self.writes.others, &quote!(gradients[range].fill(0.0);)));
         let body = quote!(#others #(#prepare;)* #run #mean let report = #report;);
@@ -197,6 +197,7 @@ impl Step<'_> {
                 ("form", quote!(rt::Form::of(n))),
                 ("team", quote!(&workspace.team)),
                 ("by_shards", quote!(layout::SHARDS.are_even(n, team))),
+                ("in_place", quote!(layout::SHARDS.meet_weights_in_place(n, team))),
                 ("parameters", quote!(parameters.block.as_slice())),
                 ("state", quote!(state.block.as_slice())),
                 ("prepared", quote!(workspace.prepared.as_mut_slice())),
@@ -241,7 +242,7 @@ impl Step<'_> {
             ) -> Result<(Report, &'w Gradients), rt::InputError> {
                 use self::#layout as layout;
                 #checks
-                let total = rt::check_weights(weights, n)?;
+                let weights = rt::check_weights(weights, n)?;
                 #blocks
                 #body
                 Ok((report, &workspace.gradients))

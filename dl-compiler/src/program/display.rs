@@ -116,15 +116,18 @@ impl fmt::Display for Kernel {
         let epilogue = match self {
             Kernel::MatMul(_, _, epilogue)
             | Kernel::MatMulUnpacked(_, _, epilogue)
+            | Kernel::MatMulEither(_, epilogue)
             | Kernel::Convolution2d(_, epilogue)
             | Kernel::Convolution2dInput(_, epilogue)
             | Kernel::Depthwise2d(_, epilogue) => Some(epilogue),
             _ => None,
         };
         match self {
-            Kernel::Pack { inputs, outputs, transposed } => {
+            Kernel::Pack { inputs, outputs, transposed, either } => {
                 write!(f, " {inputs}×{outputs}{}", if *transposed { " transposed" } else { "" })?;
+                write!(f, "{}", if *either { " unless in place" } else { "" })?;
             }
+            Kernel::MatMulEither(shape, _) => write!(f, " {}×{}×{}", shape.rows, shape.inputs, shape.outputs)?,
             Kernel::MatMul(shape, transposed, _) | Kernel::MatMulUnpacked(shape, transposed, _) => {
                 write!(f, " {}×{}×{}", shape.rows, shape.inputs, shape.outputs)?;
                 write!(f, "{}", if *transposed { " transposed" } else { "" })?;

@@ -226,6 +226,7 @@ impl Kernel {
             | Kernel::Convolution2d(_, epilogue)
             | Kernel::Convolution2dInput(_, epilogue)
             | Kernel::Depthwise2d(_, epilogue) => 2 + epilogue.operands(),
+            Kernel::MatMulEither(_, epilogue) => 3 + epilogue.operands(),
             Kernel::CrossEntropyGradient(_) | Kernel::Convolution2dWeightOfBatch(_) => 3,
             Kernel::MatMulWeights(_)
             | Kernel::BatchedMatMul(..)

@@ -68,6 +68,29 @@ pub(crate) fn matmul_on(
     epilogue.finish(isa, y);
 }
 
+/// A weight that lies where it is, and room for its panels.
+#[derive(Debug, Clone, Copy)]
+pub struct Either<'a> {
+    /// Whether it is read where it is; then there are no panels.
+    pub in_place: bool,
+    /// The weight, `[inputs, outputs]`.
+    pub weight: &'a [f32],
+    /// Its panels.
+    pub panels: &'a [f32],
+}
+
+/// [`matmul`] or [`matmul_unpacked`], which yield the same bits.
+///
+/// # Panics
+/// As those.
+pub fn matmul_either(shape: &MatMul, n: usize, x: &[f32], w: Either<'_>, epilogue: Epilogue<'_>, y: &mut [f32]) {
+    if w.in_place {
+        matmul_unpacked(shape, n, x, w.weight, false, epilogue, y);
+    } else {
+        matmul(shape, n, x, w.panels, epilogue, y);
+    }
+}
+
 /// [`matmul`] with W as it is, for products that are worth no panels kept: `[inputs, outputs]`, or `[outputs, inputs]` if
 /// `transposed`. Panels are packed on the stack, most of them while their first rows are multiplied.
 ///
@@ -662,6 +685,22 @@ mod tests {
             let (x, d_y) = (Segments::of_shards(&arena, shards, 0, x_len), Segments::of_shards(&arena, shards, examples * x_len, d_y_len));
             matmul_weights(&shape, n, x, d_y, &mut many, &Team::new(threads));
             prop_assert_eq!(&one, &many);
+        }
+    }
+
+    #[test]
+    fn either_way_takes_what_it_is_told() {
+        let shape = MatMul { rows: 1, inputs: 3, outputs: 17 };
+        let (x, weight) = (values(12, 1), values(51, 2));
+        let layout = Pack { inputs: 3, outputs: 17, transposed: false };
+        let mut panels = vec![0.0; layout.len()];
+        pack(&layout, &weight, &mut panels, &Team::serial());
+        let mut expected = vec![0.0; 68];
+        reference::matmul(&shape, 4, &x, &panels, Epilogue::NONE, &mut expected);
+        for (in_place, weight, panels) in [(true, &weight[..], &[][..]), (false, &[][..], &panels[..])] {
+            let mut y = vec![f32::NAN; 68];
+            matmul_either(&shape, 4, &x, Either { in_place, weight, panels }, Epilogue::NONE, &mut y);
+            close(&y, &expected, tolerance(3), &in_place);
         }
     }
 

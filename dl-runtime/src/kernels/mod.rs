@@ -34,7 +34,7 @@ pub use convolution::{
 pub use epilogue::{Activation, Epilogue};
 pub use form::{Form, clear, deinterleave, interleave};
 pub use gather::{Gather, float, gather, gather_gradient, one_hot, range};
-pub use matmul::{MatMul, matmul, matmul_unpacked};
+pub use matmul::{Either, MatMul, matmul, matmul_either, matmul_unpacked};
 pub use matmul_weights::matmul_weights;
 pub use moments::deviations;
 pub use pack::{Pack, pack};

@@ -5,6 +5,7 @@
 
 use super::chunk::{filled, load, store};
 use super::form::Form;
+use crate::ExampleWeights;
 use crate::segments::Segments;
 use crate::simd::{Isa, Kernel, Lane, dispatch, isa};
 use crate::team::Team;
@@ -80,13 +81,13 @@ pub fn sum_batch(len: usize, n: usize, x: Segments<'_>, y: &mut [f32], team: &Te
     }
 }
 
-/// The mean of one value per example, weighted: `Σ w·v / total`, in double precision. `total` is the sum of the
-/// weights, or `n` without weights.
+/// The mean of one value per example, weighted: `Σ w·v / total`, in double precision.
 ///
 /// # Panics
 /// If there are fewer than `n` values or weights.
-pub fn mean(n: usize, values: Segments<'_>, weights: Option<&[f32]>, total: f32) -> f32 {
-    let weights = weights.map(|weights| &weights[..n]);
+pub fn mean(n: usize, values: Segments<'_>, weights: ExampleWeights<'_>) -> f32 {
+    let ExampleWeights { each, total } = weights;
+    let weights = each.map(|weights| &weights[..n]);
     let mut sum = 0.0;
     for example in 0..n {
         let weight = weights.map_or(1.0, |weights| f64::from(weights[example]));
@@ -100,9 +101,10 @@ pub fn mean(n: usize, values: Segments<'_>, weights: Option<&[f32]>, total: f32)
 ///
 /// # Panics
 /// If there are fewer weights than `first + rows`, or `y` is shorter than `rows`.
-pub fn example_weights(first: usize, rows: usize, weights: Option<&[f32]>, total: f32, y: &mut [f32]) {
+pub fn example_weights(first: usize, rows: usize, weights: ExampleWeights<'_>, y: &mut [f32]) {
+    let ExampleWeights { each, total } = weights;
     let y = &mut y[..rows];
-    match weights {
+    match each {
         None => y.fill(1.0 / total),
         Some(weights) => {
             for (y, weight) in y.iter_mut().zip(&weights[first..first + rows]) {
@@ -388,17 +390,17 @@ mod tests {
             let values = numbers(n, seed);
             let weights: Vec<f32> = numbers(n, seed ^ 1).iter().map(|w| w + 0.5).collect();
             let weights = weighted.then_some(&weights[..]);
-            let total = crate::check_weights(weights, n).unwrap_or(1.0);
+            let weights = crate::check_weights(weights, n).unwrap_or(ExampleWeights::equal(1));
             let x = Segments::of_examples(&values, 1);
-            let (found, expected) = (mean(n, x, weights, total), reference::mean(n, x, weights, total));
+            let (found, expected) = (mean(n, x, weights), reference::mean(n, x, weights));
             prop_assert!((found - expected).abs() < 1e-6);
             // The weights of the examples are what the mean multiplies with.
             let mut by_shards = 0.0;
             for first in (0..n).step_by(SHARD) {
                 let rows = SHARD.min(n - first);
                 let (mut y, mut twin) = (vec![5.0; rows + 1], vec![5.0; rows + 1]);
-                example_weights(first, rows, weights, total, &mut y);
-                reference::example_weights(first, rows, weights, total, &mut twin);
+                example_weights(first, rows, weights, &mut y);
+                reference::example_weights(first, rows, weights, &mut twin);
                 prop_assert!(close(&y, &twin, 1));
                 by_shards += y.iter().zip(&values[first..first + rows]).map(|(w, v)| w * v).sum::<f32>();
             }
@@ -425,8 +427,9 @@ mod tests {
     #[test]
     fn a_mean_can_be_weighted() {
         let x = Segments::of_examples(&[1.0, 2.0, 6.0], 1);
-        assert_eq!(mean(3, x, None, 3.0), 3.0);
-        assert_eq!(mean(3, x, Some(&[1.0, 0.0, 3.0]), 4.0), 4.75);
+        assert_eq!(mean(3, x, ExampleWeights::equal(3)), 3.0);
+        let weights = ExampleWeights { each: Some(&[1.0, 0.0, 3.0]), total: 4.0 };
+        assert_eq!(mean(3, x, weights), 4.75);
     }
 
     #[test]

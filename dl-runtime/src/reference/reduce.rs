@@ -1,6 +1,6 @@
 //! Twins of the sums.
 
-use crate::{Segments, Sum, Team};
+use crate::{ExampleWeights, Segments, Sum, Team};
 
 /// Twin of [`crate::sum`].
 pub fn sum(shape: &Sum, n: usize, x: &[f32], y: &mut [f32]) {
@@ -31,19 +31,19 @@ pub fn sum_batch(len: usize, n: usize, x: Segments<'_>, y: &mut [f32], _team: &T
 }
 
 /// Twin of [`crate::mean`].
-pub fn mean(n: usize, values: Segments<'_>, weights: Option<&[f32]>, total: f32) -> f32 {
+pub fn mean(n: usize, values: Segments<'_>, weights: ExampleWeights<'_>) -> f32 {
     let term = |example| {
-        let weight = weights.map_or(1.0, |weights| f64::from(weights[example]));
-        weight * f64::from(values.example(example)[0]) / f64::from(total)
+        let weight = weights.each.map_or(1.0, |each| f64::from(each[example]));
+        weight * f64::from(values.example(example)[0]) / f64::from(weights.total)
     };
     (0..n).map(term).sum::<f64>() as f32
 }
 
 /// Twin of [`crate::example_weights`].
-pub fn example_weights(first: usize, rows: usize, weights: Option<&[f32]>, total: f32, y: &mut [f32]) {
+pub fn example_weights(first: usize, rows: usize, weights: ExampleWeights<'_>, y: &mut [f32]) {
     for row in 0..rows {
-        let weight = weights.map_or(1.0, |weights| f64::from(weights[first + row]));
-        y[row] = (weight / f64::from(total)) as f32;
+        let weight = weights.each.map_or(1.0, |each| f64::from(each[first + row]));
+        y[row] = (weight / f64::from(weights.total)) as f32;
     }
 }
 
