@@ -139,9 +139,12 @@ impl<F: Fn(Span) -> Option<Position>> Writer<F> {
         let source = if piece.movable { None } else { (self.position)(piece.span) };
         let adjacent = source.is_some() && source == self.previous.end;
         let would_merge = self.previous.last.is_some_and(is_word) && is_word(first);
-        let together = (adjacent || self.previous.joint && first.is_ascii_punctuation()) && !would_merge;
+        let one_operator = self.previous.joint && first.is_ascii_punctuation();
+        let together = (adjacent || one_operator) && !would_merge;
         let separator = usize::from(self.previous.last.is_some() && !together);
         let exact = match source {
+            // Whatever place its parts have, an operator is one token.
+            _ if one_operator => source == Some(self.cursor),
             Some((line, column)) if line > self.cursor.0 => {
                 self.advance(line - self.cursor.0, column.saturating_sub(1));
                 true

@@ -151,6 +151,18 @@ fn operators_stay_together_where_no_position_is_known() {
 }
 
 #[test]
+fn operators_stay_together_wherever_their_parts_come_from() {
+    // `12.` alone would be a number.
+    let apart = |span: Span| match span.start().column {
+        0 => Some((1, 1)),
+        3 => Some((1, 3)),
+        4 => Some((4, 2)),
+        _ => Some((4, 9)),
+    };
+    assert_eq!(place(tokens("12 .. 3"), apart).text, "12..\n\n\n        3");
+}
+
+#[test]
 fn deep_nesting_takes_no_stack() {
     let depth = 50_000;
     let source = format!("{}x{}", "(".repeat(depth), ")".repeat(depth));
