@@ -433,12 +433,19 @@ impl Product<'_> {
                 }
             }
         }
+        // The loop below counts through a copy, or the sums would be on the stack from the start.
+        let mut sums = [[lane; NR]; MR];
+        for i in 0..MR {
+            for result in 0..NR {
+                sums[i][result] = acc[i][result];
+            }
+        }
         // Plain loops: the iterators of arrays are not always inlined.
         for i in 0..MR {
             let ending = self.ending.of_plane(filter + i);
             for result in 0..NR {
                 let y = self.y.wrapping_add((filter + i) * self.plane + (first + result) * self.y_apart);
-                let mut acc = acc[i][result];
+                let mut acc = sums[i][result];
                 // SAFETY: the caller's promise for this result.
                 unsafe {
                     if self.accumulate {
