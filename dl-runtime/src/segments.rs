@@ -36,12 +36,12 @@ impl Shards {
         shards.is_multiple_of(threads) || shards >= 4 * threads
     }
 
-    /// Whether the examples of each shard, vectors, meet weights where they are rather than in panels made for one step. A single
-    /// thread reads a weight at most once for each shard. Several would all have read what one of them writes next, the
-    /// weight, and that costs it more than the packing of panels does; so do many rows where registers are few.
+    /// Whether the examples of each shard, vectors, meet weights where they are rather than in panels made for one step: those
+    /// of a full shard do so as fast. Several threads would all have read what one of them writes next, the weight, and that
+    /// costs it more than the packing of panels does; so do many rows where registers are few.
     pub fn meet_weights_in_place(self, n: usize, team: &Team) -> bool {
         let alone = team.threads() == 1 || n <= self.examples;
-        alone && (n <= FEW || isa() == Isa::Avx512)
+        alone && self.examples == SHARD && (n <= FEW || isa() == Isa::Avx512)
     }
 
     /// Floats of the shards that so many threads need which take those of `n` examples in turn; saturates.
@@ -282,6 +282,7 @@ mod tests {
         let in_place = |n, threads| shards.meet_weights_in_place(n, &Team::new(threads));
         assert!(in_place(1, 1) && in_place(FEW, 1) && in_place(16, 2));
         assert!(!in_place(17, 2) && !in_place(1000, 3));
+        assert!(!Shards { examples: 2, ..shards }.meet_weights_in_place(16, &Team::serial()));
         assert_eq!(in_place(FEW + 1, 1), isa() == Isa::Avx512);
     }
 
