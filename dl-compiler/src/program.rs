@@ -681,10 +681,10 @@ impl Kernel {
             Kernel::Convolution2dWeightOfBatch(_) => place < 2,
             Kernel::MatMul(_, _, epilogue)
             | Kernel::MatMulUnpacked(_, _, epilogue)
+            | Kernel::MatMulEither(_, epilogue)
             | Kernel::Convolution2d(_, epilogue)
             | Kernel::Convolution2dInput(_, epilogue)
-            | Kernel::Depthwise2d(_, epilogue) => place == 0 || place >= 2 + usize::from(epilogue.bias),
-            Kernel::MatMulEither(_, epilogue) => {
+            | Kernel::Depthwise2d(_, epilogue) => {
                 place == 0 || (2 + usize::from(epilogue.bias)..2 + epilogue.operands()).contains(&place)
             }
             _ if self.sums_over_batch() => true,

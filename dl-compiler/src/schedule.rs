@@ -586,7 +586,7 @@ fn kind(op: &Op) -> String {
 }
 
 /// Rows of a batch that take less time to multiply by a weight as it is than its panels take to make: those of a single shard,
-/// which reads the weight once. Two shards gain a twentieth or lose a seventh, depending on the machine.
+/// which reads the weight once. Of more rows, each step decides ([`Kernel::MatMulEither`]).
 const FEW_ROWS: usize = SHARD;
 
 /// Floats of the largest weight that sixteen rows meet where it is in no more time than in panels (4 MiB).

@@ -140,8 +140,7 @@ impl<F: Fn(Span) -> Option<Position>> Writer<F> {
         let adjacent = source.is_some() && source == self.previous.end;
         let would_merge = self.previous.last.is_some_and(is_word) && is_word(first);
         let one_operator = self.previous.joint && first.is_ascii_punctuation();
-        let together = (adjacent || one_operator) && !would_merge;
-        let separator = usize::from(self.previous.last.is_some() && !together);
+        let separator = usize::from(self.previous.last.is_some() && (!adjacent || would_merge));
         let exact = match source {
             // Whatever place its parts have, an operator is one token.
             _ if one_operator => source == Some(self.cursor),
